@@ -1,0 +1,69 @@
+"""Outcome and cost: one measured request, and what it used.
+
+Owns: the record of a request and the pure arithmetic on it. Never: measuring (the engine does), storing.
+Units: seconds, bytes, joules. Unknown is None, never 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Failure(StrEnum):
+    TIMEOUT = "timeout"
+    WORKER_DIED = "worker_died"
+    UNREACHABLE = "unreachable"
+    LOAD_FAILED = "load_failed"
+    PROVIDER_ERROR = "provider_error"
+    CLIENT_ERROR = "client_error"  # the request's own fault: never counted against the model
+    CANCELLED = "cancelled"  # the client left: likewise
+
+
+NOT_THE_MODELS_FAULT = frozenset({Failure.CLIENT_ERROR, Failure.CANCELLED})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """``quality`` in 0..1 arrives later or never; ``quality_source``: suite, sentinel, feedback, verifier, judge."""
+
+    id: str
+    task: str
+    version: str
+    at: float  # unix seconds
+    success: bool
+    latency_s: float | None = None
+    ttft_s: float | None = None
+    queue_s: float | None = None
+    overhead_s: float | None = None
+    tokens_in: int | None = None
+    tokens_out: int | None = None
+    memory_bytes: int | None = None
+    cpu_s: float | None = None
+    energy_j: float | None = None
+    failure: Failure | None = None
+    quality: float | None = None
+    quality_source: str | None = None
+    source: str = "request"  # request, bench, sentinel, shadow, reported
+
+    @property
+    def counts(self) -> bool:
+        """Whether it says anything about the model at all."""
+        return self.failure not in NOT_THE_MODELS_FAULT
+
+    @property
+    def tokens_per_second(self) -> float | None:
+        """Decode rate: tokens after the first over the time after the first."""
+        if not self.tokens_out or self.tokens_out < 2 or self.latency_s is None or self.ttft_s is None:
+            return None
+        decode_s = self.latency_s - (self.queue_s or 0.0) - self.ttft_s
+        return (self.tokens_out - 1) / decode_s if decode_s > 0 else None
+
+
+def percentile(values: Iterable[float], share: float) -> float | None:
+    """Nearest-rank percentile of ``values``; None when there are none. ``share`` in 0..1."""
+    ordered = sorted(values)
+    if not ordered:
+        return None
+    return ordered[min(len(ordered) - 1, max(0, round(share * (len(ordered) - 1))))]

@@ -1,0 +1,262 @@
+"""Frozen read-models for screens and the wire: exactly the fields of the control API's ``GET /snapshot``.
+
+Owns: the shape that every door shows. Never: computing any of it (scoring, pool and engine do). Unknown is None.
+``to_wire`` and ``from_wire`` are inverse; ``from_wire`` ignores fields that it does not know and fills those that are
+missing, so that a newer and an older engine can be attended by the same cockpit.
+"""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from functools import cache
+from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineView:
+    state: str = "starting"  # starting, ready, draining
+    version: str = ""
+    uptime_s: float = 0.0
+    autopilot: str = "on"  # on, observe, off: the strongest mode of any task
+    url: str = ""
+    state_dir: str = ""
+    read_only: bool = False
+    requests: int = 0
+    failed: int = 0
+    requests_per_second: float | None = None
+    lost_at_last_crash: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BudgetView:
+    limit_bytes: int = 0
+    used_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelView:
+    version: str
+    provider: str = ""
+    model: str = ""
+    digest: str | None = None
+    quantization: str | None = None
+    lifecycle: str = "draft"
+    state: str = "cold"  # cold, loading, warming, ready, draining, unloading, failed, quarantined
+    pinned: bool = False
+    resident_bytes: int | None = None
+    predicted_bytes: int | None = None
+    in_flight: int = 0
+    queued: int = 0
+    tokens_per_second: float | None = None
+    ttft_s: float | None = None
+    requests: int = 0
+    failures: int = 0
+    health: str = "unknown"  # ok, degraded, failed, unknown
+    last_used_at: float | None = None
+    progress: float | None = None  # of a load, 0..1, estimated
+    eta_s: float | None = None
+    error: str | None = None
+    serves: tuple[str, ...] = ()  # tasks of which it is the incumbent
+    backend: str | None = None
+    aliases: tuple[str, ...] = ()
+    context: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowView:
+    """One row of a leaderboard."""
+
+    version: str
+    rank: int = 0
+    utility: float | None = None
+    utility_low: float | None = None
+    utility_high: float | None = None
+    quality: float | None = None
+    quality_source: str | None = None
+    latency_p50_s: float | None = None
+    latency_p95_s: float | None = None
+    memory_bytes: int | None = None
+    energy_j: float | None = None
+    success_rate: float | None = None
+    samples: int = 0
+    p_best: float | None = None
+    on_pareto_front: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskView:
+    task: str
+    incumbent: str | None = None
+    candidate: str | None = None
+    candidate_share: float = 0.0
+    previous: str | None = None
+    autopilot: str = "on"
+    requests: int = 0
+    leaderboard: tuple[RowView, ...] = ()
+    hold_until: float | None = None
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """A value, or None with the reason why it can't be read and how to get it."""
+
+    value: float | None = None
+    why: str | None = None
+    estimated: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GpuView:
+    index: int
+    name: str = ""
+    utilisation: Reading = field(default_factory=Reading)  # 0..1
+    memory_used_bytes: Reading = field(default_factory=Reading)
+    memory_total_bytes: Reading = field(default_factory=Reading)
+    power_w: Reading = field(default_factory=Reading)
+    temperature_c: Reading = field(default_factory=Reading)
+    energy_j: Reading = field(default_factory=Reading)
+    unified: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HardwareView:
+    cpu: Reading = field(default_factory=Reading)  # 0..1 over all cores
+    cores: tuple[float, ...] = ()
+    ram_used_bytes: Reading = field(default_factory=Reading)
+    ram_total_bytes: Reading = field(default_factory=Reading)
+    swap_used_bytes: Reading = field(default_factory=Reading)
+    cpu_power_w: Reading = field(default_factory=Reading)
+    gpus: tuple[GpuView, ...] = ()
+    gpu_why: str | None = None  # why there are none, where there are none
+    ane: Reading = field(default_factory=Reading)
+    backend: str = "CPU"
+    cpu_name: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Why:
+    """One line of a decision's reasons."""
+
+    rule: str
+    value: Any = None
+    threshold: Any = None
+    would_change_if: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Phase:
+    name: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SwapView:
+    """The wire's form of a SwapEvent, and the event itself: append-only."""
+
+    id: str
+    task: str
+    from_: str | None = None  # 'from' on the wire
+    to: str = ""
+    trigger: str = "manual"  # manual, auto, rollout, rollback, schedule
+    result: str = "running"  # running, done, failed, rolled_back
+    reason: str = ""
+    started_at: float = 0.0
+    duration_s: float | None = None
+    phases: tuple[Phase, ...] = ()
+    why: tuple[Why, ...] = ()
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RolloutView:
+    id: str
+    task: str
+    phase: str = ""
+    share: float = 0.0
+    pairs: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertView:
+    id: str
+    at: float
+    level: str = "warning"  # info, warning, error
+    message: str = ""
+    task: str | None = None
+    version: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperationView:
+    """Long work: a benchmark, a load. ``progress`` 0..1."""
+
+    id: str
+    kind: str
+    state: str = "running"  # running, done, failed, cancelled
+    progress: float = 0.0
+    eta_s: float | None = None
+    message: str = ""
+    result: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    revision: int = 0
+    taken_at: float = 0.0
+    engine: EngineView = field(default_factory=EngineView)
+    budget: BudgetView = field(default_factory=BudgetView)
+    models: tuple[ModelView, ...] = ()
+    tasks: tuple[TaskView, ...] = ()
+    hardware: HardwareView = field(default_factory=HardwareView)
+    swaps: tuple[SwapView, ...] = ()  # newest first
+    rollouts: tuple[RolloutView, ...] = ()
+    alerts: tuple[AlertView, ...] = ()
+    operations: tuple[OperationView, ...] = ()
+    narrator: str = ""
+
+
+T = TypeVar("T")
+
+
+def to_wire(view: Any) -> dict[str, Any]:
+    """A dataclass of this module as JSON-ready dict (``from_`` becomes ``from``)."""
+    return cast(dict[str, Any], _rename(asdict(view)))
+
+
+def _rename(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {("from" if k == "from_" else k): _rename(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_rename(v) for v in value]
+    return value
+
+
+@cache
+def _hints(cls: type) -> dict[str, Any]:
+    return get_type_hints(cls)
+
+
+def from_wire(cls: type[T], data: Mapping[str, Any]) -> T:
+    """Inverse of ``to_wire``. Unknown fields are ignored, missing ones take their defaults."""
+    known = {}
+    for f in fields(cast(Any, cls)):
+        key = "from" if f.name == "from_" else f.name
+        if key in data:
+            known[f.name] = _build(_hints(cls)[f.name], data[key])
+    return cls(**known)
+
+
+def _build(hint: Any, value: Any) -> Any:
+    if value is None:
+        return None
+    if get_origin(hint) in (Union, types.UnionType):
+        hint = next(a for a in get_args(hint) if a is not type(None))
+    if is_dataclass(hint) and isinstance(value, Mapping):
+        return from_wire(cast(type[Any], hint), value)
+    if get_origin(hint) is tuple and isinstance(value, (list, tuple)):
+        return tuple(_build(get_args(hint)[0], v) for v in value)
+    return value

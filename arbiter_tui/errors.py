@@ -1,0 +1,169 @@
+"""Every error that arbiter raises on purpose, as one tree.
+
+::
+
+    ArbiterError                    .code, .retry_after_s, .details; str() is a sentence for a person
+    ├── ConfigError                 the configuration file: names file, key, value, nearest valid key
+    ├── UnknownName                 no such model / task / alias / swap; carries the nearest valid ones
+    ├── Refused                     a guard, read-only mode or a missing confirmation said no (carries why)
+    │   ├── NoQualifyingModel       nothing can serve the task; carries each model's reason
+    │   ├── Incompatible            a swap would lose a capability or cannot fit even alone
+    │   ├── SwapInProgress          the task already has a running and a waiting swap; carries its id
+    │   └── NothingToRollBack       the task has no previous version
+    ├── Overloaded                  queue full (429)
+    ├── Draining                    the engine is stopping (503)
+    ├── ProviderError               something at or behind a provider
+    │   ├── ModelUnusable           the file is missing, truncated, not a model, or of an unknown kind
+    │   ├── LoadFailed              loading failed or timed out
+    │   ├── OutOfBudget             does not fit the memory budget, even alone
+    │   ├── ContextOverflow         the prompt is longer than the loaded context
+    │   ├── InvalidRequest          the runtime refused the request's content (400)
+    │   ├── WorkerDied              the process behind the model crashed, hung or was killed
+    │   ├── Unreachable             an HTTP runtime can't be reached
+    │   └── NotSupported            the provider has no such capability (embeddings, grammar ...)
+    ├── StoreError                  the state folder
+    │   ├── StateLocked             another engine owns it; carries pid and URL
+    │   ├── StateReadOnly           it can't be written
+    │   ├── StateFull               the disk is full
+    │   ├── StateDamaged            the database is damaged; it was kept aside
+    │   └── StateTooNew             written by a newer arbiter
+    └── EngineUnreachable           the control API does not answer (exit code 3)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from typing import Any
+
+
+class ArbiterError(Exception):
+    """Base of all. ``code`` is stable and machine-readable; ``str(error)`` is for a person."""
+
+    code = "error"
+    retry_after_s: float | None = None
+
+    def __init__(self, message: str, *, details: Mapping[str, Any] | None = None) -> None:
+        super().__init__(message)
+        self.details: dict[str, Any] = dict(details or {})
+
+
+class ConfigError(ArbiterError):
+    code = "config_invalid"
+
+
+class UnknownName(ArbiterError):
+    code = "unknown_name"
+
+    def __init__(self, kind: str, name: str, valid: Iterable[str] = ()) -> None:
+        names = sorted(set(valid))
+        near = nearest(name, names)
+        hint = f"; nearest: {', '.join(near)}" if near else ""
+        if not near and names:
+            hint = f"; known: {', '.join(names[:8])}{' …' if len(names) > 8 else ''}"
+        super().__init__(f"unknown {kind} {name!r}{hint}", details={"kind": kind, "name": name, "nearest": near})
+
+
+class Refused(ArbiterError):
+    """Carries ``details['why']``: a list of {rule, value, threshold, would_change_if}."""
+
+    code = "refused"
+
+
+class NoQualifyingModel(Refused):
+    """Carries ``details['reasons']``: version -> why it does not qualify."""
+
+    code = "no_qualifying_model"
+
+
+class Incompatible(Refused):
+    code = "incompatible"
+
+
+class SwapInProgress(Refused):
+    code = "swap_in_progress"
+
+
+class NothingToRollBack(Refused):
+    code = "nothing_to_roll_back"
+
+
+class Overloaded(ArbiterError):
+    code = "overloaded"
+    retry_after_s = 1.0
+
+
+class Draining(ArbiterError):
+    code = "draining"
+    retry_after_s = 5.0
+
+
+class ProviderError(ArbiterError):
+    code = "provider_error"
+
+
+class ModelUnusable(ProviderError):
+    code = "model_unusable"
+
+
+class LoadFailed(ProviderError):
+    code = "load_failed"
+
+
+class OutOfBudget(ProviderError):
+    code = "out_of_budget"
+
+
+class ContextOverflow(ProviderError):
+    code = "context_overflow"
+
+
+class InvalidRequest(ProviderError):
+    code = "invalid_request"
+
+
+class WorkerDied(ProviderError):
+    code = "worker_died"
+    retry_after_s = 1.0
+
+
+class Unreachable(ProviderError):
+    code = "unreachable"
+    retry_after_s = 1.0
+
+
+class NotSupported(ProviderError):
+    code = "not_supported"
+
+
+class StoreError(ArbiterError):
+    code = "store_error"
+
+
+class StateLocked(StoreError):
+    code = "state_locked"
+
+
+class StateReadOnly(StoreError):
+    code = "state_read_only"
+
+
+class StateFull(StoreError):
+    code = "state_full"
+
+
+class StateDamaged(StoreError):
+    code = "state_damaged"
+
+
+class StateTooNew(StoreError):
+    code = "state_too_new"
+
+
+class EngineUnreachable(ArbiterError):
+    code = "engine_unreachable"
+
+
+def nearest(name: str, valid: Iterable[str], n: int = 3) -> list[str]:
+    """The valid names closest to ``name``, best first; empty if nothing is close."""
+    return get_close_matches(name.lower(), list(valid), n=n, cutoff=0.5)

@@ -1,0 +1,109 @@
+"""Protocols that the engine needs from the outside: Clock, Store, HardwareProbe. adapters/ and testing.py implement them.
+
+Store methods are awaitables that complete after the commit (acknowledged = committed), except ``record`` which is
+the recorder's batched path. The store has one writer thread; callers never see SQLite errors, only StoreError's tree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from .core.cost import Outcome
+from .core.learning import TaskProfile
+from .core.registry import Registry
+from .core.routing import Route, RouteTable
+from .core.snapshot import HardwareView, SwapView
+
+
+class Clock(Protocol):
+    def now(self) -> float:
+        """Unix seconds."""
+        ...
+
+    def monotonic(self) -> float: ...
+
+    async def sleep(self, seconds: float) -> None: ...
+
+
+class HardwareProbe(Protocol):
+    async def read(self) -> HardwareView:
+        """One reading; bounded in time; every value or None with a reason."""
+        ...
+
+    def available_bytes(self) -> int | None:
+        """Memory that models could use now, in bytes."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class StoredState:
+    """What a restart begins with. ``intents``: swaps recorded as running when the process ended."""
+
+    registry: Registry = field(default_factory=Registry)
+    routes: RouteTable = field(default_factory=RouteTable)
+    profiles: Mapping[str, TaskProfile] = field(default_factory=dict)
+    modes: Mapping[str, str] = field(default_factory=dict)  # task -> autopilot mode chosen by the operator
+    swaps: Sequence[SwapView] = ()  # newest first, at most 200
+    outcomes: Sequence[Outcome] = ()  # newest last, at most 500 per task and version
+    intents: Sequence[SwapView] = ()
+    lost: int | None = None  # outcomes known to be lost at the last crash; None if it ended cleanly
+
+
+class Store(Protocol):
+    async def load(self) -> StoredState: ...
+
+    async def save_registry(self, registry: Registry, *, who: str, action: str, subject: str) -> None:
+        """Commit the table and append one hash-chained ledger line."""
+        ...
+
+    async def save_route(self, route: Route, swap: SwapView | None = None) -> None:
+        """The route and the swap event that caused it, in ONE transaction."""
+        ...
+
+    async def save_swap(self, swap: SwapView) -> None:
+        """Insert or update by id (the intent before the switch, the result after)."""
+        ...
+
+    async def save_profiles(self, profiles: Iterable[TaskProfile]) -> None: ...
+
+    async def save_mode(self, task: str, mode: str) -> None: ...
+
+    async def record(self, outcomes: Sequence[Outcome]) -> None:
+        """Insert a batch, idempotent by id."""
+        ...
+
+    async def set_quality(self, outcome_id: str, quality: float, source: str, comment: str = "") -> Outcome | None:
+        """Feedback on a recorded outcome; None if there is no such id."""
+        ...
+
+    async def save_decision(self, decision_id: str, record: Mapping[str, Any]) -> None: ...
+
+    async def decision(self, decision_id: str) -> Mapping[str, Any] | None: ...
+
+    async def list_swaps(self, *, limit: int = 100, after: str | None = None, task: str | None = None) -> list[SwapView]:
+        """Newest first; ``after`` is the id of the last one seen."""
+        ...
+
+    async def list_outcomes(
+        self, *, limit: int = 100, after: str | None = None, task: str | None = None, version: str | None = None
+    ) -> list[Outcome]: ...
+
+    async def ledger(self, *, limit: int = 100, after: str | None = None) -> list[dict[str, Any]]: ...
+
+    async def verify_ledger(self) -> str | None:
+        """None if the chain is whole, else a sentence naming the first broken entry."""
+        ...
+
+    async def save_note(self, key: str, value: Any) -> None:
+        """Small durable key-value notes (benchmark progress, prompts of runs)."""
+        ...
+
+    async def note(self, key: str) -> Any: ...
+
+    async def close(self) -> None:
+        """Flush and close. Idempotent."""
+        ...

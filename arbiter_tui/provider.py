@@ -1,0 +1,186 @@
+"""The provider contract: the one file that the author of a provider reads.
+
+A provider is a runtime that lists, loads, unloads and serves models. It is announced by the entry-point group
+``arbiter.providers``: the entry point names a class (or function) that is called as ``factory(ProviderConfig)`` and
+returns an object that satisfies :class:`Provider`. Heavy imports belong inside methods, so that listing is free.
+
+Rules that ``arbiter_tui.testing.ProviderContract`` checks:
+
+1. A model never runs in the arbiter's own process.
+2. ``load`` returns when the model can generate; it raises LoadFailed / ModelUnusable / OutOfBudget, never hangs
+   beyond its deadline, and leaves nothing running on failure or cancellation.
+3. ``generate`` yields zero or more Text chunks and exactly one Done, last. Any failure raises a ProviderError; it never
+   ends silently. Closing the generator (``aclose``) or cancelling its task stops the decoding in the runtime.
+4. A crash of the worker raises WorkerDied for its own requests only, and calls ``on_event`` with a WorkerEvent.
+5. Unknown measurements are ``None``, never 0.
+6. ``unload`` and ``close`` are idempotent and leave no process behind.
+7. Foreign exceptions never leave a provider: everything is a ProviderError (``raise ... from``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol, runtime_checkable
+
+from .core.registry import ModelVersion
+
+Role = Literal["system", "user", "assistant", "tool"]
+FinishReason = Literal["stop", "length", "cancelled"]
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    role: str
+    content: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What to generate. Exactly one of ``messages`` (chat) or ``prompt`` (raw completion) is set.
+
+    ``few_shot`` are (question, answer) pairs for the fallback prompt of models without a chat template.
+    ``json_schema`` / ``grammar`` (GBNF) constrain the output. ``logprobs``: number of alternatives per token, or None.
+    ``extra``: fields of the client's body that the arbiter does not know; passed to the runtime untouched.
+    """
+
+    messages: tuple[Message, ...] = ()
+    prompt: str | None = None
+    max_tokens: int = 256
+    temperature: float = 0.0
+    top_p: float = 1.0
+    seed: int | None = None
+    stop: tuple[str, ...] = ()
+    json_schema: Mapping[str, Any] | None = None
+    grammar: str | None = None
+    logprobs: int | None = None
+    few_shot: tuple[tuple[str, str], ...] = ()
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class TokenLogprob:
+    token: str
+    logprob: float
+    top: tuple[tuple[str, float], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A piece of the answer, as soon as the runtime has it."""
+
+    text: str
+    logprobs: tuple[TokenLogprob, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """Counts and timings as the engine itself reports them (seconds); None where it doesn't say."""
+
+    tokens_in: int | None = None
+    tokens_out: int | None = None
+    tokens_cached: int | None = None
+    prompt_s: float | None = None
+    decode_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Done:
+    finish_reason: FinishReason
+    usage: Usage = field(default_factory=Usage)
+
+
+Chunk = Text | Done
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstanceStats:
+    """A loaded model's own process tree, now. Bytes and CPU seconds since its start."""
+
+    resident_bytes: int | None = None
+    cpu_s: float | None = None
+    context: int | None = None
+    parallel: int | None = None
+    backend: str | None = None  # "CPU", "Metal", "CUDA" ... as the engine names it
+    base_url: str | None = None  # where the runtime itself speaks HTTP on loopback; None if it does not
+    pid: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerEvent:
+    """``kind``: exited (died unasked), hung, restarted, log."""
+
+    version: str
+    kind: Literal["exited", "hung", "restarted"]
+    message: str
+
+
+EventSink = Callable[[WorkerEvent], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderConfig:
+    """One [[providers]] block, secrets already resolved by reference; ``options`` are the kind's own keys."""
+
+    name: str
+    kind: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@runtime_checkable
+class LoadedModel(Protocol):
+    """A model that is ready to answer. Made by :meth:`Provider.load`."""
+
+    version: ModelVersion
+
+    def generate(self, request: Request) -> AsyncGenerator[Chunk, None]: ...
+
+    async def embed(self, texts: Sequence[str]) -> list[list[float]]:
+        """One vector per text. Raises NotSupported."""
+        ...
+
+    async def health(self) -> bool:
+        """True if the process lives and answers. Never generates, never wakes."""
+        ...
+
+    async def stats(self) -> InstanceStats: ...
+
+    def log(self) -> list[str]:
+        """The newest lines of the worker's output (a bounded ring)."""
+        ...
+
+    async def unload(self) -> None:
+        """Ends the process (politely, then for sure). Idempotent."""
+        ...
+
+
+@runtime_checkable
+class Provider(Protocol):
+    name: str
+    kind: str
+
+    async def available(self) -> str | None:
+        """None if usable here, else a sentence that says what is missing and how to get it."""
+        ...
+
+    async def discover(self) -> list[ModelVersion]:
+        """Models that this provider can serve now without being told (may be empty). Loads nothing."""
+        ...
+
+    async def inspect(self, source: str) -> ModelVersion:
+        """Describe ``source`` as a draft version (digest, size, context, capabilities). Raises ModelUnusable."""
+        ...
+
+    def predicted_bytes(self, version: ModelVersion) -> int | None:
+        """Resident bytes once loaded, before loading it; None if it can't be known."""
+        ...
+
+    async def load(self, version: ModelVersion, *, timeout_s: float, on_event: EventSink) -> LoadedModel: ...
+
+    async def close(self) -> None:
+        """Ends everything that this provider started."""
+        ...
+
+
+ProviderFactory = Callable[[ProviderConfig], Provider]
+AsyncThunk = Callable[[], Awaitable[None]]
