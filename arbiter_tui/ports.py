@@ -1,4 +1,4 @@
-"""Protocols that the engine needs from the outside: Clock, Store, HardwareProbe. adapters/ and testing.py implement them.
+"""Protocols that the engine needs: Clock, Store, HardwareProbe. adapters/ and testing.py implement them.
 
 Store methods are awaitables that complete after the commit (acknowledged = committed), except ``record`` which is
 the recorder's batched path. The store has one writer thread; callers never see SQLite errors, only StoreError's tree.
@@ -84,7 +84,9 @@ class Store(Protocol):
 
     async def decision(self, decision_id: str) -> Mapping[str, Any] | None: ...
 
-    async def list_swaps(self, *, limit: int = 100, after: str | None = None, task: str | None = None) -> list[SwapView]:
+    async def list_swaps(
+        self, *, limit: int = 100, after: str | None = None, task: str | None = None
+    ) -> list[SwapView]:
         """Newest first; ``after`` is the id of the last one seen."""
         ...
 

@@ -1,1 +1,1 @@
-"""The outside world behind the ports. Owns: SQLite, hardware counters, plug-in discovery, secrets. Never: a decision."""
+"""The outside world behind the ports. Owns: SQLite, hardware counters, plug-ins, secrets. Never: a decision."""

@@ -1,1 +1,1 @@
-"""Pure decisions. Owns: what a model, task, route, score and decision is. Never: I/O, clock, randomness, async, logging."""
+"""Pure decisions. Owns: what a model, task, route, score, decision is. Never: I/O, clock, randomness, async, logs."""

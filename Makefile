@@ -1,0 +1,34 @@
+# Two commands for a newcomer: `make run` (the cockpit with the demo on real models) and `make test`.
+# Every target is idempotent; a second run starts at once.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SETUP := $(PYTHON) tools/setup.py
+
+.PHONY: run test check engines screenshots coverage clean
+
+run:
+	@$(SETUP) run
+	@$(BIN)/arbiter demo
+
+test:
+	@$(SETUP) test
+	@$(BIN)/python -m pytest
+
+check:
+	@$(SETUP) dev
+	@$(BIN)/python tools/check.py
+
+engines:
+	@$(SETUP) engines
+
+screenshots:
+	@$(SETUP) test
+	@$(BIN)/python screenshots/make.py
+
+coverage:
+	@$(SETUP) test
+	@$(BIN)/python -m pytest --cov --cov-report=term-missing:skip-covered tests/core tests/engine
+
+clean:
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,0 +1,436 @@
+"""Public fakes, and the contract suite that every provider passes.
+
+Owns: FakeProvider (scriptable latency, quality, failures), FakeClock, MemoryStore, FakeProbe, ProviderContract.
+Never: imported by anything but tests. The fakes obey the contracts of provider.py and ports.py like the real things.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import heapq
+import json
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ._contract import ProviderContract, collect
+from .core.cost import Outcome
+from .core.learning import TaskProfile
+from .core.registry import ModelVersion, Registry
+from .core.routing import Route, RouteTable
+from .core.snapshot import HardwareView, Reading, SwapView
+from .errors import (
+    ContextOverflow,
+    LoadFailed,
+    ModelUnusable,
+    NotSupported,
+    ProviderError,
+    WorkerDied,
+)
+from .ports import StoredState
+from .provider import (
+    Chunk,
+    Done,
+    EventSink,
+    InstanceStats,
+    LoadedModel,
+    ProviderConfig,
+    Request,
+    Text,
+    Usage,
+    WorkerEvent,
+)
+
+__all__ = [
+    "Behaviour",
+    "FakeClock",
+    "FakeModel",
+    "FakeProbe",
+    "FakeProvider",
+    "MemoryStore",
+    "ProviderContract",
+    "collect",
+]
+
+GIB = 1024**3
+MIB = 1024**2
+
+
+class FakeClock:
+    """Time that moves only when told. ``sleep`` wakes when ``advance`` has passed its moment."""
+
+    def __init__(self, start: float = 1_700_000_000.0) -> None:
+        self._now = start
+        self._mono = 0.0
+        self._waiters: list[tuple[float, int, asyncio.Future[None]]] = []
+        self._count = 0
+
+    def now(self) -> float:
+        return self._now
+
+    def monotonic(self) -> float:
+        return self._mono
+
+    async def sleep(self, seconds: float) -> None:
+        if seconds <= 0:
+            await asyncio.sleep(0)
+            return
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._count += 1
+        heapq.heappush(self._waiters, (self._mono + seconds, self._count, future))
+        await future
+
+    async def advance(self, seconds: float) -> None:
+        """Move time and let everything that became due run, in order of its due time."""
+        target = self._mono + seconds
+        while self._waiters and self._waiters[0][0] <= target:
+            due, _, future = heapq.heappop(self._waiters)
+            self._set(due)
+            if not future.done():
+                future.set_result(None)
+            await self.settle()
+        self._set(target)
+        await self.settle()
+
+    def _set(self, mono: float) -> None:
+        self._now += mono - self._mono
+        self._mono = mono
+
+    @staticmethod
+    async def settle(turns: int = 20) -> None:
+        """Give other tasks of the loop their turns."""
+        for _ in range(turns):
+            await asyncio.sleep(0)
+
+
+@dataclass(slots=True)
+class Behaviour:
+    """How a fake model behaves; change it at any time, the next call sees it.
+
+    ``answer``: text, or a function of the request. ``chunks``: pieces the answer is cut into. Delays in seconds of
+    the provider's clock. ``fail_load`` / ``fail_generate``: raised once per entry, in order. ``die_after``: number of
+    chunks after which the worker dies. ``gate`` / ``load_gate``: when set, generation / loading waits for the event.
+    """
+
+    answer: str | Callable[[Request], str] = "ok"
+    chunks: int = 1
+    load_s: float = 0.0
+    ttft_s: float = 0.0
+    chunk_s: float = 0.0
+    resident_bytes: int = 100 * MIB
+    context: int = 2048
+    fail_load: list[ProviderError] | None = None
+    fail_generate: list[ProviderError] | None = None
+    die_after: int | None = None
+    gate: asyncio.Event | None = None
+    load_gate: asyncio.Event | None = None
+    embeddings: bool = True
+
+
+class FakeModel:
+    """A loaded fake. Counts what happens to it so that tests can hold laws against it."""
+
+    def __init__(self, provider: FakeProvider, version: ModelVersion, on_event: EventSink) -> None:
+        self.version = version
+        self.active = 0
+        self.peak_active = 0
+        self.served = 0
+        self.cancelled = 0
+        self.alive = True
+        self.unloaded = False
+        self._provider = provider
+        self._on_event = on_event
+        self._log: list[str] = [f"{version.version}: loaded"]
+
+    @property
+    def behaviour(self) -> Behaviour:
+        return self._provider.behaviour(self.version.version)
+
+    def _die(self, message: str) -> WorkerDied:
+        self.kill(message)
+        return WorkerDied(f"the worker of {self.version.version} died: {message}")
+
+    def kill(self, message: str = "killed") -> None:
+        """As ``kill -9`` of its process would."""
+        if self.alive:
+            self.alive = False
+            self._on_event(WorkerEvent(version=self.version.version, kind="exited", message=message))
+
+    async def generate(self, request: Request) -> AsyncGenerator[Chunk, None]:
+        if self.unloaded:
+            raise WorkerDied(f"{self.version.version} was unloaded")
+        if not self.alive:
+            raise WorkerDied(f"the worker of {self.version.version} is dead")
+        how = self.behaviour
+        self.active += 1
+        self.peak_active = max(self.peak_active, self.active)
+        try:
+            async for chunk in self._answer(how, request):
+                yield chunk
+            self.served += 1
+        except (asyncio.CancelledError, GeneratorExit):
+            self.cancelled += 1
+            raise
+        finally:
+            self.active -= 1
+
+    async def _answer(self, how: Behaviour, request: Request) -> AsyncGenerator[Chunk, None]:
+        if how.fail_generate:
+            raise how.fail_generate.pop(0)
+        words = sum(len(m.content.split()) for m in request.messages) + len((request.prompt or "").split())
+        if words > how.context:
+            raise ContextOverflow(f"the prompt has {words} tokens, {self.version.version} holds {how.context}")
+        text = how.answer(request) if callable(how.answer) else how.answer
+        await self._provider.clock_sleep(how.ttft_s)
+        for n, piece in enumerate(cut(text, how.chunks)):
+            if how.gate is not None:
+                await how.gate.wait()
+            if not self.alive:
+                raise WorkerDied(f"the worker of {self.version.version} died")
+            if how.die_after is not None and n >= how.die_after:
+                raise self._die("scripted death")
+            yield Text(piece)
+            await self._provider.clock_sleep(how.chunk_s)
+        yield Done(finish_reason="stop", usage=Usage(tokens_in=words, tokens_out=how.chunks))
+
+    async def embed(self, texts: Sequence[str]) -> list[list[float]]:
+        if not self.behaviour.embeddings:
+            raise NotSupported(f"{self.version.version} has no embeddings")
+        return [[b / 255 for b in hashlib.sha256(t.encode()).digest()[:8]] for t in texts]
+
+    async def health(self) -> bool:
+        return self.alive and not self.unloaded
+
+    async def stats(self) -> InstanceStats:
+        how = self.behaviour
+        return InstanceStats(
+            resident_bytes=how.resident_bytes, cpu_s=0.0, context=how.context,
+            parallel=self.version.parallel, backend="Fake", pid=None,
+        )  # fmt: skip
+
+    def log(self) -> list[str]:
+        return list(self._log)
+
+    async def unload(self) -> None:
+        if not self.unloaded:
+            self.unloaded, self.alive = True, False
+            self._provider.note_unload(self)
+
+
+class FakeProvider:
+    """A scriptable provider. ``models``: version name -> Behaviour."""
+
+    kind = "fake"
+
+    def __init__(
+        self, name: str = "fake", models: Mapping[str, Behaviour] | None = None, *, clock: FakeClock | None = None
+    ) -> None:
+        self.name = name
+        self.clock = clock
+        self.behaviours: dict[str, Behaviour] = dict(models or {"fake-a": Behaviour(), "fake-b": Behaviour()})
+        self.loaded: dict[str, FakeModel] = {}
+        self.loads: list[str] = []
+        self.unloads: list[str] = []
+        self.closed = False
+
+    @classmethod
+    def from_config(cls, config: ProviderConfig) -> FakeProvider:
+        return cls(config.name)
+
+    def behaviour(self, version: str) -> Behaviour:
+        return self.behaviours.setdefault(version, Behaviour())
+
+    async def clock_sleep(self, seconds: float) -> None:
+        if self.clock is None or seconds <= 0:
+            await asyncio.sleep(max(0.0, seconds))
+        else:
+            await self.clock.sleep(seconds)
+
+    def version(self, name: str, **changes: Any) -> ModelVersion:
+        """The draft version that ``inspect`` returns for a fake model's name."""
+        base = ModelVersion(
+            version=name, provider=self.name, model=name, source=name, digest=f"sha256:{name}", quantization="q4",
+            file_bytes=self.behaviour(name).resident_bytes, context=self.behaviour(name).context, parallel=4,
+            capabilities=frozenset({"text-generation", "embeddings"}),
+        )  # fmt: skip
+        return replace(base, **changes)
+
+    async def available(self) -> str | None:
+        return None
+
+    async def discover(self) -> list[ModelVersion]:
+        return [self.version(n) for n in self.behaviours]
+
+    async def inspect(self, source: str) -> ModelVersion:
+        if source not in self.behaviours:
+            raise ModelUnusable(f"{source!r} is not a fake model; known: {', '.join(self.behaviours)}")
+        return self.version(source)
+
+    def predicted_bytes(self, version: ModelVersion) -> int | None:
+        return self.behaviour(version.version).resident_bytes
+
+    async def load(self, version: ModelVersion, *, timeout_s: float, on_event: EventSink) -> LoadedModel:
+        how = self.behaviour(version.version)
+        self.loads.append(version.version)
+        if how.fail_load:
+            raise how.fail_load.pop(0)
+        try:
+            async with asyncio.timeout(timeout_s if self.clock is None else None):
+                if how.load_gate is not None:
+                    await how.load_gate.wait()
+                await self.clock_sleep(how.load_s)
+        except TimeoutError:
+            raise LoadFailed(f"{version.version} was not ready within {timeout_s:g} s") from None
+        model = FakeModel(self, version, on_event)
+        self.loaded[version.version] = model
+        return model
+
+    def note_unload(self, model: FakeModel) -> None:
+        self.unloads.append(model.version.version)
+        if self.loaded.get(model.version.version) is model:
+            del self.loaded[model.version.version]
+
+    async def close(self) -> None:
+        self.closed = True
+        for model in list(self.loaded.values()):
+            await model.unload()
+
+
+def cut(text: str, pieces: int) -> list[str]:
+    """``text`` in at most ``pieces`` non-empty parts that join to it."""
+    size = max(1, -(-len(text) // max(1, pieces)))
+    return [text[i : i + size] for i in range(0, len(text), size)]
+
+
+class FakeProbe:
+    """A machine that stands still: 2 cores, 24 GiB, no GPU (change ``view`` to change it)."""
+
+    def __init__(self, view: HardwareView | None = None, available: int | None = 16 * GIB) -> None:
+        self.view = view or HardwareView(
+            cpu=Reading(value=0.25), cores=(0.3, 0.2), ram_used_bytes=Reading(value=4.0 * GIB),
+            ram_total_bytes=Reading(value=24.0 * GIB), swap_used_bytes=Reading(value=0.0),
+            gpu_why="no NVIDIA driver", cpu_name="Fake CPU",
+        )  # fmt: skip
+        self.available = available
+
+    async def read(self) -> HardwareView:
+        return self.view
+
+    def available_bytes(self) -> int | None:
+        return self.available
+
+    async def close(self) -> None:
+        return None
+
+
+class MemoryStore:
+    """ports.Store without a disk: the same answers, and everything goes through JSON as it would on disk."""
+
+    def __init__(self, state: StoredState | None = None) -> None:
+        self.state = state or StoredState()
+        self.registry: Registry = self.state.registry
+        self.routes: RouteTable = self.state.routes
+        self.profiles: dict[str, TaskProfile] = dict(self.state.profiles)
+        self.modes: dict[str, str] = dict(self.state.modes)
+        self.swaps: dict[str, SwapView] = {s.id: s for s in reversed(self.state.swaps)}
+        self.outcomes: dict[str, Outcome] = {o.id: o for o in self.state.outcomes}
+        self.decisions: dict[str, str] = {}
+        self.notes: dict[str, str] = {}
+        self.ledger_lines: list[dict[str, Any]] = []
+        self.closed = False
+        self.fail_next: list[Exception] = []
+
+    def _check(self) -> None:
+        if self.fail_next:
+            raise self.fail_next.pop(0)
+
+    async def load(self) -> StoredState:
+        return StoredState(
+            registry=self.registry, routes=self.routes, profiles=dict(self.profiles), modes=dict(self.modes),
+            swaps=list(reversed(self.swaps.values())), outcomes=list(self.outcomes.values()),
+            intents=[s for s in self.swaps.values() if s.result == "running"],
+        )  # fmt: skip
+
+    async def save_registry(self, registry: Registry, *, who: str, action: str, subject: str) -> None:
+        self._check()
+        self.registry = registry
+        line_id = str(len(self.ledger_lines) + 1)
+        self.ledger_lines.append({"id": line_id, "who": who, "action": action, "subject": subject})
+
+    async def save_route(self, route: Route, swap: SwapView | None = None) -> None:
+        self._check()
+        self.routes = self.routes.with_route(route)
+        if swap is not None:
+            self.swaps[swap.id] = swap
+
+    async def save_swap(self, swap: SwapView) -> None:
+        self._check()
+        self.swaps[swap.id] = swap
+
+    async def save_profiles(self, profiles: Iterable[TaskProfile]) -> None:
+        self._check()
+        self.profiles.update({p.task: TaskProfile.from_dict(json.loads(json.dumps(p.as_dict()))) for p in profiles})
+
+    async def save_mode(self, task: str, mode: str) -> None:
+        self._check()
+        self.modes[task] = mode
+
+    async def record(self, outcomes: Sequence[Outcome]) -> None:
+        self._check()
+        for outcome in outcomes:
+            self.outcomes.setdefault(outcome.id, outcome)
+
+    async def set_quality(self, outcome_id: str, quality: float, source: str, comment: str = "") -> Outcome | None:
+        self._check()
+        known = self.outcomes.get(outcome_id)
+        if known is None:
+            return None
+        self.outcomes[outcome_id] = replace(known, quality=quality, quality_source=source)
+        return self.outcomes[outcome_id]
+
+    async def save_decision(self, decision_id: str, record: Mapping[str, Any]) -> None:
+        self._check()
+        self.decisions[decision_id] = json.dumps(record)
+
+    async def decision(self, decision_id: str) -> Mapping[str, Any] | None:
+        found = self.decisions.get(decision_id)
+        return None if found is None else json.loads(found)  # type: ignore[no-any-return]
+
+    async def list_swaps(
+        self, *, limit: int = 100, after: str | None = None, task: str | None = None
+    ) -> list[SwapView]:
+        newest = [s for s in reversed(self.swaps.values()) if task in (None, s.task)]
+        return _page(newest, limit, after)
+
+    async def list_outcomes(
+        self, *, limit: int = 100, after: str | None = None, task: str | None = None, version: str | None = None
+    ) -> list[Outcome]:
+        kept = reversed(self.outcomes.values())
+        newest = [o for o in kept if task in (None, o.task) and version in (None, o.version)]
+        return _page(newest, limit, after)
+
+    async def ledger(self, *, limit: int = 100, after: str | None = None) -> list[dict[str, Any]]:
+        lines = [line for line in self.ledger_lines if after is None or int(line["id"]) > int(after)]
+        return lines[:limit]
+
+    async def verify_ledger(self) -> str | None:
+        return None
+
+    async def save_note(self, key: str, value: Any) -> None:
+        self._check()
+        self.notes[key] = json.dumps(value)
+
+    async def note(self, key: str) -> Any:
+        found = self.notes.get(key)
+        return None if found is None else json.loads(found)
+
+    async def close(self) -> None:
+        self.closed = True
+
+
+def _page(items: list[Any], limit: int, after: str | None) -> list[Any]:
+    start = 0
+    if after is not None:
+        start = next((i + 1 for i, item in enumerate(items) if item.id == after), 0)
+    return items[start : start + limit]
