@@ -6,6 +6,7 @@ Owns: the rules of provider.py as tests. Never: a particular provider.
 from __future__ import annotations
 
 from contextlib import aclosing
+from typing import Any
 
 from .core.registry import ModelVersion
 from .errors import ContextOverflow, ProviderError

@@ -395,7 +395,7 @@ class MemoryStore:
 
     async def decision(self, decision_id: str) -> Mapping[str, Any] | None:
         found = self.decisions.get(decision_id)
-        return None if found is None else json.loads(found)  # type: ignore[no-any-return]
+        return None if found is None else json.loads(found)
 
     async def list_swaps(
         self, *, limit: int = 100, after: str | None = None, task: str | None = None
