@@ -1,0 +1,29 @@
+"""The prompt of a suite's question: plain data that a caller turns into a provider's Request.
+
+Owns: how a task's worked examples stand before the question. Never: a model's name, a chat template, any I/O.
+
+A chat model sees the examples as earlier turns of the conversation; a model without a chat template gets the same
+pairs through ``few_shot``, from which its provider builds a plain ``question / answer`` text.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .tasks import Task
+
+
+def suite_request(task: Task, item_prompt: str) -> dict[str, Any]:
+    """Fields of a Request for one question of ``task``, greedy and short.
+
+    ``messages``: (role, content) pairs, the question last; ``few_shot``: (question, answer) pairs; ``max_tokens``;
+    ``temperature``; ``stop``: where the answer is over (empty: multi-line answers end at the model's own end mark).
+    """
+    turns = tuple(turn for asked, said in task.few_shot for turn in (("user", asked), ("assistant", said)))
+    return {
+        "messages": (*turns, ("user", item_prompt)),
+        "few_shot": task.few_shot,
+        "max_tokens": task.max_tokens,
+        "temperature": 0.0,
+        "stop": ("\n",) if all("\n" not in said for _, said in task.few_shot) else (),
+    }
