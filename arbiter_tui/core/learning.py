@@ -1,0 +1,263 @@
+"""TaskProfile: what has been learnt about a kind of work. It contains no model's name, so it outlives every model.
+
+Owns: latency, quality, memory and success patterns, preferences and complexity of a task, and how they enrich criteria.
+Never: which model taught it (scoring.py keeps that), storing itself (the store does).
+Units: seconds, bytes, tokens. A profile is at most 10 KB of JSON, however many outcomes it has seen: patterns are
+logarithmic histograms with a fixed number of buckets, and what is old fades (see ``Pattern.add``).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
+
+from .cost import Outcome
+from .tasks import Criteria, Preference
+
+PER_OCTAVE = 4  # a bucket spans a factor of 1.19: quantiles are right to about 9%
+BUCKETS = 160  # 40 octaves: from FLOOR on, that is one microsecond to 12 days, or one byte to a terabyte
+FADE_AT = 2_000  # a pattern's counts are halved when it holds this many: the newest thousand or two decide
+MIN_LEARNT = 10  # fewer observations than this teach nothing
+LATENCY_SLACK = 2.0  # a learnt limit may refuse outliers only, never the usual
+MEMORY_SLACK = 1.5
+QUALITY_SLACK = 0.9
+PREFERENCE_SHARE = 0.6
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    """A logarithmic histogram of positive values, ``floor`` being the smallest that it tells apart."""
+
+    floor: float
+    counts: Mapping[int, int] = field(default_factory=dict)
+    n: int = 0
+    total: float = 0.0
+
+    def add(self, value: float) -> Pattern:
+        """With ``value`` in it; at FADE_AT values everything is halved, so that old behaviour fades."""
+        bucket = self._bucket(value)
+        grown = Pattern(
+            self.floor, {**self.counts, bucket: self.counts.get(bucket, 0) + 1}, self.n + 1, self.total + value
+        )
+        return grown._faded() if grown.n >= FADE_AT else grown
+
+    def _faded(self) -> Pattern:
+        halved = {bucket: count // 2 for bucket, count in self.counts.items() if count > 1}
+        n = sum(halved.values())
+        return Pattern(self.floor, halved, n, self.total * n / self.n)
+
+    def _bucket(self, value: float) -> int:
+        if not value > self.floor:
+            return 0
+        return min(BUCKETS - 1, math.ceil(PER_OCTAVE * math.log2(min(value / self.floor, 2.0**64))))
+
+    @property
+    def mean(self) -> float | None:
+        return self.total / self.n if self.n else None
+
+    def quantile(self, share: float) -> float | None:
+        """The upper edge of the bucket in which the quantile lies; None without values. ``share`` in 0..1."""
+        seen, wanted = 0, share * self.n
+        for bucket in sorted(self.counts):
+            seen += self.counts[bucket]
+            if seen >= wanted:
+                return float(self.floor * 2 ** (bucket / PER_OCTAVE))
+        return None
+
+    def as_dict(self) -> dict[str, Any]:
+        counts = {str(bucket): count for bucket, count in sorted(self.counts.items())}
+        return {"floor": self.floor, "n": self.n, "total": float(f"{self.total:.12g}"), "counts": counts}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Pattern:
+        counts = {int(bucket): int(count) for bucket, count in data.get("counts", {}).items()}
+        return cls(float(data["floor"]), counts, int(data.get("n", 0)), float(data.get("total", 0.0)))
+
+
+def _seconds() -> Pattern:
+    return Pattern(1e-6)
+
+
+def _units() -> Pattern:
+    return Pattern(1.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskProfile:
+    """What is known of a task, whoever served it.
+
+    ``quality_sum`` over ``quality_n`` graded answers is the mean grade (0..1); ``failures`` counts by kind;
+    ``preferences`` counts what operators asked for; ``by_length`` holds [requests, successes] per power of two of the
+    prompt's tokens: what becomes harder when prompts become longer.
+    """
+
+    task: str
+    requests: int = 0
+    successes: int = 0
+    failures: Mapping[str, int] = field(default_factory=dict)
+    latency: Pattern = field(default_factory=_seconds)
+    ttft: Pattern = field(default_factory=_seconds)
+    memory: Pattern = field(default_factory=_units)
+    prompt_tokens: Pattern = field(default_factory=_units)
+    answer_tokens: Pattern = field(default_factory=_units)
+    quality_n: int = 0
+    quality_sum: float = 0.0
+    by_length: Mapping[int, tuple[int, int]] = field(default_factory=dict)
+    preferences: Mapping[str, int] = field(default_factory=dict)
+    updated_at: float | None = None
+
+    def observe(self, outcome: Outcome, prompt_tokens: int | None = None) -> TaskProfile:
+        """The profile after one more request. What is not the model's fault (cancelled, bad request) teaches nothing."""
+        if not outcome.counts:
+            return self
+        tokens = outcome.tokens_in if prompt_tokens is None else prompt_tokens
+        known = self._measured(outcome, tokens) if outcome.success else self._failed(outcome)
+        known = replace(
+            known,
+            requests=self.requests + 1,
+            successes=self.successes + outcome.success,
+            by_length=_count_length(self.by_length, tokens, outcome.success),
+            updated_at=max(outcome.at, self.updated_at or outcome.at),
+        )
+        return known.graded(outcome.quality)
+
+    def _measured(self, outcome: Outcome, tokens: int | None) -> TaskProfile:
+        return replace(
+            self,
+            latency=_with(self.latency, outcome.latency_s),
+            ttft=_with(self.ttft, outcome.ttft_s),
+            memory=_with(self.memory, outcome.memory_bytes),
+            prompt_tokens=_with(self.prompt_tokens, tokens),
+            answer_tokens=_with(self.answer_tokens, outcome.tokens_out),
+        )
+
+    def _failed(self, outcome: Outcome) -> TaskProfile:
+        kind = str(outcome.failure or "unknown")
+        return replace(self, failures={**self.failures, kind: self.failures.get(kind, 0) + 1})
+
+    def graded(self, quality: float | None) -> TaskProfile:
+        """A grade (0..1) that came with or after its request; None moves nothing."""
+        if quality is None:
+            return self
+        return replace(self, quality_n=self.quality_n + 1, quality_sum=self.quality_sum + min(1.0, max(0.0, quality)))
+
+    def prefer(self, preference: Preference) -> TaskProfile:
+        """Remember that an operator asked for this preference on this task."""
+        return replace(self, preferences={**self.preferences, preference: self.preferences.get(preference, 0) + 1})
+
+    @property
+    def quality_mean(self) -> float | None:
+        return self.quality_sum / self.quality_n if self.quality_n else None
+
+    @property
+    def success_rate(self) -> float | None:
+        return self.successes / self.requests if self.requests else None
+
+    @property
+    def preference(self) -> Preference | None:
+        """What operators ask for in at least 60% of three or more choices; None if they don't agree."""
+        total = sum(self.preferences.values())
+        if total < 3:
+            return None
+        name, count = max(self.preferences.items(), key=lambda item: (item[1], item[0]))
+        return Preference(name) if count / total >= PREFERENCE_SHARE else None
+
+    @property
+    def complexity(self) -> float | None:
+        """How hard the work is, 0..1: half from the usual length of prompt and answer (8k tokens are 1), half from grades.
+
+        None until MIN_LEARNT prompts are known; without grades it is the length alone.
+        """
+        if self.prompt_tokens.n < MIN_LEARNT:
+            return None
+        tokens = (self.prompt_tokens.mean or 0.0) + (self.answer_tokens.mean or 0.0)
+        length = min(1.0, math.log2(max(tokens, 1.0)) / 13)
+        graded = self.quality_mean
+        return length if graded is None else (length + 1.0 - graded) / 2
+
+    def enhance(self, criteria: Criteria) -> Criteria:
+        """``criteria`` with what is unset filled from what was learnt. What the user has set is never touched.
+
+        Learnt limits carry slack: they keep out a version that is far worse than what the task is used to.
+        """
+        return replace(
+            criteria,
+            max_latency_s=_unless(criteria.max_latency_s, self._usual_latency()),
+            max_memory_bytes=_unless(criteria.max_memory_bytes, self._usual_memory()),
+            min_context=_unless(criteria.min_context, self._usual_context()),
+            quality_threshold=_unless(criteria.quality_threshold, self._usual_quality()),
+            preference=_unless(criteria.preference, self.preference),
+        )
+
+    def _usual_latency(self) -> float | None:
+        return _scaled(self.latency, 0.95, LATENCY_SLACK)
+
+    def _usual_memory(self) -> int | None:
+        usual = _scaled(self.memory, 1.0, MEMORY_SLACK)
+        return None if usual is None else math.ceil(usual)
+
+    def _usual_context(self) -> int | None:
+        prompt = _scaled(self.prompt_tokens, 0.95, 1.0)
+        return None if prompt is None else math.ceil(prompt + (_scaled(self.answer_tokens, 0.95, 1.0) or 0.0))
+
+    def _usual_quality(self) -> float | None:
+        mean = self.quality_mean
+        return None if mean is None or self.quality_n < MIN_LEARNT else QUALITY_SLACK * mean
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-ready, at most 10 KB."""
+        return {
+            "task": self.task,
+            "requests": self.requests,
+            "successes": self.successes,
+            "failures": dict(self.failures),
+            **{name: getattr(self, name).as_dict() for name in _PATTERNS},
+            "quality_n": self.quality_n,
+            "quality_sum": self.quality_sum,
+            "by_length": {str(size): list(pair) for size, pair in sorted(self.by_length.items())},
+            "preferences": {str(name): count for name, count in self.preferences.items()},
+            "updated_at": self.updated_at,
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> TaskProfile:
+        """Inverse of ``as_dict``; missing fields take their defaults, unknown ones are ignored."""
+        plain = {name: data[name] for name in _PLAIN if name in data}
+        patterns = {name: Pattern.from_dict(data[name]) for name in _PATTERNS if name in data}
+        lengths = {int(size): (int(pair[0]), int(pair[1])) for size, pair in data.get("by_length", {}).items()}
+        return cls(**plain, **patterns, by_length=lengths)
+
+
+_PATTERNS = ("latency", "ttft", "memory", "prompt_tokens", "answer_tokens")
+_PLAIN = (
+    "task", "requests", "successes", "failures", "quality_n", "quality_sum", "preferences", "updated_at",
+)  # fmt: skip
+
+
+def _with(pattern: Pattern, value: float | None) -> Pattern:
+    return pattern if value is None else pattern.add(value)
+
+
+def _unless(chosen: T | None, learnt: T | None) -> T | None:
+    return learnt if chosen is None else chosen
+
+
+def _scaled(pattern: Pattern, share: float, slack: float) -> float | None:
+    if pattern.n < MIN_LEARNT:
+        return None
+    usual = pattern.quantile(share)
+    return None if usual is None else usual * slack
+
+
+def _count_length(
+    lengths: Mapping[int, tuple[int, int]], tokens: int | None, success: bool
+) -> Mapping[int, tuple[int, int]]:
+    if tokens is None:
+        return lengths
+    size = min(24, max(0, tokens).bit_length())
+    requests, successes = lengths.get(size, (0, 0))
+    return {**lengths, size: (requests + 1, successes + success)}
