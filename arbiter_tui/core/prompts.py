@@ -8,6 +8,7 @@ pairs through ``few_shot``, from which its provider builds a plain ``question / 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from .tasks import Task
@@ -27,3 +28,19 @@ def suite_request(task: Task, item_prompt: str) -> dict[str, Any]:
         "temperature": 0.0,
         "stop": ("\n",) if all("\n" not in said for _, said in task.few_shot) else (),
     }
+
+
+def plain_prompt(messages: Sequence[tuple[str, str]], few_shot: Sequence[tuple[str, str]] = ()) -> str:
+    """One text for a model without a chat template: every pair as ``question\\nanswer``, a blank line, the next.
+
+    ``messages`` are (role, content) pairs, the open question last. Worked examples that already stand in the
+    conversation as turns are not repeated. Stop such an answer at a line's end or a blank line.
+    """
+    turns = tuple((role, content) for role, content in messages)
+    shown = tuple(turn for asked, said in few_shot for turn in (("user", asked), ("assistant", said)))
+    if any(turns[i : i + len(shown)] == shown for i in range(len(turns) - len(shown) + 1)):
+        shown = ()
+    system = [content for role, content in turns if role == "system"]
+    talk = [*shown, *(turn for turn in turns if turn[0] != "system")]
+    lines = [content + ("\n" if role == "assistant" else "") for role, content in talk]
+    return "\n".join([*(text + "\n" for text in system), *lines]) + "\n"
