@@ -1,0 +1,403 @@
+"""The configuration: TOML -> one frozen ``Config``.
+
+Owns: which settings exist, their defaults and ranges, where the file and the state folder are.
+Never: resolves a secret, imports a provider, reads the bundled tasks (``merge_tasks`` is given both sides).
+
+Every error is a ConfigError that names file, key (dotted path), value and the nearest valid key. Sizes are bytes or
+texts like "2GiB"; times are seconds. A model's or provider's meaning is checked where it is used; its shape is here.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+from .config_reader import Setting, Where, read_values, schema_of, setting, setting_schema, settings
+from .core.registry import VERSION_NAME
+from .core.tasks import AutopilotMode, Criteria, Preference, Task, Weights
+from .errors import ConfigError
+
+FILE_NAME = "arbiter.toml"
+APP = "arbiter"
+MODES = tuple(mode.value for mode in AutopilotMode)
+TRIGGERS = ("degraded", "better")
+DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+TIME_OF_DAY = r"([01]\d|2[0-3]):[0-5]\d"
+NAME = VERSION_NAME.pattern.strip("^$")
+SECRET_SCHEMES = ("env:", "keyring:", "file:")
+_SECRET_KEYS = ("api_key", "token", "password", "secret")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LimitsConfig:
+    body_bytes: int = setting(8 * 2**20, kind="size", low=1024, help="largest request body")
+    drain_s: float = setting(10.0, kind="number", low=0, high=600, help="deadline of a stop")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerConfig:
+    host: str = setting("127.0.0.1", kind="text", help="loopback only for now")
+    port: int = setting(8017, kind="int", low=0, high=65535, help="0 takes any free port")
+    limits: LimitsConfig = setting(factory=LimitsConfig, kind="section", section=LimitsConfig, help="protections")
+
+    @property
+    def url(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolConfig:
+    memory_budget_bytes: int | None = None  # [pool] memory_budget; None: from the measured free memory
+    max_loaded: int | None = setting(None, kind="int", low=1, high=1000, help="most models loaded at once")
+    idle_ttl_s: float | None = setting(None, kind="number", low=1, help="unload after so long without a request")
+    model_dirs: tuple[str, ...] = setting((), kind="texts", help="folders of model files; sources are paths below")
+    load_timeout_s: float = setting(120.0, kind="number", low=1, high=7200, help="longest load")
+    queue_limit: int = setting(64, kind="int", low=1, high=100_000, help="waiting requests per model")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AutopilotConfig:
+    mode: str = setting("on", kind="text", choices=MODES, help="of every task that does not say otherwise")
+    cooldown_s: float = setting(300.0, kind="number", low=0, help="shortest time between two swaps of a task")
+    min_samples: int = setting(10, kind="int", low=1, high=1_000_000, help="fewer samples decide nothing")
+    performance_threshold: float = setting(0.8, kind="number", low=0, high=1, help="degraded below this success rate")
+    quality_factor: float = setting(0.9, kind="number", low=0, high=1, help="degraded below this x quality_threshold")
+    triggers: tuple[str, ...] = setting(TRIGGERS, kind="texts", choices=TRIGGERS, help="what may cause a swap")
+    explore_share: float = setting(0.05, kind="number", low=0, high=1, help="share of requests that may explore")
+    hold_s: float = setting(3600.0, kind="number", low=0, help="a manual swap holds its task so long")
+    sentinels_per_hour: float = setting(20.0, kind="number", low=0, high=3600, help="known questions per task")
+    strict_compatibility: bool = setting(False, kind="flag", help="treat compatibility warnings as errors")
+    interval_s: float = setting(1.0, kind="number", low=0.05, high=3600, help="between two looks at the evidence")
+    drift_min_samples: int = setting(30, kind="int", low=2, high=1_000_000, help="before drift can be alarmed")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RolloutConfig:
+    rule: str = setting("posterior", kind="text", choices=("posterior", "literal"), help="how a canary is judged")
+    start: float = setting(0.10, kind="number", low=0, high=1, help="first share of a canary")
+    step: float = setting(0.10, kind="number", low=0.001, high=1, help="growth of the share")
+    every_s: float = setting(3600.0, kind="number", low=1, help="between two steps")
+    keep_warm_s: float = setting(604800.0, kind="number", low=0, help="the replaced version stays at hand so long")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WindowConfig:
+    """A span of the local day; ``end`` before ``start`` runs past midnight (and belongs to the day it began)."""
+
+    start: str = setting(kind="text", pattern=TIME_OF_DAY, required=True, help='local time, "22:00"')
+    end: str = setting(kind="text", pattern=TIME_OF_DAY, required=True, help='local time, "06:00"')
+    days: tuple[str, ...] = setting(DAYS, kind="texts", choices=DAYS, help="on which it begins")
+
+    def covers(self, weekday: int, minute: int) -> bool:
+        """``weekday`` 0 is Monday; ``minute`` of the local day."""
+        start, end = _minute(self.start), _minute(self.end)
+        today, yesterday = DAYS[weekday] in self.days, DAYS[weekday - 1] in self.days
+        if start < end:
+            return today and start <= minute < end
+        return (today and minute >= start) or (yesterday and minute < end)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScheduleConfig:
+    windows: tuple[WindowConfig, ...] = setting(
+        (), kind="sections", section=WindowConfig, help="when the autopilot may swap; none: at any time"
+    )
+
+    def allows(self, weekday: int, minute: int) -> bool:
+        """Whether the autopilot may swap at this minute of the local day."""
+        return not self.windows or any(w.covers(weekday, minute) for w in self.windows)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetentionConfig:
+    outcomes_days: float = setting(90.0, kind="number", low=1, help="single outcomes; what was learnt from them stays")
+    decisions_days: float = setting(90.0, kind="number", low=1, help="explanations of single decisions")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TuiConfig:
+    theme: str | None = setting(None, kind="text", help="a theme's name; none: by the terminal's background")
+    keys: Mapping[str, str] = setting(factory=dict, kind="table", help="action -> key, to remap")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TelemetryConfig:
+    keep_prompts: bool = setting(False, kind="flag", help="false: prompts stay in memory, the last 200 per task")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderBlock:
+    """One [[providers]] block. ``options``: the kind's own keys, secrets still as references."""
+
+    name: str = setting(kind="text", pattern=NAME, required=True, help="unique")
+    kind: str = setting(kind="text", required=True, help="an installed kind of provider")
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelBlock:
+    """One [[models]] block. ``None`` and empty mean: as the provider finds it."""
+
+    name: str = setting(kind="text", pattern=NAME, required=True, help="the version's name")
+    provider: str = setting(kind="text", required=True, help="a provider's name")
+    source: str = setting(kind="text", required=True, help="path below [pool] model_dirs, ollama:NAME, runtime's name")
+    context: int | None = setting(None, kind="int", low=16, help="tokens")
+    parallel: int | None = setting(None, kind="int", low=1, high=1024, help="requests at once")
+    capabilities: tuple[str, ...] = setting((), kind="texts", help="text-generation, code, embeddings …")
+    labels: tuple[str, ...] = setting((), kind="texts", help="free words")
+    pinned: bool = setting(False, kind="flag", help="never evicted")
+    options: Mapping[str, Any] = setting(factory=dict, kind="table", help="load options of the provider")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfiguredTask(Task):
+    """A task from the file. ``given``: the keys that were written, so that merging overrides only those."""
+
+    given: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    server: ServerConfig = setting(factory=ServerConfig, kind="section", section=ServerConfig, help="the doors")
+    pool: PoolConfig = field(default_factory=PoolConfig)
+    autopilot: AutopilotConfig = setting(
+        factory=AutopilotConfig, kind="section", section=AutopilotConfig, help="when to swap unasked"
+    )
+    rollout: RolloutConfig = setting(factory=RolloutConfig, kind="section", section=RolloutConfig, help="canaries")
+    schedule: ScheduleConfig = setting(
+        factory=ScheduleConfig, kind="section", section=ScheduleConfig, help="when swaps may happen"
+    )
+    retention: RetentionConfig = setting(
+        factory=RetentionConfig, kind="section", section=RetentionConfig, help="what is kept for how long"
+    )
+    tui: TuiConfig = setting(factory=TuiConfig, kind="section", section=TuiConfig, help="the cockpit")
+    telemetry: TelemetryConfig = setting(
+        factory=TelemetryConfig, kind="section", section=TelemetryConfig, help="local only"
+    )
+    providers: tuple[ProviderBlock, ...] = ()
+    models: tuple[ModelBlock, ...] = setting((), kind="sections", section=ModelBlock, help="models by name")
+    tasks: tuple[Task, ...] = ()
+    path: Path | None = None
+
+
+_BUDGET = Setting(kind="size", low=1, help="of all loaded models; bytes or a text like 2GiB")
+_PREFERENCES = tuple(p.value for p in Preference)
+_CRITERIA: Mapping[str, Setting] = {
+    "hardware": Setting(kind="text", help="cpu, cuda, metal …"),
+    "max_latency_s": Setting(kind="number", low=0.001, help="slower models do not qualify"),
+    "max_memory_bytes": Setting(kind="size", low=1, help="larger models do not qualify"),
+    "min_context": Setting(kind="int", low=1, help="tokens"),
+    "quality_threshold": Setting(kind="number", low=0, high=1, help="degraded below quality_factor x this"),
+    "latency_budget_s": Setting(kind="number", low=0.001, help="latency at which its share of the utility is 0"),
+    "memory_budget_bytes": Setting(kind="size", low=1, help="memory at which its share of the utility is 0"),
+}
+_TASK: Mapping[str, Setting] = {
+    "name": Setting(kind="text", pattern=NAME, required=True, help="unique; a bundled task's name changes that one"),
+    "description": Setting(kind="text", help="for people"),
+    "capabilities": Setting(kind="texts", help="what a model must have"),
+    "weights": Setting(kind="table", help="quality, latency, memory, reliability, recency"),
+    "preference": Setting(kind="text", choices=_PREFERENCES, help="doubles that share"),
+    **_CRITERIA,
+    "suite": Setting(kind="text", help="a bundled suite's name, or a JSONL file of {prompt, reference, verifier}"),
+    "autopilot": Setting(kind="text", choices=MODES, help="of this task"),
+    "private": Setting(kind="flag", help="its prompts are never kept"),
+    "max_tokens": Setting(kind="int", low=1, high=1_000_000, help="of an answer of the suite"),
+}
+
+
+def find() -> Path | None:
+    """The configuration file: in the working folder, else in the user's configuration folder; None if there is none."""
+    from platformdirs import user_config_path
+
+    return next((p for p in (Path(FILE_NAME), user_config_path(APP) / FILE_NAME) if p.is_file()), None)
+
+
+def state_dir(override: str | Path | None = None) -> Path:
+    """The state folder: ``override``, else ARBITER_STATE_DIR, else the user's state folder. Not created here."""
+    from platformdirs import user_state_path
+
+    chosen = override or os.environ.get("ARBITER_STATE_DIR")
+    return Path(chosen).expanduser().absolute() if chosen else user_state_path(APP)
+
+
+def load(path: Path | None = None) -> Config:
+    """The configuration in ``path``, else in the file that :func:`find` finds, else the defaults. Raises ConfigError."""
+    chosen = path or find()
+    if chosen is None:
+        return Config()
+    return replace(parse(_text_of(chosen), str(chosen)), path=chosen.absolute())
+
+
+def parse(text: str, file: str = FILE_NAME) -> Config:
+    """The configuration in ``text``; ``file`` names it in errors. Raises ConfigError."""
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{file}: not valid TOML: {error}", details={"file": file}) from error
+    return from_table(table, Where(file))
+
+
+def from_table(table: Mapping[str, Any], where: Where) -> Config:
+    """A checked Config from a parsed TOML document. Raises ConfigError."""
+    plain = settings(Config)
+    for name in table:
+        if name not in _SECTIONS:
+            raise where.unknown(name, table[name], _SECTIONS)
+    values = read_values(plain, {k: v for k, v in table.items() if k in plain}, where)
+    config = Config(
+        **values,
+        pool=_pool(table.get("pool", {}), where.key("pool")),
+        providers=tuple(_provider(v, w) for v, w in _items(table, "providers", where)),
+        tasks=tuple(_task(v, w) for v, w in _items(table, "tasks", where)),
+    )
+    _check(config, where)
+    return config
+
+
+def merge_tasks(bundled: Iterable[Task], configured: Iterable[Task]) -> tuple[Task, ...]:
+    """Bundled tasks in their order, changed where a configured one of the same name says so, then the new ones."""
+    merged = {task.name: task for task in bundled}
+    for task in configured:
+        base = merged.get(task.name)
+        merged[task.name] = task if base is None else _over(base, task)
+    return tuple(merged.values())
+
+
+def patch_task(base: Task, patch: Mapping[str, Any], *, source: str = "request") -> Task:
+    """``base`` with the keys of ``patch`` (those of a [[tasks]] block). Raises ConfigError; a new name is refused."""
+    change = _task({"name": base.name, **patch}, Where(source, "task"))
+    if change.name != base.name:
+        raise Where(source, "task.name").error(change.name, f"can't rename {base.name}")
+    return _over(base, change)
+
+
+def schema() -> dict[str, Any]:
+    """JSON Schema of the configuration file."""
+    found = schema_of(Config)
+    pool = schema_of(PoolConfig)
+    pool["properties"] = {"memory_budget": setting_schema(_BUDGET), **pool["properties"]}
+    task = {"type": "object", "additionalProperties": False, "required": ["name"]}
+    properties = {
+        **found["properties"],
+        "pool": pool,
+        "providers": {"type": "array", "items": {**schema_of(ProviderBlock), "additionalProperties": True}},
+        "tasks": {"type": "array", "items": {**task, "properties": {k: setting_schema(s) for k, s in _TASK.items()}}},
+    }
+    return {**found, "$schema": "https://json-schema.org/draft/2020-12/schema", "properties": properties}
+
+
+def _text_of(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: not UTF-8 at byte {error.start}", details={"file": str(path)}) from error
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise ConfigError(f"{path}: can't be read: {reason}", details={"file": str(path)}) from error
+
+
+def _items(table: Mapping[str, Any], name: str, where: Where) -> Iterable[tuple[Any, Where]]:
+    found = table.get(name, [])
+    if not isinstance(found, list):
+        raise where.key(name).error(found, f"must be written as [[{name}]] blocks")
+    return [(value, where.key(name).item(i)) for i, value in enumerate(found)]
+
+
+def _pool(table: Any, where: Where) -> PoolConfig:
+    if not isinstance(table, Mapping):
+        raise where.error(table, "must be a table")
+    values = read_values({"memory_budget": _BUDGET, **settings(PoolConfig)}, table, where)
+    return PoolConfig(memory_budget_bytes=values.pop("memory_budget", None), **values)
+
+
+def _provider(table: Any, where: Where) -> ProviderBlock:
+    if not isinstance(table, Mapping):
+        raise where.error(table, "must be a table")
+    known = settings(ProviderBlock)
+    named = read_values(known, {k: v for k, v in table.items() if k in known}, where)
+    options = {k: v for k, v in table.items() if k not in known}
+    for key, value in options.items():
+        if key.endswith(_SECRET_KEYS) and not (isinstance(value, str) and value.startswith(SECRET_SCHEMES)):
+            # The value itself is kept out of the message: it may well be the key.
+            raise where.key(key).error("…", "must be a reference: env:NAME, keyring:NAME or file:PATH, never a value")
+    return ProviderBlock(**named, options=options)
+
+
+def _task(table: Any, where: Where) -> ConfiguredTask:
+    if not isinstance(table, Mapping):
+        raise where.error(table, "must be a table")
+    values = read_values(_TASK, table, where)
+    criteria: dict[str, Any] = {k: values[k] for k in _CRITERIA if k in values}
+    if "capabilities" in values:
+        criteria["capabilities"] = frozenset(values["capabilities"])
+    if "preference" in values:
+        criteria["preference"] = Preference(values["preference"])
+    if "weights" in values:
+        criteria["weights"] = _weights(values["weights"], where.key("weights"))
+    own = {k: v for k, v in values.items() if k in _OWN}
+    if "autopilot" in own:
+        own["autopilot"] = AutopilotMode(own["autopilot"])
+    return ConfiguredTask(criteria=Criteria(**criteria), given=frozenset(own) | frozenset(criteria), **own)
+
+
+def _weights(table: Mapping[str, Any], where: Where) -> Weights:
+    share = Setting(kind="number", low=0, high=1000)
+    known = {f.name: share for f in fields(Weights)}
+    # A partial table keeps the specified default of the weights that it does not name.
+    weights = Weights(**read_values(known, table, where))
+    if sum(getattr(weights, name) for name in known) <= 0:
+        raise where.error(table, "at least one weight must be above 0")
+    return weights
+
+
+def _over(base: Task, change: Task) -> Task:
+    """``base`` with what ``change`` says: the written keys of a ConfiguredTask, else all that differs from a default."""
+    if isinstance(change, ConfiguredTask):
+        given = change.given
+    else:
+        plain = Task(name=change.name)
+        given = frozenset(f for f in _OWN if getattr(change, f) != getattr(plain, f)) | frozenset(
+            f.name for f in fields(Criteria) if getattr(change.criteria, f.name) != getattr(plain.criteria, f.name)
+        )
+    criteria = {f.name: getattr(change.criteria, f.name) for f in fields(Criteria) if f.name in given}
+    own = {name: getattr(change, name) for name in _OWN if name in given}
+    return replace(base, criteria=replace(base.criteria, **criteria), **own)
+
+
+def _check(config: Config, where: Where) -> None:
+    host = where.key("server").key("host")
+    if not _is_loopback(config.server.host):
+        raise host.error(config.server.host, "only loopback can be served for now", ("127.0.0.1", "::1", "localhost"))
+    for section, items in (("providers", config.providers), ("models", config.models), ("tasks", config.tasks)):
+        seen: set[str] = set()
+        for index, item in enumerate(items):
+            if item.name in seen:
+                raise where.key(section).item(index).key("name").error(item.name, "is there twice; names are unique")
+            seen.add(item.name)
+    for action, key in config.tui.keys.items():
+        if not isinstance(key, str) or not key:
+            raise where.key("tui").key("keys").key(action).error(key, 'must be a key, as in "w" or "ctrl+s"')
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _minute(time_of_day: str) -> int:
+    hours, minutes = time_of_day.split(":")
+    return int(hours) * 60 + int(minutes)
+
+
+_OWN = ("name", "description", "suite", "autopilot", "private", "max_tokens")
+_SECTIONS = frozenset({f.name for f in fields(Config)} - {"path"})
