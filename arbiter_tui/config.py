@@ -6,11 +6,13 @@ Never: resolves a secret, imports a provider, reads the bundled tasks (``merge_t
 Every error is a ConfigError that names file, key (dotted path), value and the nearest valid key. Sizes are bytes or
 texts like "2GiB"; times are seconds. A model's or provider's meaning is checked where it is used; its shape is here.
 """
+# ruff: noqa: RUF009 - setting() is dataclasses.field() with the key's checks as metadata
 
 from __future__ import annotations
 
 import ipaddress
 import os
+import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -30,7 +32,7 @@ DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 TIME_OF_DAY = r"([01]\d|2[0-3]):[0-5]\d"
 NAME = VERSION_NAME.pattern.strip("^$")
 SECRET_SCHEMES = ("env:", "keyring:", "file:")
-_SECRET_KEYS = ("api_key", "token", "password", "secret")
+_SECRET_KEY = re.compile(r"(.*_)?(key|token|password|secret)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -227,7 +229,7 @@ def state_dir(override: str | Path | None = None) -> Path:
 
 
 def load(path: Path | None = None) -> Config:
-    """The configuration in ``path``, else in the file that :func:`find` finds, else the defaults. Raises ConfigError."""
+    """The configuration in ``path``, else in the file of :func:`find`, else the defaults. Raises ConfigError."""
     chosen = path or find()
     if chosen is None:
         return Config()
@@ -323,7 +325,7 @@ def _provider(table: Any, where: Where) -> ProviderBlock:
     named = read_values(known, {k: v for k, v in table.items() if k in known}, where)
     options = {k: v for k, v in table.items() if k not in known}
     for key, value in options.items():
-        if key.endswith(_SECRET_KEYS) and not (isinstance(value, str) and value.startswith(SECRET_SCHEMES)):
+        if _SECRET_KEY.fullmatch(key) and not (isinstance(value, str) and value.startswith(SECRET_SCHEMES)):
             # The value itself is kept out of the message: it may well be the key.
             raise where.key(key).error("…", "must be a reference: env:NAME, keyring:NAME or file:PATH, never a value")
     return ProviderBlock(**named, options=options)
@@ -357,7 +359,7 @@ def _weights(table: Mapping[str, Any], where: Where) -> Weights:
 
 
 def _over(base: Task, change: Task) -> Task:
-    """``base`` with what ``change`` says: the written keys of a ConfiguredTask, else all that differs from a default."""
+    """``base`` with what ``change`` says: a ConfiguredTask's written keys, else all that differs from a default."""
     if isinstance(change, ConfiguredTask):
         given = change.given
     else:
@@ -374,15 +376,18 @@ def _check(config: Config, where: Where) -> None:
     host = where.key("server").key("host")
     if not _is_loopback(config.server.host):
         raise host.error(config.server.host, "only loopback can be served for now", ("127.0.0.1", "::1", "localhost"))
-    for section, items in (("providers", config.providers), ("models", config.models), ("tasks", config.tasks)):
-        seen: set[str] = set()
-        for index, item in enumerate(items):
-            if item.name in seen:
-                raise where.key(section).item(index).key("name").error(item.name, "is there twice; names are unique")
-            seen.add(item.name)
+    _check_unique([p.name for p in config.providers], where.key("providers"))
+    _check_unique([m.name for m in config.models], where.key("models"))
+    _check_unique([t.name for t in config.tasks], where.key("tasks"))
     for action, key in config.tui.keys.items():
         if not isinstance(key, str) or not key:
             raise where.key("tui").key("keys").key(action).error(key, 'must be a key, as in "w" or "ctrl+s"')
+
+
+def _check_unique(names: list[str], where: Where) -> None:
+    for index, name in enumerate(names):
+        if name in names[:index]:
+            raise where.item(index).key("name").error(name, "is there twice; names are unique")
 
 
 def _is_loopback(host: str) -> bool:

@@ -188,8 +188,8 @@ def _ranged(spec: Setting, value: float, where: Where) -> float:
     if (low is None or value >= low) and (high is None or value <= high):
         return value
     if high is None:
-        raise where.error(value, f"must be at least {low:g}")
-    raise where.error(value, f"must be between {low:g} and {high:g}" if low is not None else f"must be at most {high:g}")
+        raise where.error(value, f"must be at least {low:,}")
+    raise where.error(value, f"must be at most {high:,}" if low is None else f"must be between {low:,} and {high:,}")
 
 
 _JSON_TYPES: Mapping[str, dict[str, Any]] = {
