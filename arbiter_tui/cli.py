@@ -1,0 +1,184 @@
+"""Parses arguments and picks a door. Imports lazily: ``arbiter status --json`` never imports Textual or the engine.
+
+Owns: the names of commands and options (control.md's contract), exit codes. Never: what a command does.
+
+Exit codes: 0 done; 1 the operation failed (reason on stderr); 2 usage or configuration; 3 the engine can't be reached;
+4 refused (guard, read-only, not confirmed).
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import NoReturn
+
+from .errors import ArbiterError, ConfigError, EngineUnreachable, Refused, nearest
+
+_READS = ("status", "models", "tasks", "hardware", "history", "requests")
+_ON_VERSION = {
+    "warm": "load a model and keep it ready",
+    "unload": "let its requests finish, then free its memory",
+    "pin": "never unload it to make room",
+    "unpin": "let it be unloaded again",
+    "activate": "let tasks use it",
+    "deprecate": "no task chooses it any more; stays for rollback",
+}
+
+
+class _Parser(argparse.ArgumentParser):
+    """Usage errors exit 2 and name the nearest valid command."""
+
+    def error(self, message: str) -> NoReturn:
+        if "invalid choice: '" in message:
+            wrong = message.split("invalid choice: '")[1].split("'")[0]
+            near = nearest(wrong, COMMANDS)
+            hint = f"; did you mean {' or '.join(near)}?" if near else "; `arbiter --help` lists them"
+            message = f"no command {wrong!r}{hint}"
+        print(f"arbiter: {message}", file=sys.stderr)
+        raise SystemExit(2)
+
+
+def _common() -> argparse.ArgumentParser:
+    common = argparse.ArgumentParser(add_help=False)
+    g = common.add_argument_group("everywhere")
+    quiet = argparse.SUPPRESS
+    g.add_argument("--config", metavar="FILE", default=quiet, help="configuration file")
+    g.add_argument("--state-dir", metavar="DIR", default=quiet, help="state folder (or ARBITER_STATE_DIR)")
+    g.add_argument("--url", metavar="URL", default=quiet, help="an engine elsewhere (or ARBITER_URL)")
+    g.add_argument("--read-only", action="store_true", default=quiet, help="refuse every change")
+    g.add_argument("--json", action="store_true", default=quiet, help="machine-readable output")
+    g.add_argument("--plain", action="store_true", default=quiet, help="a readable text stream instead of a screen")
+    g.add_argument("--no-color", action="store_true", default=quiet, help="no colour (NO_COLOR does the same)")
+    g.add_argument("-v", "--verbose", action="store_true", default=quiet, help="say more on errors")
+    return common
+
+
+def build_parser() -> argparse.ArgumentParser:
+    from . import __version__
+
+    common = _common()
+    top = _Parser(
+        prog="arbiter", parents=[common], formatter_class=argparse.RawDescriptionHelpFormatter,
+        description="The best local model for the task answers, measured here, swapped without anyone noticing.",
+        epilog="Without a command: the cockpit on this state folder's engine (started if need be).",
+    )  # fmt: skip
+    top.add_argument("--version", action="version", version=f"arbiter {__version__}")
+    top.add_argument("--port", type=int, default=None, help=argparse.SUPPRESS)
+    sub = top.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser)
+
+    def add(name: str, text: str) -> argparse.ArgumentParser:
+        return sub.add_parser(name, help=text, description=text, parents=[common])
+
+    p = add("serve", "the engine alone, in the foreground")
+    p.add_argument("--port", type=int, default=None, help="0 takes any free one")
+    add("stop", "stop this folder's engine (drains first)")
+    add("attach", "the cockpit on an engine elsewhere").add_argument("target", metavar="URL")
+    p = add("demo", "an honest scripted show on real models; without a terminal it prints the story")
+    p.add_argument("--seed", type=int, default=1)
+    p.add_argument("--seconds", type=float, default=90.0, help="about how long")
+    for name in _READS:
+        p = add(name, f"show {name}")
+        p.add_argument("--watch", action="store_true", help="again whenever it changes")
+    p = add("run", "answer one prompt (streams)")
+    p.add_argument("task", metavar="TASK")
+    p.add_argument("prompt", metavar="PROMPT", nargs="?", default="-", help="- reads standard input")
+    p.add_argument("--max-tokens", type=int, default=None)
+    add("select", "who would serve, and why (dry)").add_argument("task", metavar="TASK")
+    p = add("register", "add a model: a GGUF file or ollama:NAME")
+    p.add_argument("source", metavar="SOURCE")
+    p.add_argument("--provider", default=None)
+    p.add_argument("--name", default=None)
+    p.add_argument("--activate", action="store_true", help="let tasks use it at once")
+    add("discover", "what runs and lies on this machine; changes nothing").add_argument("--apply", action="store_true")
+    for name, text in _ON_VERSION.items():
+        add(name, text).add_argument("model", metavar="VERSION")
+    p = add("alias", "point a stable name at a version")
+    p.add_argument("name", metavar="NAME")
+    p.add_argument("model", metavar="VERSION")
+    p = add("swap", "let another version serve a task")
+    p.add_argument("task", metavar="TASK")
+    p.add_argument("model", metavar="VERSION")
+    p.add_argument("--strict", action="store_true", help="refuse on warnings, too")
+    p.add_argument("--dry-run", action="store_true", help="say what would happen")
+    add("rollback", "the previous version serves again").add_argument("task", metavar="TASK")
+    p = add("autopilot", "let the arbiter swap by itself, only observe, or not at all")
+    p.add_argument("mode", choices=("on", "off", "observe"))
+    p.add_argument("task", metavar="TASK", nargs="?")
+    p = add("bench", "run the bundled task suites; fills the leaderboards")
+    p.add_argument("tasks", metavar="TASK", nargs="*")
+    p.add_argument("--model", metavar="VERSION", action="append", default=[])
+    p = add("feedback", "tell how good an answer was")
+    p.add_argument("request_id", metavar="REQUEST_ID")
+    p.add_argument("score", metavar="SCORE", type=float, help="0 (useless) to 1 (perfect)")
+    p.add_argument("--comment", default="")
+    add("explain", "the record behind a request, swap or decision").add_argument("id", metavar="ID")
+    add("doctor", "what works here, what doesn't, and how to get it")
+    p = add("config", "check, show or describe the configuration")
+    p.add_argument("action", choices=("check", "show", "schema"))
+    add("ledger", "the chain of who changed what").add_argument("action", choices=("verify",))
+    return top
+
+
+COMMANDS = (
+    "serve", "stop", "attach", "demo", *_READS, "run", "select", "register", "discover", *_ON_VERSION, "alias", "swap",
+    "rollback", "autopilot", "bench", "feedback", "explain", "doctor", "config", "ledger",
+)  # fmt: skip
+
+_DOORS = {
+    "serve": "serving:serve", "stop": "serving:stop", None: "serving:cockpit", "attach": "serving:attach",
+    "demo": "demo:demo", "doctor": "doctor:doctor", "config": "local:config", "run": "work:run", "bench": "work:bench",
+    "register": "work:register", "ledger": "local:ledger",
+    **dict.fromkeys(_READS, "read:show"),
+}  # fmt: skip
+
+
+def door(command: str | None) -> str:
+    """``module:function`` below arbiter_tui.commands that carries the command out."""
+    return _DOORS.get(command, "write:write")
+
+
+def exit_code(error: ArbiterError) -> int:
+    match error:
+        case ConfigError():
+            return 2
+        case EngineUnreachable():
+            return 3
+        case Refused():
+            return 4
+        case _:
+            return 1
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    options = build_parser().parse_args(argv)
+    for name in ("config", "state_dir", "url"):
+        if not hasattr(options, name):
+            setattr(options, name, None)
+    for name in ("read_only", "json", "plain", "no_color", "verbose"):
+        if not hasattr(options, name):
+            setattr(options, name, False)
+    options.url = options.url or os.environ.get("ARBITER_URL") or None
+    if options.no_color:
+        os.environ["NO_COLOR"] = "1"
+    module, function = door(options.command).split(":")
+    try:
+        return int(getattr(import_module(f".commands.{module}", __package__), function)(options))
+    except ArbiterError as error:
+        if options.verbose:
+            raise
+        print(f"arbiter: {error}", file=sys.stderr)
+        for line in error.details.get("why", []):
+            if isinstance(line, dict):
+                print(f"  {line.get('rule')}: {line.get('value')} (needs {line.get('threshold')})", file=sys.stderr)
+        for name, reason in (error.details.get("reasons") or {}).items():
+            print(f"  {name}: {reason}", file=sys.stderr)
+        return exit_code(error)
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # The reader (`| head`) has what it wanted. Point stdout away so that the interpreter's own flush stays quiet.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0

@@ -1,0 +1,140 @@
+"""``arbiter doctor``: what works here, what doesn't, and how to get it. Also the backend line of the first run.
+
+Owns: the questions. Never: a change (it starts nothing and writes nothing).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import platform
+import shutil
+import sys
+from argparse import Namespace
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+from . import text as t
+from .connect import load_config, running, state_dir
+
+if TYPE_CHECKING:
+    from ..core.snapshot import HardwareView
+
+# Built against the vendors' documented interfaces and tested with recorded data only: nobody has run these yet.
+UNTESTED = ("Apple readings (macmon, ioreg)", "AMD readings (amdsmi)")
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """``level``: ok, note (works, could be better), missing."""
+
+    level: str
+    what: str
+    detail: str
+
+
+def doctor(options: Namespace) -> int:
+    findings = asyncio.run(examine(options))
+    if options.json:
+        t.out_json([asdict(f) for f in findings])
+    else:
+        mark = {"ok": "ok  ", "note": "note", "missing": "MISS"}
+        for f in findings:
+            first, *more = f.detail.splitlines() or [""]
+            t.out(f"{mark[f.level]}  {f.what}: {first}")
+            for line in more:
+                t.out(f"      {line}")
+    return 0 if all(f.level != "missing" for f in findings) else 1
+
+
+async def examine(options: Namespace) -> list[Finding]:
+    """All findings; each is independent of the others, a broken one says so instead of stopping the rest."""
+    config = load_config(options)
+    found = [
+        Finding("ok", "python", f"{platform.python_version()} on {platform.system()} {platform.machine()}"),
+        Finding("ok", "configuration", str(config.path) if config.path else "none; the defaults are in force"),
+    ]
+    engine = running(options)
+    where = state_dir(options)
+    found.append(Finding("ok", "state folder", str(where)))
+    state = f"runs at {engine['url']} (pid {engine['pid']})" if engine else "not running; `arbiter` starts it"
+    found.append(Finding("ok" if engine else "note", "engine", state))
+    found += await _providers(options)
+    found += await _machine()
+    found.append(Finding("note", "untested on hardware", ", ".join(UNTESTED)))
+    return found
+
+
+async def _providers(options: Namespace) -> list[Finding]:
+    from ..adapters.plugins import load_providers
+
+    providers = load_providers(load_config(options).providers)
+    found, usable = [], 0
+    for name, provider in providers.items():
+        missing = await provider.available()
+        if missing is not None:
+            found.append(Finding("note", f"provider {name}", missing))
+            continue
+        models = await provider.discover()
+        usable += bool(models)
+        names = ", ".join(v.version for v in models) or "no models yet (`arbiter register PATH.gguf`)"
+        found.append(Finding("ok", f"provider {name}", names))
+    if not usable:
+        found.append(Finding("missing", "models", "no provider has a model; `make run` installs two small ones"))
+    for provider in providers.values():
+        await provider.close()
+    return found
+
+
+async def _machine() -> list[Finding]:
+    from ..adapters.hardware import open_probe
+
+    probe = open_probe()
+    try:
+        view = await probe.read()
+    finally:
+        await probe.close()
+    found = [
+        Finding("ok", "memory", f"{t.size(view.ram_total_bytes.value)}, {t.size(probe.available_bytes())} for models"),
+    ]
+    backend = engine_backend()
+    found.append(Finding("ok", "backend in use", backend))
+    if not view.gpus:
+        found.append(Finding("note" if sys.platform == "linux" else "ok", "GPU", view.gpu_why or "none found"))
+    for gpu in view.gpus:
+        found.append(Finding("ok", f"GPU {gpu.index}", f"{gpu.name}, {t.size(gpu.memory_total_bytes.value)}"))
+    if idle := idle_gpu(view, backend):
+        found.append(Finding("note", "a GPU lies idle", idle))
+    return found
+
+
+def engine_backend() -> str:
+    """What the embedded engine computes on: CPU, CUDA, Metal ... as it names its devices itself."""
+    import subprocess
+
+    code = "import xllamacpp; print(', '.join(d['name'] for d in xllamacpp.get_device_info()) or 'CPU')"
+    try:
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=20, check=True)
+    except (subprocess.SubprocessError, OSError):
+        return "CPU"
+    return done.stdout.strip().splitlines()[-1] if done.stdout.strip() else "CPU"
+
+
+def idle_gpu(view: HardwareView, backend: str) -> str | None:
+    """The one configuration block that would use the GPU with what is installed; None if no GPU lies idle."""
+    if not view.gpus or any(word in backend for word in ("CUDA", "ROCm", "Vulkan", "Metal", "MTL", "SYCL")):
+        return None
+    name = view.gpus[0].name or "the GPU"
+    if shutil.which("ollama"):
+        return (
+            f"{name} is not used by the embedded engine ({backend}); the installed Ollama uses it. In arbiter.toml:\n"
+            '[[providers]]\nname = "ollama"\nkind = "ollama"\nbase_url = "http://127.0.0.1:11434"'
+        )
+    if binary := shutil.which("llama-server"):
+        return (
+            f"{name} is not used by the embedded engine ({backend}); the installed llama-server may. In arbiter.toml:\n"
+            f'[[providers]]\nname = "llama_server"\nkind = "llama_server"\nbinary = "{binary}"'
+        )
+    return (
+        f"{name} is not used by the embedded engine ({backend}). Install Ollama, or a llama-server built for it "
+        "(then run `arbiter doctor` again), or build the wheel with a GPU: CMAKE_ARGS=-DGGML_CUDA=ON make engines"
+    )

@@ -1,0 +1,52 @@
+"""``config check|show|schema`` and ``ledger verify``: questions about files. Owns: their words. Never: an engine's life."""
+
+from __future__ import annotations
+
+import asyncio
+from argparse import Namespace
+from dataclasses import asdict
+
+from ..config import find, schema
+from . import text as t
+from .connect import client, load_config
+
+
+def config(options: Namespace) -> int:
+    if options.action == "schema":
+        t.out_json(schema())
+        return 0
+    loaded = load_config(options)
+    if options.action == "show":
+        t.out_json({k: v for k, v in _plain(asdict(loaded)).items() if k != "path"})
+        return 0
+    path = loaded.path or find()
+    t.out(f"{path}: correct" if path else "no configuration file; the defaults are in force")
+    return 0
+
+
+def _plain(value: object) -> dict[str, object]:
+    """JSON's own types: sets sorted, paths as text, tuples as lists."""
+
+    def walk(item: object) -> object:
+        if isinstance(item, dict):
+            return {str(k): walk(v) for k, v in item.items()}
+        if isinstance(item, (set, frozenset)):
+            return sorted(str(v) for v in item)
+        if isinstance(item, (list, tuple)):
+            return [walk(v) for v in item]
+        return item if isinstance(item, (str, int, float, bool, type(None))) else str(item)
+
+    found = walk(value)
+    assert isinstance(found, dict)
+    return found
+
+
+def ledger(options: Namespace) -> int:
+    async def ask() -> dict[str, object]:
+        async with client(options) as api:
+            return dict(await api.get("/arbiter/v1/ledger?verify=true"))
+
+    answer = asyncio.run(ask())
+    broken = answer.get("broken")
+    t.out_json(answer) if options.json else t.out(f"ledger broken: {broken}" if broken else "ledger whole")
+    return 1 if broken else 0

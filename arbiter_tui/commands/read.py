@@ -1,0 +1,145 @@
+"""``status|models|tasks|hardware|history|requests``: what the engine knows, as text or JSON, once or whenever it changes.
+
+Owns: the columns of each list. Never: a change.
+"""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from typing import Any
+
+from ..core.snapshot import Reading, Snapshot, from_wire
+from . import text as t
+from .connect import Reader
+
+
+def show(options: Namespace) -> int:
+    with Reader(options) as reader:
+        revision = 0
+        while True:
+            data = reader.snapshot(after=revision, wait=25.0 if revision else 0.0)
+            if revision == 0 or data["revision"] != revision:
+                _print(options, data, reader)
+            if not options.watch:
+                return 0
+            revision = data["revision"]
+
+
+def _print(options: Namespace, data: dict[str, Any], reader: Reader) -> None:
+    if options.command == "requests":
+        items = reader.requests()
+        t.out_json(items) if options.json else t.out(_requests(items))
+        return
+    if options.json:
+        part = {"models": "models", "tasks": "tasks", "hardware": "hardware", "history": "swaps"}.get(options.command)
+        t.out_json(data if part is None else data[part])
+        return
+    snapshot = from_wire(Snapshot, data)
+    match options.command:
+        case "status":
+            t.out(status(snapshot))
+        case "models":
+            t.out(models(snapshot))
+        case "tasks":
+            t.out(tasks(snapshot))
+        case "hardware":
+            t.out(hardware(snapshot))
+        case _:
+            t.out(history(snapshot))
+
+
+def status(s: Snapshot) -> str:
+    """One screen: the engine, who serves what, what the autopilot says."""
+    e = s.engine
+    where = f" at {e.url}" if e.url else ""
+    lines = [
+        f"engine {e.state}{where}   autopilot {e.autopilot}   {e.requests} requests, {e.failed} failed",
+        f"memory {t.size(s.budget.used_bytes)} of {t.size(s.budget.limit_bytes)}   machine {s.hardware.backend}"
+        f"   cpu {_percent(s.hardware.cpu)}",
+        "",
+        tasks(s),
+    ]
+    for alert in s.alerts[:3]:
+        lines += ["", f"{alert.level}: {alert.message}"]
+    if s.narrator:
+        lines += ["", s.narrator]
+    return "\n".join(lines)
+
+
+def models(s: Snapshot) -> str:
+    if not s.models:
+        return "no models yet: `arbiter register PATH.gguf`, or `arbiter discover`"
+    rows = [
+        [m.version, m.state, m.lifecycle, t.size(m.resident_bytes), t.rate(m.tokens_per_second), t.duration(m.ttft_s),
+         str(m.in_flight), str(m.requests), str(m.failures), ", ".join(m.serves) or t.DASH]
+        for m in s.models
+    ]  # fmt: skip
+    head = ["version", "state", "lifecycle", "mem", "tok/s", "ttft", "busy", "requests", "failed", "serves"]
+    return t.table(head, rows, "lllrrrrrrl")
+
+
+def tasks(s: Snapshot) -> str:
+    rows = []
+    for task in s.tasks:
+        top = next((r for r in task.leaderboard if r.version == task.incumbent), None)
+        best = task.leaderboard[0].version if task.leaderboard else None
+        rows.append([
+            task.task, task.incumbent or t.DASH, t.share(top.utility if top else None),
+            t.share(top.quality if top else None), str(top.samples if top else 0), task.autopilot,
+            t.DASH if best in (None, task.incumbent) else str(best),
+        ])  # fmt: skip
+    return t.table(["task", "serves", "utility", "quality", "samples", "autopilot", "ranks first"], rows, "llrrrll")
+
+
+def hardware(s: Snapshot) -> str:
+    h = s.hardware
+    lines = [
+        f"backend  {h.backend}   {h.cpu_name}",
+        f"cpu      {_percent(h.cpu)}   cores {' '.join(f'{c:.0%}' for c in h.cores)}",
+        f"ram      {t.size(h.ram_used_bytes.value)} of {t.size(h.ram_total_bytes.value)}   swap {_bytes(h.swap_used_bytes)}",
+        f"budget   {t.size(s.budget.used_bytes)} of {t.size(s.budget.limit_bytes)} for models",
+    ]
+    for g in h.gpus:
+        lines.append(
+            f"gpu {g.index}    {g.name}   {_percent(g.utilisation)}   {_bytes(g.memory_used_bytes)} of "
+            f"{_bytes(g.memory_total_bytes)}   {_value(g.power_w, 'W')}   {_value(g.temperature_c, '°C')}"
+        )
+    if not h.gpus:
+        lines.append(f"gpu      none ({h.gpu_why or 'not found'})")
+    return "\n".join(lines)
+
+
+def history(s: Snapshot) -> str:
+    if not s.swaps:
+        return "no swaps yet"
+    rows = [
+        [t.clock(w.started_at), w.task, w.from_ or t.DASH, w.to, w.trigger, w.result, t.duration(w.duration_s), w.id,
+         w.error or w.reason]
+        for w in s.swaps
+    ]  # fmt: skip
+    return t.table(["when", "task", "from", "to", "trigger", "result", "took", "id", "why"], rows, "llllllrll")
+
+
+def _requests(items: list[dict[str, Any]]) -> str:
+    if not items:
+        return "no requests yet"
+    rows = [
+        [t.clock(r.get("at")), str(r.get("id", "")), str(r.get("task", "")), str(r.get("version", "")),
+         t.duration(r.get("ttft_s")), t.duration(r.get("latency_s")), str(r.get("tokens_out") or t.DASH),
+         "ok" if r.get("success") else str(r.get("failure") or "failed"), t.share(r.get("quality"))]
+        for r in items
+    ]  # fmt: skip
+    head = ["when", "id", "task", "version", "ttft", "latency", "tokens", "result", "quality"]
+    return t.table(head, rows, "llllrrrlr")
+
+
+def _percent(r: Reading) -> str:
+    return t.DASH if r.value is None else f"{r.value:.0%}"
+
+
+def _bytes(r: Reading) -> str:
+    return t.size(r.value)
+
+
+def _value(r: Reading, unit: str) -> str:
+    return t.DASH if r.value is None else f"{r.value:.0f} {unit}"

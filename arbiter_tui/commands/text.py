@@ -1,0 +1,84 @@
+"""Plain text for people: columns, sizes, times. Owns: how a figure looks without a screen. Never: colour, a terminal.
+
+An unknown figure is a dash, never 0.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any
+
+DASH = "–"
+
+
+def size(value: float | None) -> str:
+    """Bytes with a short binary unit: 96 M, 2.1 G."""
+    if value is None:
+        return DASH
+    amount = float(value)
+    for unit in ("B", "K", "M", "G"):
+        if amount < 1024 or unit == "G":
+            return f"{amount:.1f} {unit}" if unit == "G" else f"{amount:.0f} {unit}"
+        amount /= 1024
+    return DASH
+
+
+def duration(value: float | None) -> str:
+    """Seconds as 42 ms, 1.3 s, 4 min, 3 h."""
+    if value is None:
+        return DASH
+    if value < 1:
+        return f"{value * 1000:.0f} ms"
+    if value < 120:
+        return f"{value:.1f} s"
+    return f"{value / 60:.0f} min" if value < 7200 else f"{value / 3600:.0f} h"
+
+
+def share(value: float | None) -> str:
+    """0..1 as .84; 1 as 1.00."""
+    if value is None:
+        return DASH
+    text = f"{value:.2f}"
+    return text[1:] if text.startswith("0.") else text
+
+
+def rate(value: float | None) -> str:
+    return DASH if value is None else f"{value:.0f}/s"
+
+
+def clock(at: float | None) -> str:
+    return DASH if at is None else time.strftime("%H:%M:%S", time.localtime(at))
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]], right: str = "") -> str:
+    """Columns with two spaces between; ``right``: the heads' letters r/l per column."""
+    cells = [list(head), *[list(r) for r in rows]]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(head))]
+    lines = []
+    for row in cells:
+        parts = [
+            c.rjust(w) if i < len(right) and right[i] == "r" else c.ljust(w)
+            for i, (c, w) in enumerate(zip(row, widths, strict=True))
+        ]
+        lines.append("  ".join(parts).rstrip())
+    return "\n".join(lines)
+
+
+def out(text: str) -> None:
+    print(clean(text), flush=True)
+
+
+def note(text: str) -> None:
+    print(clean(text), file=sys.stderr, flush=True)
+
+
+def out_json(value: Any) -> None:
+    print(json.dumps(value, ensure_ascii=False, indent=2), flush=True)
+
+
+def clean(text: str) -> str:
+    """Without control sequences: what a model or a remote engine says must never steer the terminal."""
+    return "".join(c for c in text if c in "\n\t" or (c >= " " and not "\x7f" <= c <= "\x9f"))

@@ -1,0 +1,134 @@
+"""``run``, ``bench``, ``register``: commands that let a model work, with progress, and can be stopped with ctrl+c.
+
+Owns: streaming to the terminal, progress lines. Never: the measuring.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from argparse import Namespace
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from ..errors import ConfigError
+from . import text as t
+from .connect import client, refuse_read_only
+from .write import V1, WAIT_S
+
+
+def run(options: Namespace) -> int:
+    prompt = sys.stdin.read() if options.prompt == "-" else options.prompt
+    if not prompt.strip():
+        raise ConfigError("the prompt is empty: give it as an argument, or on standard input")
+    return asyncio.run(_run(options, prompt))
+
+
+async def _run(options: Namespace, prompt: str) -> int:
+    extra = {} if options.max_tokens is None else {"max_tokens": options.max_tokens}
+    async with client(options, without_engine="start") as api:
+        pieces: list[str] = []
+        answer = api.run(options.task, prompt, **extra)
+        async for piece in answer:
+            pieces.append(piece)
+            if not options.json:
+                sys.stdout.write(t.clean(piece))
+                sys.stdout.flush()
+        served = dict(answer.served)
+    if options.json:
+        t.out_json({"text": "".join(pieces), **served})
+    else:
+        print()
+        t.note(f"{served.get('model')} for {served.get('task')}  ({served.get('request_id')})")
+    return 0
+
+
+def bench(options: Namespace) -> int:
+    refuse_read_only(options, "bench")
+    return asyncio.run(_bench(options))
+
+
+async def _bench(options: Namespace) -> int:
+    async with client(options, without_engine="start") as api:
+        body: dict[str, Any] = {"tasks": options.tasks or None, "versions": options.model or None}
+        operation = await api.post(f"{V1}/bench", {k: v for k, v in body.items() if v})
+        try:
+            operation = await _follow(api, operation, quiet=options.json)
+        except (KeyboardInterrupt, asyncio.CancelledError):
+            await api.delete(f"{V1}/operations/{operation['id']}")
+            t.note("cancelled; what was measured is kept, the next bench goes on from there")
+            raise
+        snapshot = await api.get(f"{V1}/snapshot")
+    if options.json:
+        t.out_json({"operation": operation, "tasks": snapshot["tasks"]})
+    else:
+        t.out(leaderboards(snapshot, options.tasks))
+    return 0 if operation["state"] == "done" else 1
+
+
+async def _follow(api: Any, operation: dict[str, Any], *, quiet: bool) -> dict[str, Any]:
+    """Poll until it ends; a line that grows in place on a terminal, a line a tenth elsewhere."""
+    tty, shown = sys.stderr.isatty(), -1
+    while operation["state"] == "running":
+        percent = int(operation["progress"] * 100)
+        eta = f", {t.duration(operation['eta_s'])} left" if operation.get("eta_s") is not None else ""
+        line = f"bench {percent}%{eta}  {operation['message']}"
+        if not quiet and tty:
+            sys.stderr.write(f"\r\x1b[K{t.clean(line)}")
+            sys.stderr.flush()
+        elif not quiet and percent // 10 != shown:
+            shown = percent // 10
+            t.note(line)
+        await asyncio.sleep(0.25)
+        operation = await api.get(f"{V1}/operations/{operation['id']}")
+    if not quiet and tty:
+        sys.stderr.write("\r\x1b[K")
+    if operation["state"] != "done" and not quiet:
+        t.note(f"bench {operation['state']}: {operation['message']}")
+    return operation
+
+
+def leaderboards(snapshot: dict[str, Any], only: list[str]) -> str:
+    blocks = []
+    for task in snapshot["tasks"]:
+        if only and task["task"] not in only:
+            continue
+        rows = [
+            ["◆" if r["version"] == task["incumbent"] else "", r["version"], t.share(r["utility"]),
+             t.share(r["quality"]), t.duration(r["latency_p50_s"]), t.size(r["memory_bytes"]), str(r["samples"]),
+             t.share(r["p_best"])]
+            for r in task["leaderboard"]
+        ]  # fmt: skip
+        head = ["", task["task"], "utility", "quality", "p50", "mem", "samples", "P(best)"]
+        blocks.append(t.table(head, rows, "llrrrrrr"))
+    return "\n\n".join(blocks)
+
+
+def register(options: Namespace) -> int:
+    refuse_read_only(options, "register")
+    return asyncio.run(_register(options))
+
+
+async def _register(options: Namespace) -> int:
+    source = options.source
+    provider = options.provider
+    if provider is None:
+        provider = "ollama" if source.startswith("ollama:") else "llama_server"
+    if not source.startswith("ollama:"):
+        source = str(Path(source).expanduser().resolve())
+    body = {"provider": provider, "source": source, **({"name": options.name} if options.name else {})}
+    async with client(options, without_engine="offline") as api:
+        answer = await api.post(f"{V1}/models", body)
+        if options.activate:
+            path = f"{V1}/models/{quote(answer['version'], safe='')}/activate"
+            answer = await api.post(path, {}, params={"wait": WAIT_S})
+    if options.json:
+        t.out_json(answer)
+        return 0
+    t.out(f"{answer['version']}: {answer['lifecycle']}")
+    if answer["lifecycle"] == "draft":
+        t.out(
+            f'  try it: arbiter run {answer["version"]} "Hello"    use it for tasks: arbiter activate {answer["version"]}'
+        )
+    return 0

@@ -1,0 +1,137 @@
+"""Commands that change something: warm, unload, pin, alias, swap, rollback, autopilot, feedback, explain, select …
+
+Owns: what is asked, and how the answer reads. Never: whether it is allowed (the engine says).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from argparse import Namespace
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote
+
+from . import text as t
+from .connect import client, refuse_read_only
+
+V1 = "/arbiter/v1"
+WAIT_S = 180.0
+_READING = {"select", "explain", "discover"}
+_NEEDS_ENGINE = {"warm", "unload"}
+
+
+def write(options: Namespace) -> int:
+    if options.command not in _READING or (options.command == "discover" and options.apply):
+        refuse_read_only(options, options.command)
+    return asyncio.run(_write(options))
+
+
+async def _write(options: Namespace) -> int:
+    without = "fail" if options.command in _NEEDS_ENGINE else "offline"
+    async with client(options, without_engine=without) as api:
+        answer = await _ask(api, options)
+    if options.json:
+        t.out_json(answer)
+    else:
+        t.out(_say(options, answer))
+    failed = isinstance(answer, Mapping) and answer.get("result") == "failed"
+    return 1 if failed else 0
+
+
+async def _ask(api: Any, o: Namespace) -> Any:
+    waiting = {"wait": WAIT_S}
+    match o.command:
+        case "warm" | "unload" | "pin" | "unpin" | "activate" | "deprecate":
+            return await api.post(f"{V1}/models/{_q(o.model)}/{o.command}", {}, params=waiting)
+        case "alias":
+            return await api.put(f"{V1}/aliases/{_q(o.name)}", {"version": o.model})
+        case "swap":
+            body = {"task": o.task, "to": o.model, "strict": o.strict, "dry_run": o.dry_run}
+            return await api.post(f"{V1}/swaps", body, params=waiting)
+        case "rollback":
+            return await api.post(f"{V1}/tasks/{_q(o.task)}/rollback", {}, params=waiting)
+        case "autopilot":
+            tasks = [o.task] if o.task else [row["task"] for row in (await api.get(f"{V1}/tasks"))["items"]]
+            for task in tasks:
+                await api.put(f"{V1}/tasks/{_q(task)}/autopilot", {"mode": o.mode})
+            return {"mode": o.mode, "tasks": tasks}
+        case "feedback":
+            return await api.post(
+                f"{V1}/feedback", {"request_id": o.request_id, "score": o.score, "comment": o.comment}
+            )
+        case "explain":
+            return await api.get(f"{V1}/explain/{_q(o.id)}")
+        case "discover":
+            return await api.post(f"{V1}/discover", {"apply": o.apply})
+        case _:
+            return await api.post(f"{V1}/select", {"task": o.task})
+
+
+def _q(name: str) -> str:
+    return quote(name, safe="")
+
+
+def _say(o: Namespace, answer: Any) -> str:
+    match o.command:
+        case "swap" | "rollback":
+            return swap_line(answer, dry=getattr(o, "dry_run", False))
+        case "select":
+            return selection(answer)
+        case "explain":
+            return record(answer)
+        case "autopilot":
+            return f"autopilot {answer['mode']} for {', '.join(answer['tasks'])}"
+        case "feedback":
+            return f"thank you: {o.request_id} scored {o.score:g}"
+        case "alias":
+            return f"{o.name} now means {answer.get('version', o.model)}"
+        case "discover":
+            names = [f"{v['version']}  ({v['provider']}, {v['source']})" for v in answer["items"]]
+            return "\n".join(names) or "nothing found: no running Ollama, no installed embedded models"
+        case _:
+            return f"{answer['version']}: {answer.get('state', '')} {answer.get('lifecycle', '')}".rstrip()
+
+
+def swap_line(s: Mapping[str, Any], *, dry: bool = False) -> str:
+    head = "would swap" if dry else {"done": "swapped", "rolled_back": "rolled back"}.get(s["result"], s["result"])
+    took = f" in {t.duration(s['duration_s'])}" if s.get("duration_s") is not None and not dry else ""
+    lines = [f"{head} {s['task']}: {s.get('from') or t.DASH} → {s['to']}{took}  ({s['id']})"]
+    lines += [f"  {p['name']} {t.duration(p['seconds'])}" for p in s.get("phases", [])]
+    if s.get("reason"):
+        lines.append(f"  {s['reason']}")
+    if s.get("error"):
+        lines.append(f"  {s['error']}")
+    lines += [f"  warning: {w}" for w in s.get("warnings", [])]
+    if s["result"] == "done" and not dry:
+        lines.append(f"  undo: arbiter rollback {s['task']}")
+    return "\n".join(lines)
+
+
+def selection(s: Mapping[str, Any]) -> str:
+    lines = [f"{s['primary']}  (fallback {s.get('fallback') or t.DASH}, confidence {t.share(s.get('confidence'))})"]
+    rows = [
+        [str(r["rank"]), r["version"], t.share(r["utility"]), t.share(r["quality"]), t.duration(r["latency_p50_s"]),
+         t.share(r["success_rate"]), str(r["samples"]), t.share(r["p_best"])]
+        for r in s.get("scores", [])
+    ]  # fmt: skip
+    if rows:
+        head = ["#", "version", "utility", "quality", "p50", "success", "samples", "P(best)"]
+        lines += ["", t.table(head, rows, "rlrrrrrr")]
+    return "\n".join([*lines, "", *s.get("reasoning", [])])
+
+
+def record(value: Any, depth: int = 0) -> str:
+    """Any record as indented ``key: value`` lines; unknown is a dash."""
+    pad = "  " * depth
+    lines = []
+    for key, item in value.items():
+        if isinstance(item, Mapping) and item:
+            lines += [f"{pad}{key}:", record(item, depth + 1)]
+        elif isinstance(item, list) and item and isinstance(item[0], Mapping):
+            lines.append(f"{pad}{key}:")
+            lines += [
+                f"{pad}  - " + ", ".join(f"{k} {t.DASH if v is None else v}" for k, v in row.items()) for row in item
+            ]
+        else:
+            lines.append(f"{pad}{key}: {t.DASH if item is None else item}")
+    return "\n".join(lines)

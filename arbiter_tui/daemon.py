@@ -1,0 +1,185 @@
+"""The composition root: the only place where adapters meet the engine, and the engine meets HTTP.
+
+Owns: the life of an engine process (lock, store, providers, engine, server, signals) in that order, and its reverse.
+Never: a decision, a screen.
+
+Stopping (SIGTERM, SIGINT, SIGHUP, or POST /engine/stop) refuses new work, drains, ends the workers, flushes the store,
+all under one deadline of ten seconds; a second signal ends at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+from .errors import ArbiterError, ConfigError
+
+if TYPE_CHECKING:
+    from .config import Config
+    from .engine.arbiter import Arbiter
+
+STOP_DEADLINE_S = 10.0
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A listening socket; a port that is taken is a ConfigError that says how to choose another."""
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise ConfigError(
+            f"can't listen on {host}:{port}: {error.strerror}; choose another with --port N or [server] port "
+            f"(--port 0 takes any free one)"
+        ) from error
+    listener.listen(256)
+    listener.setblocking(False)
+    return listener
+
+
+class Daemon:
+    """One engine process. ``run`` returns the exit code."""
+
+    def __init__(self, config: Config, state_dir: Path, *, port: int | None = None, announce: bool = True) -> None:
+        self.config = config if port is None else replace(config, server=replace(config.server, port=port))
+        self.state_dir = state_dir
+        self.announce = announce
+        self._stop = asyncio.Event()
+        self._signals = 0
+
+    def request_stop(self) -> None:
+        self._stop.set()
+
+    def _on_signal(self) -> None:
+        self._signals += 1
+        if self._signals > 1:
+            os._exit(130)
+        self.request_stop()
+
+    def _say(self, text: str) -> None:
+        if self.announce:
+            # The terminal may be gone (SIGHUP): a broken pipe must not stop the stopping.
+            with contextlib.suppress(OSError, ValueError):
+                print(text, file=sys.stderr, flush=True)
+
+    async def run(self) -> int:
+        from .adapters.clock import SystemClock
+        from .adapters.store import SqliteStore
+
+        loop = asyncio.get_running_loop()
+        for name in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            loop.add_signal_handler(name, self._on_signal)
+        listener = bind(self.config.server.host, self.config.server.port)
+        url = f"http://{self.config.server.host}:{listener.getsockname()[1]}"
+        clock = SystemClock()
+        try:
+            store = await SqliteStore.open(self.state_dir, url=url, clock=clock)
+        except BaseException:
+            listener.close()
+            raise
+        if store.notice:
+            self._say(f"arbiter: {store.notice}")
+        try:
+            return await self._serve(store, listener, url, clock)
+        finally:
+            await store.close()
+
+    async def _serve(self, store: object, listener: socket.socket, url: str, clock: object) -> int:
+        arbiter = self.build(store, clock, url)
+        server = _server(arbiter, self.request_stop)
+        serving = asyncio.create_task(server.serve(sockets=[listener]), name="http")
+        starting = asyncio.create_task(arbiter.start(), name="start")
+        stopping = asyncio.create_task(self._stop.wait(), name="stop")
+        try:
+            await asyncio.wait({starting, stopping, serving}, return_when=asyncio.FIRST_COMPLETED)
+            if starting.done():
+                await starting
+                self._say(f"arbiter: serving at {url}  (state: {self.state_dir}; ctrl+c stops)")
+            await asyncio.wait({stopping, serving}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stopping.cancel()
+            if not starting.done():
+                starting.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await starting
+            await self._wind_down(arbiter, server, serving)
+        return 0
+
+    async def _wind_down(self, arbiter: Arbiter, server: object, serving: asyncio.Task[None]) -> None:
+        self._say("arbiter: draining and stopping")
+        try:
+            async with asyncio.timeout(STOP_DEADLINE_S):
+                await arbiter.stop(deadline_s=STOP_DEADLINE_S - 2.0)
+        except TimeoutError:
+            self._say("arbiter: the deadline passed; the workers were ended")
+        server.should_exit = True  # type: ignore[attr-defined]
+        done, _ = await asyncio.wait({serving}, timeout=1.0)
+        if not done:
+            server.force_exit = True  # type: ignore[attr-defined]
+            serving.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await serving
+
+    def build(self, store: object, clock: object, url: str) -> Arbiter:
+        from .adapters.hardware import open_probe
+        from .adapters.plugins import load_providers
+        from .config import merge_tasks
+        from .data import bundled_suites, bundled_tasks
+        from .engine.arbiter import Arbiter
+
+        tasks = merge_tasks(bundled_tasks(), self.config.tasks)
+        return Arbiter(
+            replace(self.config, tasks=tasks),
+            store=store,  # type: ignore[arg-type]
+            providers=load_providers(self.config.providers),
+            probe=open_probe(),
+            clock=clock,  # type: ignore[arg-type]
+            new_id=lambda: uuid4().hex[:16],
+            suites=bundled_suites(),
+        )
+
+
+def _server(arbiter: Arbiter, on_stop: object) -> object:
+    import uvicorn
+
+    from .gateway.app import build_app
+
+    config = uvicorn.Config(
+        build_app(arbiter, on_stop=on_stop),  # type: ignore[arg-type]
+        log_level="warning", access_log=False, lifespan="off", server_header=False, date_header=False,
+        timeout_keep_alive=30, timeout_graceful_shutdown=1, h11_max_incomplete_event_size=64 * 1024,
+    )  # fmt: skip
+    server = uvicorn.Server(config)
+    # uvicorn would take the signals for itself and close connections before the engine has drained.
+    server.capture_signals = contextlib.nullcontext  # type: ignore[assignment,method-assign]
+    return server
+
+
+def serve(config: Config, state_dir: Path, *, port: int | None = None, announce: bool = True) -> int:
+    """Run an engine in the foreground until it is told to stop. Returns the exit code (0, 1, 2)."""
+    from .errors import StoreError
+
+    async def main() -> int:
+        return await Daemon(config, state_dir, port=port, announce=announce).run()
+
+    try:
+        if sys.platform == "win32":
+            return asyncio.run(main())
+        import uvloop
+
+        return uvloop.run(main())
+    except ConfigError as error:
+        print(f"arbiter: {error}", file=sys.stderr)
+        return 2
+    except (StoreError, ArbiterError) as error:
+        print(f"arbiter: {error}", file=sys.stderr)
+        return 1
