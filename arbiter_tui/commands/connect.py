@@ -85,9 +85,7 @@ def wait_for_engine(options: Namespace, process: subprocess.Popen[bytes]) -> str
                 fetch_json(str(found["url"]), "/health/liveness", timeout=1.0)
                 return str(found["url"])
         time.sleep(0.02)
-    raise EngineUnreachable(
-        f"the engine did not answer within {START_TIMEOUT_S:.0f} s; its log: {_last_words(options)}"
-    )
+    raise EngineUnreachable(f"the engine did not answer within {START_TIMEOUT_S:.0f} s: {_last_words(options)}")
 
 
 def _last_words(options: Namespace) -> str:

@@ -1,4 +1,4 @@
-"""``config check|show|schema`` and ``ledger verify``: questions about files. Owns: their words. Never: an engine's life."""
+"""``config check|show|schema`` and ``ledger verify``. Owns: their words. Never: an engine's life."""
 
 from __future__ import annotations
 

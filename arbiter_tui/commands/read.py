@@ -1,4 +1,4 @@
-"""``status|models|tasks|hardware|history|requests``: what the engine knows, as text or JSON, once or whenever it changes.
+"""``status|models|tasks|hardware|history|requests``: what the engine knows, once or on change.
 
 Owns: the columns of each list. Never: a change.
 """
@@ -96,7 +96,7 @@ def hardware(s: Snapshot) -> str:
     lines = [
         f"backend  {h.backend}   {h.cpu_name}",
         f"cpu      {_percent(h.cpu)}   cores {' '.join(f'{c:.0%}' for c in h.cores)}",
-        f"ram      {t.size(h.ram_used_bytes.value)} of {t.size(h.ram_total_bytes.value)}   swap {_bytes(h.swap_used_bytes)}",
+        f"ram      {_bytes(h.ram_used_bytes)} of {_bytes(h.ram_total_bytes)}   swap {_bytes(h.swap_used_bytes)}",
         f"budget   {t.size(s.budget.used_bytes)} of {t.size(s.budget.limit_bytes)} for models",
     ]
     for g in h.gpus:

@@ -6,9 +6,9 @@ Owns: streaming to the terminal, progress lines. Never: the measuring.
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from argparse import Namespace
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -111,12 +111,10 @@ def register(options: Namespace) -> int:
 
 
 async def _register(options: Namespace) -> int:
-    source = options.source
-    provider = options.provider
-    if provider is None:
-        provider = "ollama" if source.startswith("ollama:") else "llama_server"
-    if not source.startswith("ollama:"):
-        source = str(Path(source).expanduser().resolve())
+    source, remote = options.source, options.source.startswith("ollama:")
+    provider = options.provider or ("ollama" if remote else "llama_server")
+    if not remote:
+        source = os.path.abspath(os.path.expanduser(source))
     body = {"provider": provider, "source": source, **({"name": options.name} if options.name else {})}
     async with client(options, without_engine="offline") as api:
         answer = await api.post(f"{V1}/models", body)
@@ -128,7 +126,6 @@ async def _register(options: Namespace) -> int:
         return 0
     t.out(f"{answer['version']}: {answer['lifecycle']}")
     if answer["lifecycle"] == "draft":
-        t.out(
-            f'  try it: arbiter run {answer["version"]} "Hello"    use it for tasks: arbiter activate {answer["version"]}'
-        )
+        name = answer["version"]
+        t.out(f'  try it: arbiter run {name} "Hello"    use it for tasks: arbiter activate {name}')
     return 0

@@ -126,12 +126,8 @@ def record(value: Any, depth: int = 0) -> str:
     lines = []
     for key, item in value.items():
         if isinstance(item, Mapping) and item:
-            lines += [f"{pad}{key}:", record(item, depth + 1)]
-        elif isinstance(item, list) and item and isinstance(item[0], Mapping):
-            lines.append(f"{pad}{key}:")
-            lines += [
-                f"{pad}  - " + ", ".join(f"{k} {t.DASH if v is None else v}" for k, v in row.items()) for row in item
-            ]
+            for row in item:
+                lines.append(f"{pad}  - " + ", ".join(f"{k} {t.DASH if v is None else v}" for k, v in row.items()))
         else:
             lines.append(f"{pad}{key}: {t.DASH if item is None else item}")
     return "\n".join(lines)
