@@ -70,7 +70,7 @@ class Pattern:
 
     def as_dict(self) -> dict[str, Any]:
         counts = {str(bucket): count for bucket, count in sorted(self.counts.items())}
-        return {"floor": self.floor, "n": self.n, "total": float(f"{self.total:.12g}"), "counts": counts}
+        return {"floor": self.floor, "n": self.n, "total": self.total, "counts": counts}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Pattern:
@@ -111,7 +111,7 @@ class TaskProfile:
     updated_at: float | None = None
 
     def observe(self, outcome: Outcome, prompt_tokens: int | None = None) -> TaskProfile:
-        """The profile after one more request. What is not the model's fault (cancelled, bad request) teaches nothing."""
+        """The profile after one more request. What isn't the model's fault (cancelled ...) teaches nothing."""
         if not outcome.counts:
             return self
         tokens = outcome.tokens_in if prompt_tokens is None else prompt_tokens
@@ -168,7 +168,7 @@ class TaskProfile:
 
     @property
     def complexity(self) -> float | None:
-        """How hard the work is, 0..1: half from the usual length of prompt and answer (8k tokens are 1), half from grades.
+        """How hard the work is, 0..1: half from the usual length (8k tokens are 1), half from the grades.
 
         None until MIN_LEARNT prompts are known; without grades it is the length alone.
         """
@@ -226,8 +226,8 @@ class TaskProfile:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> TaskProfile:
         """Inverse of ``as_dict``; missing fields take their defaults, unknown ones are ignored."""
-        plain = {name: data[name] for name in _PLAIN if name in data}
-        patterns = {name: Pattern.from_dict(data[name]) for name in _PATTERNS if name in data}
+        plain: dict[str, Any] = {name: data[name] for name in _PLAIN if name in data}
+        patterns: dict[str, Any] = {name: Pattern.from_dict(data[name]) for name in _PATTERNS if name in data}
         lengths = {int(size): (int(pair[0]), int(pair[1])) for size, pair in data.get("by_length", {}).items()}
         return cls(**plain, **patterns, by_length=lengths)
 

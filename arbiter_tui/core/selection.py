@@ -1,0 +1,235 @@
+"""Selection: who should serve a task, who stands in, how sure that is, and why.
+
+Owns: the hard criteria, the choice inside the Pareto set, the quality floor, the reasons in sentences.
+Never: loading or routing anything, how utility is computed (scoring.py).
+
+1. Filter: active, capabilities, hardware, context, memory, latency, quality threshold. What is unknown disqualifies nobody.
+2. Score each by scoring.py; best first.
+3. A version that is credibly far below the best quality (QUALITY_FLOOR), or worse than another in every known dimension,
+   serves only when nothing else is left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from ..errors import NoQualifyingModel
+from .registry import Lifecycle, ModelVersion
+from .scoring import (
+    EMPTY, MIN_SAMPLES, Scale, Scored, Stats, dimensions, dominates, pareto_front, probability_better, quality_interval,
+    row, score,
+)  # fmt: skip
+from .snapshot import RowView, Why
+from .tasks import Criteria, Task
+
+QUALITY_FLOOR = 0.7  # of the best version's quality, both by their credible bounds
+ANY_CPU = frozenset({"cpu"})
+
+
+@dataclass(frozen=True)  # no slots: cached_property needs a __dict__
+class Selection:
+    """``primary`` and ``fallback`` are versions; ``confidence`` in 0..1 is P(primary is better than the runner-up).
+
+    ``scores`` has a row for every version that qualifies, best utility first; ``disqualified``: version -> why not.
+    """
+
+    primary: str
+    fallback: str | None
+    confidence: float
+    reasoning: tuple[str, ...]
+    disqualified: Mapping[str, str]
+    ranked: Sequence[Scored] = field(repr=False)
+
+    @cached_property
+    def scores(self) -> tuple[RowView, ...]:
+        """Built when asked for: whoever only routes a request does not pay for the table."""
+        front = pareto_front({s.version: s.stats for s in self.ranked})
+        return tuple(row(s, rank, s.version in front) for rank, s in enumerate(self.ranked, start=1))
+
+    def as_dict(self) -> dict[str, Any]:
+        """The fields of the wire's answer, rows still as RowView."""
+        return {
+            "primary": self.primary,
+            "fallback": self.fallback,
+            "confidence": self.confidence,
+            "scores": self.scores,
+            "reasoning": list(self.reasoning),
+        }
+
+
+def select(
+    task: Task,
+    versions: Iterable[ModelVersion],
+    stats: Mapping[str, Stats],
+    *,
+    now: float,
+    criteria: Criteria | None = None,
+    hardware: frozenset[str] = ANY_CPU,
+    memory_limit: int | None = None,
+) -> Selection:
+    """Who should serve ``task`` now (unix seconds). ``stats``: version -> what was measured of it on this task.
+
+    ``criteria`` replaces the task's own; ``hardware`` is what this machine has; ``memory_limit`` the pool's budget in bytes.
+    Raises NoQualifyingModel with ``details["reasons"]``: version -> why it does not qualify.
+    """
+    asked = criteria or task.criteria
+    scale = Scale.of(asked, now)
+    ranked: list[Scored] = []
+    reasons: dict[str, str] = {}
+    for version in versions:
+        known = stats.get(version.version, EMPTY)
+        reason = disqualified(version, asked, known, hardware=hardware, memory_limit=memory_limit)
+        if reason is None:
+            ranked.append(score(scale, version, known, task.priors))
+        else:
+            reasons[version.version] = reason
+    if not ranked:
+        raise NoQualifyingModel(_nobody(task.name, reasons), details={"reasons": reasons, "why": _why(task, reasons)})
+    ranked.sort(key=lambda s: s.order)
+    chosen = contenders(ranked, at_most=2)
+    primary, fallback = chosen[0], chosen[1] if len(chosen) > 1 else _next(ranked, chosen[0])
+    confidence = _confidence(primary, fallback)
+    return Selection(
+        primary=primary.version,
+        fallback=fallback.version if fallback else None,
+        confidence=confidence,
+        reasoning=_reasoning(task, primary, fallback, confidence, len(ranked), len(reasons)),
+        disqualified=reasons,
+        ranked=ranked,
+    )
+
+
+def disqualified(
+    version: ModelVersion,
+    criteria: Criteria,
+    stats: Stats,
+    *,
+    hardware: frozenset[str] = ANY_CPU,
+    memory_limit: int | None = None,
+) -> str | None:
+    """Why ``version`` may not serve, as a sentence; None if it may. Only what is known can disqualify."""
+    if version.lifecycle is not Lifecycle.ACTIVE:
+        return f"is {version.lifecycle}, not active"
+    if not criteria.capabilities <= version.capabilities:
+        return f"lacks {', '.join(sorted(criteria.capabilities - version.capabilities))}"
+    if version.hardware not in hardware:
+        return f"needs {version.hardware}; this machine has {', '.join(sorted(hardware)) or 'nothing known'}"
+    if criteria.hardware not in (None, version.hardware):
+        return f"runs on {version.hardware}, {criteria.hardware} is asked for"
+    if criteria.min_context is not None and version.context is not None and version.context < criteria.min_context:
+        return f"context of {version.context} tokens, {criteria.min_context} needed"
+    return _too_large(version, criteria, stats, memory_limit) or _too_weak(criteria, stats)
+
+
+def _too_large(version: ModelVersion, criteria: Criteria, stats: Stats, memory_limit: int | None) -> str | None:
+    needed = version.file_bytes if stats.memory_bytes is None else stats.memory_bytes
+    if needed is None:
+        return None
+    if memory_limit is not None and needed > memory_limit:
+        return f"needs {mib(needed)}, more than the pool's whole budget of {mib(memory_limit)}"
+    if criteria.max_memory_bytes is not None and needed > criteria.max_memory_bytes:
+        return f"needs {mib(needed)}, at most {mib(criteria.max_memory_bytes)} asked for"
+    return None
+
+
+def _too_weak(criteria: Criteria, stats: Stats) -> str | None:
+    if stats.samples < MIN_SAMPLES:
+        return None
+    latency, quality = stats.latency_p50_s, stats.quality
+    if criteria.max_latency_s is not None and latency is not None and latency > criteria.max_latency_s:
+        return f"median latency {latency:.3g} s, at most {criteria.max_latency_s:.3g} s asked for"
+    if criteria.quality_threshold is None or quality is None or stats.quality_weight < MIN_SAMPLES:
+        return None
+    if quality < criteria.quality_threshold:
+        return f"quality {share(quality)}, at least {share(criteria.quality_threshold)} asked for"
+    return None
+
+
+def contenders(ranked: Sequence[Scored], at_most: int | None = None) -> list[Scored]:
+    """Those of ``ranked`` (best first) that may serve: undominated and above the quality floor; never empty."""
+    floor = QUALITY_FLOOR * max((quality_interval(s.stats)[0] for s in ranked), default=0.0)
+    known = [dimensions(s.stats) for s in ranked if s.stats.samples >= MIN_SAMPLES]
+    found: list[Scored] = []
+    for scored in ranked:
+        if quality_interval(scored.stats)[1] < floor:
+            continue
+        mine = dimensions(scored.stats)
+        if scored.stats.samples >= MIN_SAMPLES and any(dominates(other, mine) for other in known):
+            continue
+        found.append(scored)
+        if len(found) == at_most:
+            break
+    return found or list(ranked[:at_most])
+
+
+def _next(ranked: Sequence[Scored], primary: Scored) -> Scored | None:
+    return next((s for s in ranked if s is not primary), None)
+
+
+def _confidence(primary: Scored, rival: Scored | None) -> float:
+    if primary.stats.samples < MIN_SAMPLES:
+        return 0.5 if rival is None else min(0.5, probability_better(primary, rival))
+    return 1.0 if rival is None else probability_better(primary, rival)
+
+
+def _reasoning(
+    task: Task, primary: Scored, fallback: Scored | None, confidence: float, qualified: int, out: int
+) -> tuple[str, ...]:
+    lines = [f"{qualified} of {qualified + out} versions qualify for {task.name}."]
+    if primary.stats.samples < MIN_SAMPLES:
+        lines.append(
+            f"{primary.version} has {primary.stats.samples} of {MIN_SAMPLES} samples, so its score is "
+            f"{share(primary.utility)}; it is chosen by its bundled prior of {share(primary.prior)}."
+        )
+    else:
+        lines.append(f"{primary.version} scores {share(primary.utility)}: {describe(primary.stats)}.")
+    if fallback is None:
+        lines.append("There is no fallback.")
+    else:
+        lead = primary.utility - fallback.utility
+        lines.append(
+            f"{fallback.version} is the fallback, {share(abs(lead))} {'behind' if lead >= 0 else 'ahead, but dominated'}; "
+            f"the choice is right with P = {share(confidence)}."
+        )
+    return tuple(lines)
+
+
+def describe(stats: Stats) -> str:
+    """The known figures in a few words."""
+    parts = []
+    if stats.quality is not None:
+        parts.append(f"quality {share(stats.quality)} ({stats.quality_source})")
+    if stats.latency_p50_s is not None:
+        parts.append(f"median {stats.latency_p50_s:.2g} s")
+    if stats.memory_bytes is not None:
+        parts.append(mib(stats.memory_bytes))
+    if stats.success_rate is not None:
+        parts.append(f"success {share(stats.success_rate)}")
+    return f"{', '.join(parts)} on {stats.samples} samples"
+
+
+def share(value: float) -> str:
+    """``.85``: two decimals without the leading zero."""
+    text = f"{value:.2f}"
+    return text.replace("0.", ".", 1) if text.startswith(("0.", "-0.")) else text
+
+
+def mib(value: int) -> str:
+    return f"{value / 1024**2:.0f} MiB"
+
+
+def _nobody(task: str, reasons: Mapping[str, str]) -> str:
+    if not reasons:
+        return f"no model is registered that could serve {task}"
+    listed = "; ".join(f"{version} {reason}" for version, reason in list(reasons.items())[:3])
+    return f"nothing qualifies for {task}: {listed}{' …' if len(reasons) > 3 else ''}"
+
+
+def _why(task: Task, reasons: Mapping[str, str]) -> list[Why]:
+    return [
+        Why(rule="qualifies", value=version, threshold=task.name, would_change_if=f"it were not so that it {reason}")
+        for version, reason in reasons.items()
+    ]

@@ -1,0 +1,192 @@
+"""Stats: the bounded aggregate of what was measured of one version on one task.
+
+Owns: folding outcomes and grades into figures, and forgetting after a detected change. Never: judging.
+Units: seconds, bytes, joules; unknown is None. Percentiles are computed when first asked for and then kept, so that a
+selection among many versions reads numbers only.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any, TypeVar
+
+from .cost import Outcome, percentile
+
+T = TypeVar("T")
+
+WINDOW = 200  # newest latencies, rates, grades
+SUCCESS_WINDOW = 100  # newest requests from which the success rate comes
+
+TRUST: Mapping[str, float] = {
+    "suite": 1.0,
+    "sentinel": 1.0,
+    "verifier": 1.0,
+    "feedback": 0.6,
+    "judge": 0.4,
+    "reported": 0.8,
+}
+UNKNOWN_TRUST = 0.5
+
+
+@dataclass(frozen=True)  # no slots: cached_property needs a __dict__
+class Stats:
+    """Everything measured of one version on one task, bounded. Immutable: ``add`` returns another one.
+
+    ``hits`` and ``misses`` are trust-weighted grades (a grade of .7 with trust 1 is .7 hits and .3 misses): with a
+    prior they are the Beta posterior of quality. Latencies are those of answered requests, without the wait in
+    the queue (that is the load's, not the model's). ``quality_sources``: source -> trust that it has contributed.
+    """
+
+    samples: int = 0
+    successes: int = 0
+    failures: int = 0
+    hits: float = 0.0
+    misses: float = 0.0
+    quality_sources: Mapping[str, float] = field(default_factory=dict)
+    latencies: tuple[float, ...] = ()
+    ttfts: tuple[float, ...] = ()
+    rates: tuple[float, ...] = ()
+    energies: tuple[float, ...] = ()
+    grades: tuple[tuple[float, str], ...] = ()
+    results: tuple[bool, ...] = ()
+    memory_bytes: int | None = None
+    last_at: float | None = None
+
+    def add(self, outcome: Outcome) -> Stats:
+        """With one more outcome. Cancelled and malformed requests say nothing about the model and change nothing."""
+        if not outcome.counts:
+            return self
+        measured = self._measured(outcome) if outcome.success else {}
+        grown = replace(
+            self,
+            **measured,
+            samples=self.samples + 1,
+            successes=self.successes + outcome.success,
+            failures=self.failures + (not outcome.success),
+            results=(*self.results[-(SUCCESS_WINDOW - 1) :], outcome.success),
+            last_at=max(outcome.at, self.last_at or outcome.at),
+        )
+        return grown.graded(outcome.quality, outcome.quality_source)
+
+    def _measured(self, outcome: Outcome) -> dict[str, Any]:
+        served = None if outcome.latency_s is None else max(0.0, outcome.latency_s - (outcome.queue_s or 0.0))
+        return {
+            "latencies": _keep(self.latencies, served),
+            "ttfts": _keep(self.ttfts, outcome.ttft_s),
+            "rates": _keep(self.rates, outcome.tokens_per_second),
+            "energies": _keep(self.energies, outcome.energy_j),
+            "memory_bytes": self.memory_bytes if outcome.memory_bytes is None else outcome.memory_bytes,
+        }
+
+    def graded(self, quality: float | None, source: str | None = None) -> Stats:
+        """With one more grade (0..1), which may come long after its request. None moves nothing."""
+        if quality is None:
+            return self
+        grade, name = min(1.0, max(0.0, quality)), source or "unknown"
+        trust = TRUST.get(name, UNKNOWN_TRUST)
+        return replace(
+            self,
+            hits=self.hits + trust * grade,
+            misses=self.misses + trust * (1.0 - grade),
+            quality_sources={**self.quality_sources, name: self.quality_sources.get(name, 0.0) + trust},
+            grades=(*self.grades[-(WINDOW - 1) :], (grade, name)),
+        )
+
+    def newest(self, grades: int) -> Stats:
+        """Only what came after a detected change: the newest ``grades`` grades and as many of everything else."""
+        fresh = replace(
+            self,
+            samples=min(self.samples, max(grades, 0)),
+            hits=0.0,
+            misses=0.0,
+            quality_sources={},
+            grades=(),
+            latencies=_tail(self.latencies, grades),
+            ttfts=_tail(self.ttfts, grades),
+            rates=_tail(self.rates, grades),
+            energies=_tail(self.energies, grades),
+            results=_tail(self.results, grades),
+        )
+        for grade, source in _tail(self.grades, grades):
+            fresh = fresh.graded(grade, source)
+        return replace(fresh, successes=sum(fresh.results), failures=len(fresh.results) - sum(fresh.results))
+
+    @property
+    def quality_weight(self) -> float:
+        """Trust-weighted number of grades."""
+        return self.hits + self.misses
+
+    @property
+    def quality(self) -> float | None:
+        """Mean grade; None when nothing has been graded."""
+        return self.hits / self.quality_weight if self.quality_weight > 0 else None
+
+    @property
+    def quality_source(self) -> str | None:
+        """The source that has contributed most."""
+        if not self.quality_sources:
+            return None
+        return max(self.quality_sources, key=lambda name: (self.quality_sources[name], name))
+
+    @cached_property
+    def latency_p50_s(self) -> float | None:
+        return percentile(self.latencies, 0.5)
+
+    @cached_property
+    def latency_p95_s(self) -> float | None:
+        return percentile(self.latencies, 0.95)
+
+    @cached_property
+    def latency_error_s(self) -> float | None:
+        """Standard error of the median latency, from the interquartile range; None below 4 values."""
+        n = len(self.latencies)
+        if n < 4:
+            return None
+        spread = (percentile(self.latencies, 0.75) or 0.0) - (percentile(self.latencies, 0.25) or 0.0)
+        return 1.2533 * spread / 1.349 / math.sqrt(n)
+
+    @cached_property
+    def ttft_s(self) -> float | None:
+        """Median time to the first token."""
+        return percentile(self.ttfts, 0.5)
+
+    @cached_property
+    def tokens_per_second(self) -> float | None:
+        """Median decode rate."""
+        return percentile(self.rates, 0.5)
+
+    @cached_property
+    def energy_j(self) -> float | None:
+        """Mean energy of a request."""
+        return sum(self.energies) / len(self.energies) if self.energies else None
+
+    @cached_property
+    def success_rate(self) -> float | None:
+        """Of the newest SUCCESS_WINDOW requests."""
+        return sum(self.results) / len(self.results) if self.results else None
+
+    @cached_property
+    def success_sd(self) -> float:
+        """Standard deviation of the Beta(1 + successes, 1 + failures) posterior over the same window."""
+        good = sum(self.results)
+        return beta_sd(1.0 + good, 1.0 + len(self.results) - good)
+
+
+def beta_sd(a: float, b: float) -> float:
+    """Standard deviation of Beta(a, b)."""
+    total = a + b
+    return math.sqrt(a * b / (total * total * (total + 1.0)))
+
+
+EMPTY = Stats()
+
+
+def _keep(values: tuple[float, ...], value: float | None) -> tuple[float, ...]:
+    return values if value is None else (*values[-(WINDOW - 1) :], value)
+
+
+def _tail(values: tuple[T, ...], n: int) -> tuple[T, ...]:
+    return values[-n:] if n > 0 else ()
