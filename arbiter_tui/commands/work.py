@@ -110,11 +110,15 @@ def register(options: Namespace) -> int:
     return asyncio.run(_register(options))
 
 
+def _source(options: Namespace) -> tuple[str, str]:
+    """(provider, source): a path is made absolute, for the engine may run elsewhere in the file system."""
+    if options.source.startswith("ollama:"):
+        return options.provider or "ollama", options.source
+    return options.provider or "llama_server", os.path.abspath(os.path.expanduser(options.source))
+
+
 async def _register(options: Namespace) -> int:
-    source, remote = options.source, options.source.startswith("ollama:")
-    provider = options.provider or ("ollama" if remote else "llama_server")
-    if not remote:
-        source = os.path.abspath(os.path.expanduser(source))
+    provider, source = _source(options)
     body = {"provider": provider, "source": source, **({"name": options.name} if options.name else {})}
     async with client(options, without_engine="offline") as api:
         answer = await api.post(f"{V1}/models", body)
