@@ -196,3 +196,27 @@ _KINDS: Mapping[str, Callable[[Mapping[str, Any], str, Any], float]] = {
     "regex": _regex,
     "json_schema": _json,
 }
+
+
+def parse_suite(task: str, text: str) -> tuple[SuiteItem, ...]:
+    """The items of a suite in JSONL: ``prompt`` and ``reference``, optionally ``verifier`` and ``id``.
+
+    Raises ValueError that names the line.
+    """
+    return tuple(_item(task, n, line) for n, line in enumerate(text.splitlines(), start=1) if line.strip())
+
+
+def _item(task: str, number: int, line: str) -> SuiteItem:
+    try:
+        row = json.loads(line)
+        item = SuiteItem(
+            id=str(row.get("id", f"{task}-{number:03d}")),
+            task=task,
+            prompt=row["prompt"],
+            reference=row["reference"],
+            verifier=row.get("verifier", {"kind": "exact"}),
+        )
+        verify(item.verifier, "", item.reference)  # a malformed verifier shows itself here, not as a bad model
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"suite of {task!r}, line {number}: {error!s}") from error
+    return item
