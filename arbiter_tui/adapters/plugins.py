@@ -1,0 +1,76 @@
+"""Providers from the entry-point group ``arbiter.providers``: the names, exactly one, or all.
+
+Owns: finding and making providers. Never: loads a model. Listing imports nothing; a broken plugin warns when all are
+loaded and raises when it is named.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Mapping
+from importlib.metadata import EntryPoint, entry_points
+
+from ..config import ProviderBlock
+from ..errors import ConfigError, UnknownName
+from ..provider import Provider, ProviderConfig
+from .secrets import resolve_all
+
+GROUP = "arbiter.providers"
+# Kinds that need no configuration: they run embedded, or find their server at its usual loopback address.
+WITHOUT_CONFIGURATION = ("llama_server", "llama_cpp", "ollama")
+
+
+class PluginWarning(UserWarning):
+    """An installed provider that can't be used; the others go on."""
+
+
+def _found() -> Mapping[str, EntryPoint]:
+    return {point.name: point for point in entry_points(group=GROUP)}
+
+
+def provider_kinds() -> list[str]:
+    """The installed kinds, sorted. Imports none of them."""
+    return sorted(_found())
+
+
+def load_provider(block: ProviderBlock) -> Provider:
+    """Make exactly this one. Raises UnknownName (no such kind) or ConfigError (broken, or its options are wrong)."""
+    point = _found().get(block.kind)
+    if point is None:
+        raise UnknownName("provider kind", block.kind, provider_kinds())
+    try:
+        factory = point.load()
+    except Exception as error:  # whatever a plugin's import raises is its own matter; it must not end the engine
+        raise ConfigError(f"provider {block.name!r}: {point.value} can't be imported: {error}") from error
+    config = ProviderConfig(name=block.name, kind=block.kind, options=resolve_all(block.options))
+    return _made(block, factory, config)
+
+
+def _made(block: ProviderBlock, factory: object, config: ProviderConfig) -> Provider:
+    if not callable(factory):
+        raise ConfigError(f"provider {block.name!r}: the entry point {block.kind!r} is not callable")
+    try:
+        provider = factory(config)
+    except (TypeError, ValueError, KeyError) as error:
+        raise ConfigError(f"provider {block.name!r}: {error}") from error
+    if not isinstance(provider, Provider):
+        raise ConfigError(f"provider {block.name!r}: {type(provider).__name__} lacks parts of the provider contract")
+    return provider
+
+
+def load_providers(blocks: Iterable[ProviderBlock] = ()) -> dict[str, Provider]:
+    """The configured providers, and those that need no configuration unless a block of their kind is there.
+
+    A configured one that is broken raises; an unconfigured one warns (PluginWarning) and is left out.
+    """
+    configured = list(blocks)
+    providers = {block.name: load_provider(block) for block in configured}
+    taken = {block.kind for block in configured} | providers.keys()
+    for kind in WITHOUT_CONFIGURATION:
+        if kind in taken or kind not in _found():
+            continue
+        try:
+            providers[kind] = load_provider(ProviderBlock(name=kind, kind=kind))
+        except ConfigError as error:
+            warnings.warn(str(error), PluginWarning, stacklevel=2)
+    return providers
