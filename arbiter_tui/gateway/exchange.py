@@ -1,0 +1,159 @@
+"""One HTTP exchange of the hot routes on raw ASGI: the body in, one answer or one SSE stream out, and a watcher.
+
+Owns: the single ``receive()`` watcher task that cancels the work when the client leaves, and keeps a stream alive with
+``: ping`` comments while nothing comes. Never: dialects.
+
+A stream is opened late, with its first bytes, so that everything that can be refused still gets its status. After an
+error in an open stream the connection is cut: an end of file must never look like success.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from types import TracebackType
+from typing import Self
+
+from ..errors import ArbiterError
+from .limits import ClientGone, Receive, Scope, Send, read_body, respond
+from .problems import BadRequest, Headers, internal, openai_bytes, retry_after, status_of
+
+PING_S = 10.0  # silence after which a stream gets a comment: below the idle limits of common proxies
+PING = b": ping\n\n"
+SSE_HEADERS: Headers = [
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-cache"),
+    (b"x-accel-buffering", b"no"),
+]
+JSON_HEADERS: Headers = [(b"content-type", b"application/json")]
+log = logging.getLogger(__name__)
+
+
+class StreamCut(Exception):
+    """Raised to leave an open stream without its clean end."""
+
+
+class Exchange:
+    """``async with Exchange(...)`` around the work: leaving clients cancel it (``gone`` is then True)."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send, *, body_limit: int, ping_s: float = PING_S) -> None:
+        self.scope = scope
+        self.opened = False
+        self.gone = False
+        self._receive = receive
+        self._send = send
+        self._body_limit = body_limit
+        self._ping_s = ping_s
+        self._streams = False
+        self._wrote = False  # since the last look of the watcher
+        self._watcher: asyncio.Task[None] | None = None
+
+    async def body(self) -> bytes:
+        return await read_body(self.scope, self._receive, limit=self._body_limit)
+
+    def watch(self, *, streams: bool) -> None:
+        """Start the watcher; from here on the current task is cancelled when the client leaves."""
+        worker = asyncio.current_task()
+        assert worker is not None, "an exchange runs in a task"
+        self._streams = streams
+        self._watcher = asyncio.create_task(self._watch(worker), name="gateway-watcher")
+
+    async def _watch(self, worker: asyncio.Task[object]) -> None:
+        while True:
+            try:
+                async with asyncio.timeout(self._ping_s if self._streams else None):
+                    message = await self._receive()
+            except TimeoutError:
+                await self._ping()
+                continue
+            if message["type"] == "http.disconnect":
+                self.gone = True
+                worker.cancel()
+                return
+
+    async def _ping(self) -> None:
+        if self._wrote:
+            self._wrote = False
+            return
+        await self.write(PING)
+        self._wrote = False
+
+    async def open(self, headers: Headers) -> None:
+        """Send the stream's head, if a ping has not already. Then they follow as a comment."""
+        if self.opened:
+            notes = b"".join(b": %s=%s\n" % pair for pair in headers)
+            await self._send({"type": "http.response.body", "body": notes + b"\n", "more_body": True})
+            return
+        self.opened = True
+        await self._send({"type": "http.response.start", "status": 200, "headers": SSE_HEADERS + headers})
+
+    async def write(self, data: bytes) -> None:
+        if not self.opened:
+            await self.open([])
+        self._wrote = True
+        await self._send({"type": "http.response.body", "body": data, "more_body": True})
+
+    async def close(self, data: bytes) -> None:
+        """The last bytes of a stream that ended well."""
+        self._stop_watching()
+        await self._send({"type": "http.response.body", "body": data, "more_body": False})
+
+    async def answer(self, status: int, body: bytes, headers: Headers) -> None:
+        self._stop_watching()
+        await respond(self._send, status, body, JSON_HEADERS + headers)
+
+    async def fail(self, error: ArbiterError, headers: Headers) -> None:
+        """Before the stream: an answer with its status. In it: an error event, then the cut."""
+        body = openai_bytes(error)
+        if self.opened:
+            await self.write(b"data: " + body + b"\n\n")
+            raise StreamCut
+        status = status_of(error)
+        close = [(b"connection", b"close")] if status in (408, 413) else []
+        await self.answer(status, body, retry_after(error, status) + close + headers)
+
+    def _stop_watching(self) -> None:
+        if self._watcher is not None:
+            self._watcher.cancel()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        self._stop_watching()
+        if isinstance(error, asyncio.CancelledError) and self.gone:
+            task = asyncio.current_task()
+            assert task is not None
+            return task.uncancel() == 0  # cancelled by our watcher alone: the work is done; else somebody wants us gone
+        return isinstance(error, (ClientGone, StreamCut))
+
+
+Work = Callable[[Exchange], Awaitable[None]]
+
+
+class Endpoint:
+    """A raw ASGI endpoint (Starlette routes class instances as ASGI apps): runs ``work`` in an Exchange."""
+
+    def __init__(self, work: Work, *, body_limit: int, ping_s: float = PING_S) -> None:
+        self._work = work
+        self._body_limit = body_limit
+        self._ping_s = ping_s
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async with Exchange(scope, receive, send, body_limit=self._body_limit, ping_s=self._ping_s) as exchange:
+            try:
+                await self._work(exchange)
+            except (ClientGone, StreamCut):
+                raise
+            except ArbiterError as error:
+                await exchange.fail(error, [])
+            except Exception as error:  # the boundary: a defect must become an answer of the dialect, and a log line
+                log.exception("unexpected error at %s", scope.get("path"))
+                await exchange.fail(internal(error), [])
+
+
+def no_route(path: str) -> BadRequest:
+    return BadRequest(f"no such path: {path[:200]}", status=404, code="not_found")

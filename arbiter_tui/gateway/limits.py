@@ -1,0 +1,228 @@
+"""What a request may look like before anybody reads its meaning: host, origin, size, time, JSON.
+
+Owns: the DNS-rebinding guard, the body reader and the strict JSON reader. Never: a field's meaning.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import json
+import math
+from collections.abc import Awaitable, Callable, Collection, MutableMapping
+from typing import Any, NoReturn
+from urllib.parse import urlsplit
+
+from .problems import PROBLEM, BadRequest, Headers, openai_bytes, problem_bytes
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+BODY_BYTES = 8 * 2**20
+BODY_SECONDS = 30.0
+DRAIN_BYTES = 64 * 2**20  # of a body that is too large we discard so much, so that the client gets to read our 413
+CONTROL_PREFIX = "/arbiter/"
+
+
+class ClientGone(Exception):
+    """The client left before its request was complete; there is nobody to answer."""
+
+
+def header(scope: Scope, name: bytes) -> bytes | None:
+    """The first value of a request header; ``name`` in lower case."""
+    for key, value in scope["headers"]:
+        if key == name:
+            return bytes(value)
+    return None
+
+
+async def respond(send: Send, status: int, body: bytes, headers: Headers) -> None:
+    """One whole answer with its length."""
+    length = (b"content-length", str(len(body)).encode())
+    await send({"type": "http.response.start", "status": status, "headers": [*headers, length]})
+    await send({"type": "http.response.body", "body": body})
+
+
+# --- who is asking -----------------------------------------------------------------------------------------------
+
+
+class HostGuard:
+    """ASGI wrapper: only loopback names (and the bound address) as Host, only our own origin as Origin.
+
+    A web page whose name was re-bound to 127.0.0.1 sends its own name as Host; a page that posts across sites sends
+    its own Origin. Both get 403, whatever they asked for. No CORS header is ever sent.
+    """
+
+    def __init__(self, app: App, *, hosts: Collection[str] = ()) -> None:
+        self._app = app
+        self._hosts = frozenset(h.lower() for h in hosts)
+        self._known: set[bytes] = set()  # host values already judged good: the hot path is one set lookup
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            refusal = self._judge(scope)
+            if refusal is not None:
+                control = str(scope["path"]).startswith(CONTROL_PREFIX)
+                body = problem_bytes(refusal) if control else openai_bytes(refusal)
+                kind = PROBLEM if control else b"application/json"
+                await respond(send, 403, body, [(b"content-type", kind)])
+                return
+        await self._app(scope, receive, send)
+
+    def _judge(self, scope: Scope) -> BadRequest | None:
+        host: bytes = b""
+        origin: bytes | None = None
+        for key, value in scope["headers"]:
+            if key == b"host":
+                host = bytes(value)
+            elif key == b"origin":
+                origin = bytes(value)
+        if host not in self._known:
+            if not self._host_allowed(host.decode("latin-1")):
+                return BadRequest("this Host name is not served here", status=403, code="foreign_host")
+            if len(self._known) < 64:
+                self._known.add(host)
+        if origin is not None and not _same_origin(origin.decode("latin-1"), host.decode("latin-1")):
+            return BadRequest("requests from other sites are refused", status=403, code="foreign_origin")
+        return None
+
+    def _host_allowed(self, value: str) -> bool:
+        name = _hostname(f"//{value}")
+        if name is None:
+            return False
+        return name in self._hosts or name == "localhost" or name.endswith(".localhost") or _loopback(name)
+
+
+def _hostname(url: str) -> str | None:
+    try:
+        return urlsplit(url).hostname
+    except ValueError:
+        return None
+
+
+def _loopback(name: str) -> bool:
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False
+
+
+def _same_origin(origin: str, host: str) -> bool:
+    scheme, _, rest = origin.partition("://")
+    return scheme in ("http", "https") and rest.lower() == host.lower()
+
+
+# --- the body ----------------------------------------------------------------------------------------------------
+
+
+async def read_body(scope: Scope, receive: Receive, *, limit: int = BODY_BYTES, seconds: float = BODY_SECONDS) -> bytes:
+    """The whole body. Raises BadRequest (413 too large, 408 too slow) or ClientGone; never holds more than ``limit``."""
+    declared = header(scope, b"content-length")
+    if declared is not None and declared.isdigit() and int(declared) > limit:
+        await _discard(receive, seconds)
+        raise _too_large(limit)
+    message = await _timed(receive, seconds)
+    body = bytes(_piece(message))
+    if len(body) <= limit and not message.get("more_body", False):
+        return body
+    return await _rest(receive, bytearray(body), limit, seconds)
+
+
+async def _rest(receive: Receive, body: bytearray, limit: int, seconds: float) -> bytes:
+    try:
+        async with asyncio.timeout(seconds):
+            more = True
+            while more and len(body) <= limit:
+                message = await receive()
+                body += _piece(message)
+                more = bool(message.get("more_body", False))
+    except TimeoutError:
+        raise _too_slow(seconds) from None
+    if len(body) > limit:
+        del body
+        if more:
+            await _discard(receive, seconds)
+        raise _too_large(limit)
+    return bytes(body)
+
+
+async def _timed(receive: Receive, seconds: float) -> Message:
+    try:
+        async with asyncio.timeout(seconds):
+            return await receive()
+    except TimeoutError:
+        raise _too_slow(seconds) from None
+
+
+def _piece(message: Message) -> bytes:
+    if message["type"] == "http.disconnect":
+        raise ClientGone
+    piece: bytes = message.get("body", b"")
+    return piece
+
+
+async def _discard(receive: Receive, seconds: float) -> None:
+    """Throw the rest away, up to a bound: closing on unread data would reset the connection and lose our answer."""
+    left = DRAIN_BYTES
+    try:
+        async with asyncio.timeout(seconds):
+            while left > 0:
+                message = await receive()
+                left -= len(_piece(message))
+                if not message.get("more_body", False):
+                    return
+    except TimeoutError:
+        return
+
+
+def _too_large(limit: int) -> BadRequest:
+    return BadRequest(f"the body is larger than {limit} bytes", status=413, code="body_too_large")
+
+
+def _too_slow(seconds: float) -> BadRequest:
+    return BadRequest(f"the body did not arrive within {seconds:g} s", status=408, code="body_too_slow")
+
+
+# --- JSON --------------------------------------------------------------------------------------------------------
+
+
+def parse_object(body: bytes) -> dict[str, Any]:
+    """Strict JSON object: UTF-8, no NaN or Infinity, no key twice, no lone surrogate, no abyss. Raises BadRequest."""
+    try:
+        value = json.loads(body.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_constant, parse_float=_float)
+        if b"\\u" in body:  # an escaped lone surrogate is valid JSON, but no text: nothing after us could encode it
+            json.dumps(value, ensure_ascii=False).encode("utf-8")
+    except UnicodeDecodeError:
+        raise BadRequest("the body is not valid UTF-8") from None
+    except UnicodeEncodeError:
+        raise BadRequest("the body holds half of a surrogate pair") from None
+    except RecursionError:
+        raise BadRequest("the JSON is nested too deeply") from None
+    except ValueError as error:
+        raise BadRequest(f"the body is not valid JSON: {str(error)[:200]}") from None
+    if not isinstance(value, dict):
+        raise BadRequest("the body must be a JSON object")
+    return value
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise BadRequest(f"the key {twice[:64]!r} appears twice", param=twice[:64])
+    return result
+
+
+def _constant(name: str) -> NoReturn:
+    raise BadRequest(f"{name} is not valid JSON")
+
+
+def _float(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise BadRequest(f"the number {text[:32]} is out of range")
+    return value

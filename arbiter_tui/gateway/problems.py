@@ -1,0 +1,145 @@
+"""Every ArbiterError as an HTTP answer, in two dialects: OpenAI's error object and RFC 9457 problem details.
+
+Owns: the one table error -> status, and both shapes. Never: what an endpoint does. ::
+
+    error                                   status   OpenAI type / code
+    UnknownName                             404      invalid_request_error / model_not_found
+    BadRequest (this module: a malformed    its own  invalid_request_error / invalid_request_error unless named
+      request; 400 403 404 405 408 411 413 415 422)
+    ContextOverflow                         400      invalid_request_error / context_length_exceeded
+    InvalidRequest, NotSupported            400      invalid_request_error / the error's own code
+    ModelUnusable, ConfigError              422      invalid_request_error / the error's own code
+    Refused and its children, OutOfBudget   409      conflict_error / the error's own code
+    Overloaded                              429      rate_limit_error / overloaded
+    WorkerDied, Unreachable                 502      server_error / the error's own code
+    Draining, LoadFailed, StoreError        503      server_error / the error's own code
+    StateFull                               507      server_error / state_full
+    any other ArbiterError                  500      server_error / the error's own code
+
+429 and 503 always carry Retry-After (whole seconds, at least 1).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+from .. import errors as e
+
+Headers = list[tuple[bytes, bytes]]
+PROBLEM = b"application/problem+json"
+JSON = b"application/json"
+
+_STATUS: tuple[tuple[type[e.ArbiterError], int], ...] = (  # the first match counts: children before parents
+    (e.UnknownName, 404),
+    (e.ContextOverflow, 400),
+    (e.InvalidRequest, 400),
+    (e.NotSupported, 400),
+    (e.ModelUnusable, 422),
+    (e.ConfigError, 422),
+    (e.OutOfBudget, 409),
+    (e.Refused, 409),
+    (e.Overloaded, 429),
+    (e.WorkerDied, 502),
+    (e.Unreachable, 502),
+    (e.EngineUnreachable, 502),
+    (e.Draining, 503),
+    (e.LoadFailed, 503),
+    (e.StateFull, 507),
+    (e.StoreError, 503),
+)
+_OPENAI_CODE = {"context_overflow": "context_length_exceeded", "unknown_name": "model_not_found"}
+_RESERVED = frozenset({"type", "title", "status", "detail", "code", "instance"})
+
+
+class BadRequest(e.ArbiterError):
+    """The HTTP request itself is wrong. ``param``: the field at fault, if one is."""
+
+    code = "invalid_request_error"
+
+    def __init__(
+        self, message: str, *, status: int = 400, param: str | None = None, code: str | None = None,
+        details: Mapping[str, Any] | None = None,
+    ) -> None:  # fmt: skip
+        super().__init__(message, details=details)
+        self.status = status
+        self.param = param
+        if code is not None:
+            self.code = code
+
+
+class ModelLoading(e.ArbiterError):
+    """A cold load took longer than this request may wait; ``details['loading']``: {progress, eta_seconds}."""
+
+    code = "model_loading"
+    status = 503
+    retry_after_s = 5.0
+
+
+def status_of(error: e.ArbiterError) -> int:
+    own = getattr(error, "status", None)
+    if isinstance(own, int):
+        return own
+    return next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
+
+
+def retry_after(error: e.ArbiterError, status: int) -> Headers:
+    """Retry-After in whole seconds where a retry makes sense."""
+    if error.retry_after_s is None and status not in (429, 503):
+        return []
+    return [(b"retry-after", str(max(1, math.ceil(error.retry_after_s or 1.0))).encode())]
+
+
+def openai_error(error: e.ArbiterError) -> dict[str, Any]:
+    """``{"error": {message, type, param, code}}``, plus ``loading`` beside it while a model loads."""
+    status = status_of(error)
+    param = getattr(error, "param", None) or ("model" if isinstance(error, e.UnknownName) else None)
+    code = _OPENAI_CODE.get(error.code, error.code)
+    body: dict[str, Any] = {
+        "error": {"message": str(error), "type": _openai_type(status), "param": param, "code": code}
+    }
+    if "loading" in error.details:
+        body["loading"] = error.details["loading"]
+    return body
+
+
+def _openai_type(status: int) -> str:
+    if status == 429:
+        return "rate_limit_error"
+    if status == 409:
+        return "conflict_error"
+    return "invalid_request_error" if status < 500 else "server_error"
+
+
+def problem(error: e.ArbiterError) -> dict[str, Any]:
+    """RFC 9457: type, title, status, detail, ``code``, and the error's details as extension members."""
+    status = status_of(error)
+    extra = {k: v for k, v in error.details.items() if k not in _RESERVED}
+    if getattr(error, "param", None):
+        extra["param"] = getattr(error, "param", None)
+    return {
+        **extra,
+        "type": f"urn:arbiter:problem:{error.code}",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": str(error),
+        "code": error.code,
+    }
+
+
+def openai_bytes(error: e.ArbiterError) -> bytes:
+    return json.dumps(openai_error(error), default=str).encode()
+
+
+def problem_bytes(error: e.ArbiterError) -> bytes:
+    return json.dumps(problem(error), default=str).encode()
+
+
+def internal(error: Exception) -> e.ArbiterError:
+    """What a client may know of a defect: that there was one, never its text (it may hold a prompt)."""
+    hidden = e.ArbiterError(f"internal error ({type(error).__name__}); the engine's log has the details")
+    hidden.code = "internal_error"
+    return hidden
