@@ -13,15 +13,16 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import NamedTuple
 
 from .registry import ModelVersion
 from .snapshot import RowView
-from .stats import EMPTY, Stats, beta_sd
+from .stats import EMPTY, Stats, Z, beta_sd
 from .tasks import Criteria, Task, Weights
 
 __all__ = [
-    "EMPTY", "MIN_SAMPLES", "Scale", "Scored", "Stats", "dimensions", "dominates", "leaderboard", "pareto_front",
-    "prior_of", "probability_best", "probability_better", "quality_interval", "row", "score",
+    "EMPTY", "MIN_SAMPLES", "Scale", "Scored", "Stats", "Z", "dimensions", "dominates", "leaderboard", "pareto_front",
+    "prior_of", "probability_best", "probability_better", "row", "score",
 ]  # fmt: skip
 
 MIN_SAMPLES = 10
@@ -29,7 +30,6 @@ COLD_UTILITY = 0.5
 COLD_SD = 0.2
 PRIOR_STRENGTH = 2.0  # grades that a bundled prior is worth; without one the prior is Beta(1, 1)
 RECENCY_HALF_LIFE_S = 7 * 86_400.0
-Z = 1.645  # intervals are 90%: each bound is passed with P = .05
 UNIFORM_SD = 12**-0.5  # of a share of which nothing is known
 GRID_Z = tuple(-4.0 + i * 0.25 for i in range(33))
 GRID_MODELS = 8
@@ -37,8 +37,7 @@ GRID_MODELS = 8
 Dimensions = tuple[float | None, float | None, float | None, float | None]
 
 
-@dataclass(frozen=True, slots=True)
-class Scored:
+class Scored(NamedTuple):
     """One version's place: ``utility`` in 0..1, ``sd`` its standard deviation, ``prior`` what breaks a tie."""
 
     version: str
@@ -125,14 +124,6 @@ def _recency(stats: Stats, now: float) -> float:
     if stats.last_at is None:
         return 0.0
     return math.exp2(-max(0.0, now - stats.last_at) / RECENCY_HALF_LIFE_S)
-
-
-def quality_interval(stats: Stats) -> tuple[float, float]:
-    """90% interval of the quality, in 0..1; all of it when nothing has been graded."""
-    if stats.quality_weight <= 0:
-        return 0.0, 1.0
-    mean, sd = _quality(stats, 0.5)
-    return max(0.0, mean - Z * sd), min(1.0, mean + Z * sd)
 
 
 def probability_better(a: Scored, b: Scored) -> float:

@@ -3,10 +3,10 @@
 Owns: the hard criteria, the choice inside the Pareto set, the quality floor, the reasons in sentences.
 Never: loading or routing anything, how utility is computed (scoring.py).
 
-1. Filter: active, capabilities, hardware, context, memory, latency, quality threshold. What is unknown disqualifies nobody.
+1. Filter: active, capabilities, hardware, context, memory, latency, quality threshold. The unknown disqualifies nobody.
 2. Score each by scoring.py; best first.
-3. A version that is credibly far below the best quality (QUALITY_FLOOR), or worse than another in every known dimension,
-   serves only when nothing else is left.
+3. A version that is credibly far below the best quality (QUALITY_FLOOR), or worse than another in every known
+   dimension, serves only when nothing else is left.
 """
 
 from __future__ import annotations
@@ -19,9 +19,18 @@ from typing import Any
 from ..errors import NoQualifyingModel
 from .registry import Lifecycle, ModelVersion
 from .scoring import (
-    EMPTY, MIN_SAMPLES, Scale, Scored, Stats, dimensions, dominates, pareto_front, probability_better, quality_interval,
-    row, score,
-)  # fmt: skip
+    EMPTY,
+    MIN_SAMPLES,
+    Scale,
+    Scored,
+    Stats,
+    dimensions,
+    dominates,
+    pareto_front,
+    probability_better,
+    row,
+    score,
+)
 from .snapshot import RowView, Why
 from .tasks import Criteria, Task
 
@@ -72,7 +81,7 @@ def select(
 ) -> Selection:
     """Who should serve ``task`` now (unix seconds). ``stats``: version -> what was measured of it on this task.
 
-    ``criteria`` replaces the task's own; ``hardware`` is what this machine has; ``memory_limit`` the pool's budget in bytes.
+    ``criteria`` replaces the task's own; ``hardware`` is what this machine has; ``memory_limit`` the pool's bytes.
     Raises NoQualifyingModel with ``details["reasons"]``: version -> why it does not qualify.
     """
     asked = criteria or task.criteria
@@ -150,11 +159,11 @@ def _too_weak(criteria: Criteria, stats: Stats) -> str | None:
 
 def contenders(ranked: Sequence[Scored], at_most: int | None = None) -> list[Scored]:
     """Those of ``ranked`` (best first) that may serve: undominated and above the quality floor; never empty."""
-    floor = QUALITY_FLOOR * max((quality_interval(s.stats)[0] for s in ranked), default=0.0)
+    floor = QUALITY_FLOOR * max((s.stats.quality_interval[0] for s in ranked), default=0.0)
     known = [dimensions(s.stats) for s in ranked if s.stats.samples >= MIN_SAMPLES]
     found: list[Scored] = []
     for scored in ranked:
-        if quality_interval(scored.stats)[1] < floor:
+        if scored.stats.quality_interval[1] < floor:
             continue
         mine = dimensions(scored.stats)
         if scored.stats.samples >= MIN_SAMPLES and any(dominates(other, mine) for other in known):
@@ -190,8 +199,9 @@ def _reasoning(
         lines.append("There is no fallback.")
     else:
         lead = primary.utility - fallback.utility
+        place = "behind" if lead >= 0 else "ahead, but worse in every known dimension or below the quality floor"
         lines.append(
-            f"{fallback.version} is the fallback, {share(abs(lead))} {'behind' if lead >= 0 else 'ahead, but dominated'}; "
+            f"{fallback.version} is the fallback, {share(abs(lead))} {place}; "
             f"the choice is right with P = {share(confidence)}."
         )
     return tuple(lines)

@@ -29,6 +29,7 @@ TRUST: Mapping[str, float] = {
     "reported": 0.8,
 }
 UNKNOWN_TRUST = 0.5
+Z = 1.645  # intervals are 90%: each bound is passed with P = .05
 
 
 @dataclass(frozen=True)  # no slots: cached_property needs a __dict__
@@ -123,6 +124,15 @@ class Stats:
     def quality(self) -> float | None:
         """Mean grade; None when nothing has been graded."""
         return self.hits / self.quality_weight if self.quality_weight > 0 else None
+
+    @cached_property
+    def quality_interval(self) -> tuple[float, float]:
+        """90% interval of the quality, in 0..1, from Beta(1, 1); all of it when nothing has been graded."""
+        if self.quality_weight <= 0:
+            return 0.0, 1.0
+        good, bad = self.hits + 1.0, self.misses + 1.0
+        mean, reach = good / (good + bad), Z * beta_sd(good, bad)
+        return max(0.0, mean - reach), min(1.0, mean + reach)
 
     @property
     def quality_source(self) -> str | None:
