@@ -1,0 +1,270 @@
+"""One supervisor for every child process of the built-in providers.
+
+Owns: starting a worker module, its pipes, its log ring, its end (asked for or not), its memory and CPU figures, and
+the vigil that ends a worker which makes no progress. Never: what the worker does; any routing or restarting (the pool
+decides that from the WorkerEvents).
+
+Life of a child::
+
+    launch -> (ready message) -> running -> stop()            no event
+                    |               `----> dies               on_event(exited | hung), ``gone`` is set
+                    `-> fails / times out / is cancelled -> killed, LoadFailed
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from arbiter_tui.errors import LoadFailed, WorkerDied
+from arbiter_tui.provider import EventSink, WorkerEvent
+
+LOG_LINES = 400
+_LINE_LIMIT = 64 * 1024 * 1024  # one message: a batch of embeddings is megabytes of JSON
+_STOP_GRACE_S = 2.0
+
+Message = dict[str, Any]
+
+
+class Child:
+    """A running worker. Made by :func:`launch`."""
+
+    def __init__(self, process: Process, version: str, on_event: EventSink) -> None:
+        self.version = version
+        self.gone = asyncio.Event()
+        self.reason: str | None = None  # why it is gone, as a clause: "was killed by SIGKILL"
+        self.on_message: Callable[[Message], None] | None = None
+        self._process = process
+        self._on_event = on_event
+        self._log: deque[str] = deque(maxlen=LOG_LINES)
+        self._ready: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
+        self._asked = False
+        self._hung = False
+        self._figures: psutil.Process | None = None
+        self._tasks = [asyncio.create_task(self._read_log()), asyncio.create_task(self._read_messages())]
+        self._end = asyncio.create_task(self._await_end())
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def alive(self) -> bool:
+        return not self.gone.is_set() and self._process.returncode is None
+
+    def log(self) -> list[str]:
+        return list(self._log)
+
+    def died(self) -> WorkerDied:
+        """The error for a request that this child can't finish."""
+        return WorkerDied(f"the worker of {self.version} {self.reason or 'is gone'}")
+
+    def send(self, message: Mapping[str, Any]) -> None:
+        """Queue one message to the worker; what can't be delivered shows as the worker's end."""
+        if self._process.stdin is not None and self.alive:
+            self._process.stdin.write(json.dumps(message, separators=(",", ":")).encode() + b"\n")
+
+    async def ready(self) -> Message:
+        """The worker's ready message. Raises LoadFailed if it says why it can't, or ends."""
+        return await asyncio.shield(self._ready)
+
+    async def stop(self) -> None:
+        """End it: close its lifeline, then kill. Idempotent; returns when the process is gone."""
+        self._asked = True
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+        try:
+            async with asyncio.timeout(_STOP_GRACE_S):
+                await asyncio.shield(self._end)
+        except TimeoutError:
+            self._kill()
+            await asyncio.shield(self._end)
+
+    def kill_hung(self) -> None:
+        self._hung = True
+        self._kill()
+
+    def abandon(self) -> None:
+        """Kill at once, without an event: a load that failed or was cancelled."""
+        self._asked = True
+        self._kill()
+
+    async def ended(self) -> None:
+        await asyncio.shield(self._end)
+
+    def resident_bytes(self) -> int | None:
+        """RSS of the process and its children: private memory plus the mapped pages of the model file in use."""
+        return self._sum(lambda p: int(p.memory_info().rss))
+
+    def cpu_s(self) -> float | None:
+        return self._sum(lambda p: p.cpu_times().user + p.cpu_times().system)
+
+    def _sum(self, read: Callable[[psutil.Process], Any]) -> Any:
+        try:
+            if self._figures is None:
+                self._figures = psutil.Process(self.pid)
+            return sum(read(p) for p in (self._figures, *self._figures.children(recursive=True)))
+        except psutil.Error:
+            return None
+
+    def _kill(self) -> None:
+        with contextlib.suppress(ProcessLookupError):  # it ended by itself in the meantime
+            self._process.kill()
+
+    async def _read_log(self) -> None:
+        assert self._process.stderr is not None
+        while line := await _line(self._process.stderr):
+            self._log.append(line.decode("utf-8", "replace").rstrip())
+
+    async def _read_messages(self) -> None:
+        assert self._process.stdout is not None
+        while line := await _line(self._process.stdout):
+            message: Message = json.loads(line)
+            match message.get("event"):
+                case "ready":
+                    self._settle(message)
+                case "failed":
+                    self._settle(LoadFailed(f"{self.version} did not load: {message.get('message')}"))
+                case _ if self.on_message is not None:
+                    self.on_message(message)
+
+    def _settle(self, result: Message | LoadFailed) -> None:
+        if self._ready.done():
+            return
+        if isinstance(result, LoadFailed):
+            self._ready.set_exception(result)
+            self._ready.exception()  # marks it as seen: nobody may be waiting any more
+        else:
+            self._ready.set_result(result)
+
+    async def _await_end(self) -> None:
+        code = await self._process.wait()
+        await asyncio.gather(*self._tasks)
+        self.reason = "was unloaded" if self._asked else "made no progress and was ended" if self._hung else _why(code)
+        was_ready = self._ready.done() and self._ready.exception() is None
+        self._settle(LoadFailed(f"{self.version} did not load: its worker {self.reason}; {self._last_words()}"))
+        self.gone.set()
+        if was_ready and not self._asked:
+            kind = "hung" if self._hung else "exited"
+            self._on_event(
+                WorkerEvent(version=self.version, kind=kind, message=f"{self.reason}; {self._last_words()}")  # type: ignore[arg-type]
+            )
+
+    def _last_words(self) -> str:
+        return f"last line: {self._log[-1]}" if self._log else "it said nothing"
+
+
+async def _line(stream: asyncio.StreamReader) -> bytes:
+    """The next line; a line beyond the limit (no worker of ours writes one) is dropped as a whole."""
+    while True:
+        try:
+            return await stream.readline()
+        except ValueError:
+            continue
+
+
+def _why(code: int) -> str:
+    if code >= 0:
+        return f"ended with exit code {code}"
+    try:
+        return f"was killed by {signal.Signals(-code).name}"
+    except ValueError:
+        return f"was killed by signal {-code}"
+
+
+async def launch(
+    module: str, parameters: Mapping[str, Any], *, version: str, timeout_s: float, on_event: EventSink
+) -> tuple[Child, Message]:
+    """Start ``python -m module``, give it ``parameters``, and wait until it says that it is ready.
+
+    Raises LoadFailed on failure or after ``timeout_s`` seconds; then, and on cancellation, nothing is left running.
+    """
+    # -P keeps the current folder out of the module path: a stray file there must not shadow an engine.
+    command = (sys.executable, "-P", "-m", module, str(os.getpid()))
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *command, stdin=PIPE, stdout=PIPE, stderr=PIPE, env=_environment(), start_new_session=True,
+            limit=_LINE_LIMIT,
+        )  # fmt: skip
+    except OSError as error:
+        raise LoadFailed(f"{version} did not load: no worker could be started ({error})") from error
+    child = Child(process, version, on_event)
+    try:
+        child.send(parameters)
+        async with asyncio.timeout(timeout_s):
+            return child, await child.ready()
+    except TimeoutError:
+        child.abandon()
+        await child.ended()
+        raise LoadFailed(f"{version} was not ready within {timeout_s:g} s; {child._last_words()}") from None
+    except BaseException:
+        child.abandon()
+        await child.ended()
+        raise
+
+
+def _environment() -> dict[str, str]:
+    """Ours, plus the folder this package was imported from: the child must find the same one."""
+    home = str(Path(__file__).resolve().parents[1])
+    known = os.environ.get("PYTHONPATH")
+    return {**os.environ, "PYTHONPATH": f"{home}{os.pathsep}{known}" if known else home}
+
+
+class Vigil:
+    """Ends a worker that makes no progress while requests wait for it.
+
+    Progress is a piece of any answer (``touch``) or CPU time used: a long prompt on a slow machine shows the latter.
+    Without either for ``limit_s`` the worker is asked whether it answers; it is hung if it doesn't, or if nothing
+    moves for four times as long.
+    """
+
+    def __init__(self, child: Child, limit_s: float, answers: Callable[[], Awaitable[bool]]) -> None:
+        self._child, self._limit_s, self._answers = child, limit_s, answers
+        self._loop = asyncio.get_running_loop()
+        self._waiting = 0
+        self._last = self._loop.time()
+        self._task: asyncio.Task[None] | None = None
+
+    @contextlib.contextmanager
+    def request(self) -> Iterator[None]:
+        self._waiting += 1
+        if self._waiting == 1:
+            self.touch()
+        if self._task is None or self._task.done():
+            self._task = self._loop.create_task(self._watch())
+        try:
+            yield
+        finally:
+            self._waiting -= 1
+
+    def touch(self) -> None:
+        self._last = self._loop.time()
+
+    def close(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+
+    async def _watch(self) -> None:
+        used = self._child.cpu_s() or 0.0
+        while self._waiting and self._child.alive:
+            await asyncio.sleep(self._limit_s / 4)
+            now, used_before = self._child.cpu_s() or 0.0, used
+            used = now
+            if now - used_before > 0.02 * self._limit_s / 4:
+                self.touch()
+                continue
+            silent = self._loop.time() - self._last
+            if self._waiting and (silent > 4 * self._limit_s or (silent > self._limit_s and not await self._answers())):
+                self._child.kill_hung()
+                return

@@ -1,0 +1,178 @@
+"""The provider on xllamacpp: a whole llama-server in one wheel, each model in a child process of its own.
+
+Owns: its workers and the HTTP to them on loopback. Never: a model in this process; the import of xllamacpp here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+from collections.abc import AsyncGenerator, Sequence
+
+import aiohttp
+
+from arbiter_tui.core.registry import ModelVersion
+from arbiter_tui.errors import NotSupported, ProviderError
+from arbiter_tui.provider import Chunk, Done, EventSink, InstanceStats, LoadedModel, ProviderConfig, Request
+
+from . import _llama_server_wire as wire
+from ._local import MIB, Settings, describe, embedded_versions, header, predicted_bytes
+from ._process import Child, Message, Vigil, launch
+
+_ENGINE_BYTES = 70 * MIB  # measured: interpreter and library, nothing loaded
+_HEALTH_S = 2.0
+
+
+class LlamaServerProvider:
+    """Options: context, parallel, threads, gpu_layers, hang_timeout_s, prompt_cache_mib, warmup, embedded."""
+
+    kind = "llama_server"
+
+    def __init__(self, config: ProviderConfig) -> None:
+        self.name = config.name
+        self._settings = Settings.of(config.options)
+        self._loaded: set[LlamaServerModel] = set()
+
+    async def available(self) -> str | None:
+        if importlib.util.find_spec("xllamacpp") is None:
+            return "xllamacpp is not installed: pip install 'arbiter-tui[llama-server]'"
+        return None
+
+    async def discover(self) -> list[ModelVersion]:
+        if await self.available() is not None:
+            return []
+        return await asyncio.to_thread(
+            embedded_versions, provider=self.name, suffix="llama-server", settings=self._settings
+        )
+
+    async def inspect(self, source: str) -> ModelVersion:
+        return await asyncio.to_thread(
+            describe, source, provider=self.name, suffix="llama-server", settings=self._settings
+        )
+
+    def predicted_bytes(self, version: ModelVersion) -> int | None:
+        return predicted_bytes(version, engine_bytes=_ENGINE_BYTES, parallel=version.parallel)
+
+    async def load(self, version: ModelVersion, *, timeout_s: float, on_event: EventSink) -> LoadedModel:
+        settings = Settings.of({**_options(self._settings), **version.options})
+        head = await asyncio.to_thread(header, version.source)
+        parameters = {
+            "path": str(head.path), "context": version.context or settings.context, "parallel": version.parallel,
+            "threads": settings.thread_count(), "gpu_layers": settings.gpu_layers, "warmup": settings.warmup,
+            "prompt_cache_mib": settings.prompt_cache_mib, "mean_pooling": head.number("pooling_type") is None,
+        }  # fmt: skip
+        child, ready = await launch(
+            "arbiter_providers._llama_server_worker", parameters,
+            version=version.version, timeout_s=timeout_s, on_event=on_event,
+        )  # fmt: skip
+        model = LlamaServerModel(
+            self._loaded, version, child, ready, chat_template=head.chat_template is not None, settings=settings
+        )
+        self._loaded.add(model)
+        return model
+
+    async def close(self) -> None:
+        await asyncio.gather(*(m.unload() for m in list(self._loaded)))
+
+
+def _options(settings: Settings) -> dict[str, object]:
+    return {name: getattr(settings, name) for name in Settings.__dataclass_fields__}
+
+
+class LlamaServerModel:
+    """One worker and the session to it."""
+
+    def __init__(
+        self, siblings: set[LlamaServerModel], version: ModelVersion, child: Child, ready: Message, *,
+        chat_template: bool, settings: Settings,
+    ) -> None:  # fmt: skip
+        self.version = version
+        self.base_url: str = ready["url"]
+        self._siblings = siblings
+        self._child = child
+        self._backend: str = ready["backend"]
+        self._chat_template = chat_template
+        self._vigil = Vigil(child, settings.hang_timeout_s, self._answers)
+        # One connection per request: closing it is how a request is cancelled, and the engine holds a thread for each.
+        self._http = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, force_close=True),
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=5.0),
+        )
+
+    async def generate(self, request: Request) -> AsyncGenerator[Chunk, None]:
+        if not self._child.alive:
+            raise await self._dead()
+        path, body = wire.call(request, chat_template=self._chat_template)
+        plain = wire.is_plain(request, chat_template=self._chat_template)
+        events = wire.Events(path, request, version=self.version.version, plain=plain)
+        response: aiohttp.ClientResponse | None = None
+        try:
+            with self._vigil.request():
+                response = await self._http.post(self.base_url + path, json=body)
+                if response.status != 200:
+                    raise wire.error(response.status, await response.read(), version=self.version.version)
+                async for data in response.content.iter_any():
+                    self._vigil.touch()
+                    for chunk in events.feed(data):
+                        yield chunk
+                        if isinstance(chunk, Done):
+                            return
+                raise await self._dead()
+        except (aiohttp.ClientError, OSError) as error:
+            raise await self._dead() from error
+        except (ValueError, KeyError, TypeError) as error:
+            raise ProviderError(f"{self.version.version}: the engine's answer can't be read ({error!r})") from error
+        finally:
+            if response is not None:
+                response.close()  # in mid-answer this is what stops the decoding
+
+    async def embed(self, texts: Sequence[str]) -> list[list[float]]:
+        if not texts:
+            return []
+        try:
+            with self._vigil.request():
+                async with self._http.post(self.base_url + "/v1/embeddings", json={"input": list(texts)}) as response:
+                    if response.status != 200:
+                        raise wire.error(response.status, await response.read(), version=self.version.version)
+                    rows = (await response.json())["data"]
+                    return [row["embedding"] for row in sorted(rows, key=lambda r: r["index"])]
+        except (aiohttp.ClientError, OSError) as error:
+            raise await self._dead() from error
+        except (ValueError, KeyError, TypeError) as error:
+            raise NotSupported(f"{self.version.version} gave no embeddings ({error!r})") from error
+
+    async def health(self) -> bool:
+        return self._child.alive and await self._answers()
+
+    async def stats(self) -> InstanceStats:
+        return InstanceStats(
+            resident_bytes=self._child.resident_bytes(), cpu_s=self._child.cpu_s(), context=self.version.context,
+            parallel=self.version.parallel, backend=self._backend, pid=self._child.pid,
+            base_url=self.base_url if self._child.alive else None,
+        )  # fmt: skip
+
+    def log(self) -> list[str]:
+        return self._child.log()
+
+    async def unload(self) -> None:
+        self._siblings.discard(self)
+        self._vigil.close()
+        await self._child.stop()
+        await self._http.close()
+
+    async def _answers(self) -> bool:
+        """/health is answered by the engine's HTTP threads: it neither waits for a slot nor wakes anything."""
+        try:
+            async with self._http.get(self.base_url + "/health", timeout=aiohttp.ClientTimeout(_HEALTH_S)) as response:
+                return response.status == 200
+        except (aiohttp.ClientError, OSError, RuntimeError):  # RuntimeError: the session was closed meanwhile
+            return False
+
+    async def _dead(self) -> ProviderError:
+        """The worker closed a connection in mid-answer: wait for its end to be noticed, so that the error can say why."""
+        try:
+            async with asyncio.timeout(_HEALTH_S):
+                await self._child.gone.wait()
+        except TimeoutError:
+            return ProviderError(f"the engine of {self.version.version} broke off its answer")
+        return self._child.died()
