@@ -5,8 +5,8 @@ the change by a generalised likelihood ratio. Never: acting on an alarm (autoswa
 
 Page-Hinkley (Page 1954): with x turned so that worse is larger, m_t = sum of (x_i - mean_i - delta); alarm when
 m_t - min(m) > lambda after at least ``min_samples``. min 30, delta .05, lambda 10 are measured: .13 false alarms per 1,000
-requests and 99% of real model updates found, half of them within 31 requests. After an alarm only what came after the
-located change is kept, so that one change gives one alarm.
+requests and 99% of real model updates found, half within 31 requests. After an alarm only what came after
+the located change is kept, so that one change gives one alarm.
 """
 
 from __future__ import annotations
@@ -63,11 +63,11 @@ class PageHinkley:
     history: tuple[float, ...] = ()
 
     def step(self, value: float) -> tuple[PageHinkley, Alarm | None]:
-        """One more value (quality 0..1, log seconds, or 1 for a failure); the next state, and an alarm if it has changed."""
+        """One more value (quality 0..1, log seconds, 1 = a failure): the next state, and an alarm on a change."""
         grown = self._fold(value)
         if grown.n < self.min_samples or grown.total - grown.lowest <= self.threshold:
             return grown, None
-        start = locate(grown.history)
+        start = locate(grown.history, shares=self.signal is not Signal.LATENCY)
         kept = grown._restarted(grown.history[start:])
         return kept, grown._alarm(start)
 
@@ -103,16 +103,15 @@ class PageHinkley:
         )
 
 
-def locate(values: Sequence[float]) -> int:
+def locate(values: Sequence[float], *, shares: bool = True) -> int:
     """Index of the first value after the likeliest change of the mean.
 
-    Generalised likelihood ratio over every split: Bernoulli (2 x sum of n KL(part, whole)) for shares in 0..1, else Gaussian
-    with one variance, whose ratio is k (n - k) / n x (difference of means) squared.
+    Generalised likelihood ratio over every split: Bernoulli (2 x sum of n KL(part, whole)) for ``shares`` in 0..1, else
+    Gaussian with one variance, whose ratio is k (n - k) / n x (difference of means) squared.
     """
     n = len(values)
     edge = min(EDGE, max(1, n // 2))
     total, left = sum(values), 0.0
-    shares = all(0.0 <= v <= 1.0 for v in values)
     best, at = -1.0, max(n - 1, 0)
     for k in range(1, n):
         left += values[k - 1]
