@@ -4,12 +4,12 @@ Owns: the two triggers, the vetoes, the reasons with their figures. Never: carry
 
 1. Nobody serves yet: none.
 2. Trigger *degraded*: success < performance_threshold, or quality < quality_factor x the task's threshold, or a drift
-   alarm, or the incumbent no longer qualifies. The best other version that is better than the incumbent is now takes over;
-   if that is the one which served before, it is a rollback.
-3. Trigger *better*: the lower bound of a challenger's lead (90% interval of the difference, so P(wrong) <= .05) is above
-   the cost of swapping. The challenger's own lower bound is then above the incumbent's utility plus that cost, too.
-4. Vetoes on both: the operator's hold, the cooldown, too few samples on either side, new evidence owed after a rollback,
-   mode off, mode observe. A vetoed verdict is "hold": it names who would serve and what it waits for.
+   alarm, or the incumbent no longer qualifies. The best other version that is better than the incumbent
+   is now takes over; if that is the one which served before, it is a rollback.
+3. Trigger *better*: the lower bound of a challenger's lead (90% interval of the difference, so P(wrong) <= .05) is
+   above the cost of swapping; the challenger's own lower bound is then above the incumbent's utility plus that cost.
+4. Vetoes on both: the operator's hold, the cooldown, too few samples on either side, new evidence owed after a
+   rollback, mode off, mode observe. A vetoed verdict is "hold": it names who would serve and what it waits for.
 """
 
 from __future__ import annotations

@@ -4,9 +4,9 @@ Owns: a one-sided Page-Hinkley detector per signal (quality falls, log-latency r
 the change by a generalised likelihood ratio. Never: acting on an alarm (autoswap.py decides).
 
 Page-Hinkley (Page 1954): with x turned so that worse is larger, m_t = sum of (x_i - mean_i - delta); alarm when
-m_t - min(m) > lambda after at least ``min_samples``. min 30, delta .05, lambda 10 are measured: .13 false alarms per 1,000
-requests and 99% of real model updates found, half within 31 requests. After an alarm only what came after
-the located change is kept, so that one change gives one alarm.
+m_t - min(m) > lambda after at least ``min_samples``. min 30, delta .05, lambda 10 are measured: .13 false alarms
+per 1,000 requests and 99% of real model updates found, half within 31 requests. After an alarm only what came after the
+located change is kept, so that one change gives one alarm.
 """
 
 from __future__ import annotations

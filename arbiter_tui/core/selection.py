@@ -31,7 +31,7 @@ from .scoring import (
     row,
     score,
 )
-from .snapshot import RowView, Why
+from .snapshot import RowView, Why, to_wire
 from .tasks import Criteria, Task
 
 QUALITY_FLOOR = 0.7  # of the best version's quality, both by their credible bounds
@@ -238,8 +238,8 @@ def _nobody(task: str, reasons: Mapping[str, str]) -> str:
     return f"nothing qualifies for {task}: {listed}{' …' if len(reasons) > 3 else ''}"
 
 
-def _why(task: Task, reasons: Mapping[str, str]) -> list[Why]:
+def _why(task: Task, reasons: Mapping[str, str]) -> list[dict[str, Any]]:
     return [
-        Why(rule="qualifies", value=version, threshold=task.name, would_change_if=f"it were not so that it {reason}")
+        to_wire(Why(rule="qualifies", value=version, threshold=reason, would_change_if=f"{version} qualified"))
         for version, reason in reasons.items()
     ]

@@ -246,7 +246,7 @@ def from_wire(cls: type[T], data: Mapping[str, Any]) -> T:
     for f in fields(cast(Any, cls)):
         key = "from" if f.name == "from_" else f.name
         if key in data:
-            known[f.name] = _build(_hints(cls)[f.name], data[key])
+            known[f.name] = _build(_hints(cast(Any, cls))[f.name], data[key])
     return cls(**known)
 
 
