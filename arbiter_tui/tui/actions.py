@@ -1,0 +1,299 @@
+"""What each key does: dialogs first where something would be lost, then the command. Owns: the flow from key to command.
+
+Never: drawing, the wire's polling (app.py).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ..core.snapshot import SwapView
+from ..errors import ArbiterError
+from . import format as fmt
+from .screens.confirm import Choice, Confirm
+from .state import Notice, model_of, serves, swap_of
+
+if TYPE_CHECKING:
+    from .app import CockpitApp
+
+UNDO_S = 600.0  # so long after a swap one key undoes it without a question, while the old model is warm
+READING = 90  # cells of text in a reading sheet
+
+
+class Actions:
+    """Bound to one app; ``run(id)`` is the only door."""
+
+    def __init__(self, app: CockpitApp) -> None:
+        self.app = app
+
+    def run(self, action: str) -> None:
+        getattr(self, f"do_{action}")()
+
+    @property
+    def _task(self) -> str:
+        return self.app.view.task or ""
+
+    def _ask(
+        self,
+        question: str,
+        sentences: Sequence[str],
+        choices: Sequence[Choice],
+        then: Callable[[str], None],
+        default: str = "cancel",
+    ) -> None:
+        def answered(choice: str | None) -> None:
+            if choice is not None:
+                then(choice)
+
+        self.app.push_screen(Confirm(self.app.view, question, sentences, choices, default=default), answered)
+
+    # models ----------------------------------------------------------------------------------------------------------
+    def do_warm(self) -> None:
+        version = self.app.main.target()
+        if version:
+            self.app.commander.warm(version)
+
+    def do_unload(self) -> None:
+        version, snapshot = self.app.main.target(), self.app.view.snapshot
+        model = model_of(snapshot, version)
+        if model is None or snapshot is None:
+            return
+        tasks = serves(snapshot, model.version)
+        sentences = [f"{fmt.size(model.resident_bytes)} come free."]
+        if tasks:
+            sentences.append(f"▲ It serves {fmt.list_of(tasks)}: the next request there has to load it again.")
+        if model.in_flight:
+            sentences.append(f"{fmt.plural(model.in_flight, 'answer')} under way will finish first.")
+        self._ask(
+            f"unload {model.version}?",
+            sentences,
+            [Choice("unload", "Unload", "its memory is given back")],
+            lambda _: self.app.commander.unload(model.version),
+        )
+
+    # tasks -----------------------------------------------------------------------------------------------------------
+    def do_swap(self) -> None:
+        from .screens.swap_dialog import SwapChoice, SwapDialog
+
+        task, engine = self._task, self.app.engine
+        if engine is None:
+            return
+
+        def chosen(choice: SwapChoice | None) -> None:
+            if choice is None:
+                return
+            worries = (
+                []
+                if choice.preview is None
+                else [*choice.preview.warnings, *(f"{v} is unloaded to make room" for v in choice.preview.evict)]
+            )
+            if worries:
+                question = f"swap {task} to {choice.to}?"
+                self._ask(
+                    question,
+                    [f"▲ {w}" for w in worries],
+                    [Choice("swap", "Swap", "r undoes it")],
+                    lambda _: self.app.commander.swap(task, choice.to),
+                )
+            else:
+                self.app.commander.swap(task, choice.to)
+
+        self.app.push_screen(SwapDialog(self.app.view, task, lambda v: engine.swap(task, v, dry_run=True)), chosen)
+
+    def do_rollback(self) -> None:
+        view, snapshot = self.app.view.task_view(), self.app.view.snapshot
+        if view is None or view.previous is None or snapshot is None:
+            return
+        task, to = view.task, view.previous
+        old = model_of(snapshot, to)
+        newest = next((s for s in snapshot.swaps if s.task == task and s.result == "done"), None)
+        warm = old is not None and old.state == "ready"
+        if warm and newest is not None and snapshot.taken_at - newest.started_at <= UNDO_S:
+            self.app.commander.rollback(task, to)
+            return
+        sentences = [
+            f"{to} serves {task} again; {view.incumbent} stays loaded."
+            if warm
+            else f"{to} is loaded first; until then {view.incumbent} serves."
+        ]
+        sentences.append("The autopilot then leaves this task alone for a while.")
+        self._ask(
+            f"roll {task} back?",
+            sentences,
+            [Choice("rollback", "Roll back", f"to {to}")],
+            lambda _: self.app.commander.rollback(task, to),
+        )
+
+    def do_bench(self) -> None:
+        snapshot, task = self.app.view.snapshot, self._task
+        running = [o for o in snapshot.operations if o.state == "running" and o.kind == "bench"] if snapshot else []
+        if running:
+            op = running[0]
+            said = f"{fmt.percent(op.progress)} done{', ' + fmt.left(op.eta_s) if op.eta_s is not None else ''}. {op.message}"
+            choices = [Choice("stop", "Cancel it", "what it has measured is kept")]
+            self._ask("a benchmark is running", [said], choices, lambda _: self.app.commander.cancel(op.id))
+            return
+        choices = [Choice("one", "This task", task), Choice("all", "Every task", "takes as many times longer")]
+        said = "Every active model answers the task's benchmark; requests keep being served, and go first."
+        self._ask(
+            "measure the models?",
+            [said],
+            choices,
+            lambda c: self.app.commander.bench([task] if c == "one" else None),
+            default="one",
+        )
+
+    def do_autopilot(self) -> None:
+        view = self.app.view.task_view()
+        if view is None:
+            return
+        choices = [
+            Choice("on", "On", "swaps when a model is measurably better, or this one fails"),
+            Choice("observe", "Observe", "says what it would do, and does nothing"),
+            Choice("off", "Off", "only you swap"),
+        ]
+        task = view.task
+        self._ask(
+            f"autopilot of {task}",
+            [f"It is {view.autopilot} now."],
+            choices,
+            lambda mode: self.app.commander.autopilot(task, mode),
+            default=view.autopilot,
+        )
+
+    # views -----------------------------------------------------------------------------------------------------------
+    def do_task(self) -> None:
+        from .screens.task_picker import TaskPicker
+
+        self.app.push_screen(TaskPicker(self.app.view), lambda task: self.app.show_task(task) if task else None)
+
+    def do_details(self) -> None:
+        main, view, snapshot = self.app.main, self.app.view, self.app.view.snapshot
+        if main.focused is main.swaps:
+            swap = main.swaps.selected()
+            if swap is not None:
+                self._read_swap(swap)
+            return
+        model = model_of(snapshot, main.target())
+        if model is not None:
+            from .screens.model_detail import model_lines
+
+            self._read(model.version, model_lines(view, model, READING))
+
+    def _read(self, title: str, body: Sequence[Any], *, from_end: bool = False) -> None:
+        from .screens.explain import Reading
+
+        self.app.push_screen(Reading(self.app.view, title, body, from_end=from_end))
+
+    def _read_swap(self, swap: SwapView) -> None:
+        from .screens.explain import swap_lines
+
+        assert self.app.view.snapshot is not None
+        self._read(f"swap {swap.id}", swap_lines(swap, self.app.view.snapshot, READING))
+
+    def do_explain(self) -> None:
+        """The record behind the selected swap; elsewhere why the task is served by who serves it."""
+        main, engine, task = self.app.main, self.app.engine, self._task
+        swap = main.swaps.selected() if main.focused is main.swaps else None
+        if engine is None:
+            return
+        from .screens.explain import record
+
+        if swap is not None:
+            self._fetch(
+                f"explaining {swap.id}",
+                engine.explain(swap.id),
+                lambda r: self._read(f"why · {swap.id}", record(r, READING)),
+                lambda: self._read_swap_again(swap.id),
+            )
+        else:
+            self._fetch(
+                f"explaining {task}", engine.select(task), lambda r: self._read(f"why · {task}", record(r, READING))
+            )
+
+    def _read_swap_again(self, id: str) -> None:
+        """The wire has no record of it: what the snapshot knows is shown instead."""
+        swap = swap_of(self.app.view.snapshot, id)
+        if swap is not None:
+            self._read_swap(swap)
+
+    def do_log(self) -> None:
+        engine, version = self.app.engine, self.app.main.target()
+        if engine is None or version is None:
+            return
+        from .screens.log import log_lines
+
+        self._fetch(
+            f"log of {version}",
+            engine.log(version),
+            lambda text: self._read(f"log · {version}", log_lines(text), from_end=True),
+        )
+
+    def _fetch(
+        self,
+        what: str,
+        answer: Awaitable[Any],
+        then: Callable[[Any], None],
+        otherwise: Callable[[], None] | None = None,
+    ) -> None:
+        async def fetch() -> None:
+            try:
+                found = await answer
+            except (ArbiterError, OSError, TimeoutError) as error:
+                self.app.say(Notice(f"✕ {what}: {error}", "fail"))
+                if otherwise is not None:
+                    otherwise()
+                return
+            if isinstance(found, (Mapping, Sequence)):
+                then(found)
+
+        self.app.run_worker(fetch(), exit_on_error=False)
+
+    def do_sort(self) -> None:
+        from .widgets.panel import ListPanel
+
+        panel = self.app.main.focused_panel()
+        if isinstance(panel, ListPanel):
+            panel.next_sort()
+
+    def do_freeze(self) -> None:
+        self.app.freeze(not self.app.view.frozen)
+
+    def do_help(self, *, typing: bool = False) -> None:
+        from .screens.help import Help
+
+        def chosen(action: str | None) -> None:
+            if action is not None:
+                self.app.call_later(self.app.main.run_any, action)
+
+        self.app.push_screen(Help(self.app.view, self.app.main.why_not, typing=typing), chosen)
+
+    def do_palette(self) -> None:
+        self.do_help(typing=True)
+
+    def do_export(self) -> None:
+        path = self.app.save_screenshot()
+        self.app.say(Notice(f"✓ written to {path}", "ok"))
+
+    def do_quit(self) -> None:
+        if not self.app.owns_engine or not self.app.used_by_others():
+            self.app.leave(stop=self.app.owns_engine)
+            return
+        choices = [
+            Choice("stop", "Stop the engine", "answers under way finish, then its models are unloaded"),
+            Choice("leave", "Leave it serving", "arbiter comes back to it, arbiter stop ends it"),
+        ]
+        said = "Others have used this engine in the last minutes."
+        self._ask("quit", [said], choices, lambda c: self.app.leave(stop=c == "stop"), default="stop")
+
+
+async def stop_quietly(stop: Awaitable[Any], within_s: float) -> bool:
+    """Ask the engine to stop; it drains by itself, so only the asking is waited for."""
+    try:
+        async with asyncio.timeout(within_s):
+            await stop
+    except (ArbiterError, OSError, TimeoutError):
+        return False
+    return True

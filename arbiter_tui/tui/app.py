@@ -1,0 +1,318 @@
+"""The cockpit's application. Owns: the long poll, the view's state, signals, the way in and out. Never: engine objects.
+
+    poll (one asyncio task) --SnapshotArrived--> app.view --> MainScreen.sync() --> widgets redraw what differs
+
+``run_cockpit`` is the door of the command line: the screen is painted first, the engine is started or joined behind it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import getpass
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Awaitable, Callable
+
+from textual.app import App
+from textual.screen import Screen
+
+from ..errors import ArbiterError, EngineUnreachable
+from . import theme as themes
+from .actions import Actions, stop_quietly
+from .commands import Commander
+from .messages import EngineLost, SnapshotArrived
+from .screens.main import MainScreen
+from .source import Engine
+from .state import STALE_AFTER_S, Notice, Trouble, View, busiest_task, machine_values
+
+WAIT_S = 2.0  # the wire's long poll: shorter than STALE_AFTER_S, so that a silent engine is told from a still one
+FASTEST_S = 0.25  # at most four snapshots a second
+RETRY_S = (0.3, 3.0)  # first and longest pause between attempts
+USED_S = 300.0  # "in the last minutes"
+STOP_S = 0.2  # how long q waits for the engine to have heard that it shall stop
+
+Connect = Callable[[], Awaitable[Engine]]
+
+
+class CockpitApp(App[int]):
+    CSS_PATH = "arbiter.tcss"
+    TITLE = "arbiter"
+    ENABLE_COMMAND_PALETTE = False
+    BINDINGS = []
+
+    def __init__(
+        self,
+        client: Engine | None = None,
+        *,
+        connect: Connect | None = None,
+        owns_engine: bool = False,
+        read_only: bool = False,
+        theme: str | None = None,
+        where: str | None = None,
+        now: Callable[[], float] = time.monotonic,
+        keymap: dict[str, str] | None = None,
+    ) -> None:
+        chosen = themes.choose(theme, os.environ)  # Textual removes NO_COLOR from the environment
+        super().__init__()
+        for t in themes.THEMES:
+            self.register_theme(t)
+        self.theme = chosen
+        self.animation_level = "none"
+        self.engine = client
+        self._connect = connect
+        self.owns_engine = owns_engine
+        self.stop_engine = False
+        self.stops_over_wire = True
+        self._stopping: asyncio.Task[None] | None = None
+        self._dimmed = False
+        self._now = now
+        self._keymap_wanted = keymap or {}
+        self.view = View(
+            read_only=read_only, where=f"{getpass.getuser()}@{socket.gethostname()}" if where is None else where
+        )
+        self.commander = Commander(lambda: self.engine, self.say)
+        self.main = MainScreen(self.view, self.commander)
+        self.actions_ = Actions(self)
+        self._seen_at: float | None = None
+        self._poll: asyncio.Task[None] | None = None
+        self._requests: int | None = None
+        self._used_at: float | None = None
+
+    def get_default_screen(self) -> Screen[object]:
+        return self.main  # type: ignore[return-value]
+
+    def on_mount(self) -> None:
+        if self._keymap_wanted:
+            self.set_keymap(self._keymap_wanted)
+        self._watch_signals()
+        self.set_interval(1.0, self.check_stale)
+        self.call_after_refresh(self.start_polling)
+
+    # the wire ----------------------------------------------------------------------------------------------------------
+    def start_polling(self) -> None:
+        if self._poll is not None:
+            self._poll.cancel()
+        if self.engine is not None or self._connect is not None:
+            self._poll = asyncio.create_task(self._follow(), name="cockpit-poll")
+
+    async def _follow(self) -> None:
+        """Long-polls for ever; a failure is a message and another attempt."""
+        after: int | None = None
+        pause = RETRY_S[0]
+        while True:
+            began = self._now()
+            try:
+                if self.engine is None and self._connect is not None:
+                    self.engine = await self._connect()
+                assert self.engine is not None
+                snapshot = await self.engine.snapshot(after, WAIT_S if after is not None else 0.0, self.view.task)
+            except (ArbiterError, OSError, TimeoutError) as error:
+                final = (
+                    isinstance(error, ArbiterError) and not isinstance(error, EngineUnreachable) and self.engine is None
+                )
+                self.post_message(EngineLost(trouble(error), final=final))
+                after = None
+                await asyncio.sleep(pause)
+                pause = min(pause * 1.6, RETRY_S[1])
+                continue
+            pause = RETRY_S[0]
+            after = snapshot.revision
+            self.post_message(SnapshotArrived(snapshot))
+            await asyncio.sleep(max(0.0, FASTEST_S - (self._now() - began)))
+
+    def on_snapshot_arrived(self, message: SnapshotArrived) -> None:
+        snapshot, view = message.snapshot, self.view
+        self._seen_at = self._now()
+        view.link, view.age_s, view.trouble = "live", 0, None
+        requests = snapshot.engine.requests
+        if self._requests is not None and requests > self._requests:
+            self._used_at = self._seen_at
+        self._requests = requests
+        view.history.add(snapshot.taken_at, machine_values(snapshot))
+        if not view.frozen:
+            view.snapshot = snapshot
+        if view.task is None or view.task_view() is None:
+            view.task = busiest_task(snapshot)
+        self.commander.arrived(snapshot)
+        self.sync()
+
+    def on_engine_lost(self, message: EngineLost) -> None:
+        self.view.trouble = message.trouble
+        if message.final and self.view.snapshot is None:
+            self.view.link = "error"
+        else:
+            self.view.link = "gone" if self.view.snapshot is not None else "connecting"
+        self.sync()
+
+    def check_stale(self) -> None:
+        """Silence for three seconds is shown with its age."""
+        if self._seen_at is None or self.view.link not in ("live", "stale"):
+            return
+        silent = self._now() - self._seen_at
+        if silent >= STALE_AFTER_S:
+            self.view.link, self.view.age_s = "stale", int(silent)
+            self.sync()
+
+    def sync(self) -> None:
+        dimmed = self.view.dimmed
+        if dimmed != self._dimmed:
+            self._dimmed = dimmed
+            for panel in self.main.panels:
+                panel.refresh()
+        self.main.sync()
+        if self.screen is not self.main and hasattr(self.screen, "sync"):
+            self.screen.sync()
+
+    # what keys need ------------------------------------------------------------------------------------------------------
+    def act(self, action: str) -> None:
+        self.actions_.run(action)
+
+    def say(self, notice: Notice | None) -> None:
+        self.main.say(notice)
+
+    def show_task(self, task: str) -> None:
+        """Another task's ranking; the wire is asked for its whole leaderboard."""
+        self.view.task = task
+        self.sync()
+        self.start_polling()
+
+    def freeze(self, frozen: bool) -> None:
+        self.view.frozen = frozen
+        self.sync()
+        if not frozen:
+            self.start_polling()
+
+    def used_by_others(self) -> bool:
+        return self._used_at is not None and self._now() - self._used_at <= USED_S
+
+    def leave(self, *, stop: bool, code: int = 0) -> None:
+        """Give the terminal back. Who stops the engine: ``on_quit`` of run_cockpit, else a call over the wire here."""
+        self.stop_engine = stop
+        if stop and self.stops_over_wire and self.engine is not None:
+            self._stopping = asyncio.create_task(self._stop_then_exit(self.engine, code))
+        else:
+            self.exit(code, return_code=code)
+
+    async def _stop_then_exit(self, engine: Engine, code: int) -> None:
+        await stop_quietly(engine.stop(), STOP_S)
+        self.exit(code, return_code=code)
+
+    async def on_unmount(self) -> None:
+        if self._poll is not None:
+            self._poll.cancel()
+        self.commander.close()
+
+    def watch_theme(self, name: str) -> None:
+        if self.is_running:
+            for panel in self.main.query("*"):
+                panel.refresh()
+
+    # signals -------------------------------------------------------------------------------------------------------------
+    def _watch_signals(self) -> None:
+        """TERM, HUP and INT leave through the door. Textual alone restores no terminal on the first two."""
+        if threading.current_thread() is not threading.main_thread() or self.is_headless:
+            return
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+            with contextlib.suppress(NotImplementedError):
+                loop.add_signal_handler(number, self._signalled, number)
+
+    def _signalled(self, number: int) -> None:
+        # Writing to a terminal that is gone may block for ever: a second later the process ends regardless.
+        timer = threading.Timer(1.0, os._exit, (128 + number,))
+        timer.daemon = True
+        timer.start()
+        self.leave(stop=self.owns_engine, code=128 + number)
+
+
+def trouble(error: BaseException) -> Trouble:
+    """An error as what, why, what to do."""
+    if isinstance(error, EngineUnreachable) or not isinstance(error, ArbiterError):
+        why = str(error) or type(error).__name__
+        return Trouble("The engine does not answer", why, "It is tried again by itself. arbiter doctor looks deeper.")
+    return Trouble("The engine could not be started", str(error), "q quits; arbiter doctor says what is missing.")
+
+
+class _Starter:
+    """Starts the engine and imports the client on a thread of its own, so that the screen is painted meanwhile."""
+
+    def __init__(self, url: str | None, start: Callable[[], str | None] | None) -> None:
+        self.url, self._start = url, start
+        self._done = threading.Event()
+        self._error: BaseException | None = None
+        self._begun = False
+
+    def begin(self) -> None:
+        if not self._begun:
+            self._begun = True
+            threading.Thread(target=self._run, name="engine-start", daemon=True).start()
+
+    def _run(self) -> None:
+        try:
+            if self._start is not None:
+                self.url = self._start() or self.url
+            from .. import client  # noqa: F401  (slow to import: here, not on the event loop)
+        except BaseException as error:  # handed to connect(), which raises it on the loop
+            self._error = error
+        self._done.set()
+
+    async def connect(self) -> Engine:
+        self.begin()
+        while not self._done.is_set():
+            await asyncio.sleep(0.02)
+        if self._error is not None:
+            error, self._error, self._begun = self._error, None, False
+            self._done.clear()
+            raise error
+        if self.url is None:
+            raise EngineUnreachable("no engine's address is known")
+        from ..client import ControlClient
+
+        return ControlClient(self.url)
+
+
+def run_cockpit(
+    url: str | None = None,
+    *,
+    connect: Connect | None = None,
+    start: Callable[[], str | None] | None = None,
+    owns_engine: bool = False,
+    read_only: bool = False,
+    theme: str | None = None,
+    keymap: dict[str, str] | None = None,
+    on_quit: Callable[[bool], None] | None = None,
+) -> int:
+    """Show the cockpit until it is left; returns the exit code (128 + number after a signal).
+
+    ``url``: the engine's; ``start`` (on a thread, after the first paint) may start one and return its URL; ``connect``
+    replaces both. ``on_quit(stop)`` runs once the terminal is restored: ``stop`` says that the engine this cockpit
+    started shall end. Without it the engine is asked over the wire.
+    """
+    starter = _Starter(url, start)
+    app = CockpitApp(
+        connect=connect or starter.connect, owns_engine=owns_engine, read_only=read_only, theme=theme, keymap=keymap
+    )
+    app.stops_over_wire = on_quit is None
+    try:
+        app.run()
+    finally:
+        restore_terminal()
+    if on_quit is not None:
+        on_quit(app.stop_engine)
+    return app.return_code or 0
+
+
+def restore_terminal() -> None:
+    """Textual 8.2 leaves mouse mode 1016 set."""
+    if sys.__stdout__ is not None and sys.__stdout__.isatty():
+        with contextlib.suppress(OSError):  # the terminal may be gone
+            sys.__stdout__.write("\x1b[?1016l")
+            sys.__stdout__.flush()
+
+
+__all__ = ["CockpitApp", "run_cockpit"]

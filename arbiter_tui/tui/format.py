@@ -1,0 +1,197 @@
+"""Figures as text. Owns: how a number, a time, a bar or a curve is written. Never: colour, layout, a clock.
+
+An unknown value (None) is a dash everywhere. Units: bytes in, ``2.1 G`` out (2**30); seconds in, ``42 ms`` out.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from rich.cells import cell_len, chop_cells
+
+DASH = "–"
+EIGHTHS = " ▏▎▍▌▋▊▉█"
+BRAILLE_LEFT = (0x40, 0x04, 0x02, 0x01)  # dots of a cell's left column, from the bottom
+BRAILLE_RIGHT = (0x80, 0x20, 0x10, 0x08)
+
+
+def size(value: float | None) -> str:
+    """Bytes with one decimal and a one-letter unit."""
+    if value is None:
+        return DASH
+    for unit, scale in (("T", 1 << 40), ("G", 1 << 30)):
+        if value >= scale * 0.0995:
+            return f"{value / scale:.1f} {unit}"
+    return f"{value / (1 << 20):.0f} M"
+
+
+def seconds(value: float | None) -> str:
+    """Durations: milliseconds below one second, then one decimal, then minutes."""
+    if value is None:
+        return DASH
+    if value < 0.9995:
+        return f"{value * 1000:.0f} ms"
+    if value < 99.5:
+        return f"{value:.1f} s"
+    return f"{value / 60:.0f} min"
+
+
+def left(value: float | None) -> str:
+    """Time to go, coarse enough to move seldom."""
+    if value is None:
+        return ""
+    return f"{max(1, round(value))} s left" if value < 90 else f"{round(value / 60)} min left"
+
+
+def score(value: float | None) -> str:
+    """A share of one with two decimals and no leading zero: ``.84``."""
+    if value is None:
+        return DASH
+    text = f"{value:.2f}"
+    return text if text.startswith(("1", "-")) else text[1:]
+
+
+def percent(value: float | None) -> str:
+    return DASH if value is None else f"{value * 100:.0f}%"
+
+
+def rate(value: float | None) -> str:
+    """Tokens or requests a second, three significant figures at most."""
+    if value is None:
+        return DASH
+    return f"{value:.1f}" if value < 9.95 else f"{value:.0f}"
+
+
+def count(value: int) -> str:
+    if value < 10_000:
+        return str(value)
+    return f"{value / 1000:.0f} k" if value < 1_000_000 else f"{value / 1e6:.1f} M"
+
+
+def joules(value: float | None) -> str:
+    return DASH if value is None else f"{value:.1f} J" if value < 100 else f"{value:.0f} J"
+
+
+def clock(at: float, now: float) -> str:
+    """Local wall time of an event: ``14:31`` today, ``21 Nov`` before. 0 is unknown."""
+    if not at:
+        return DASH
+    then, today = time.localtime(at), time.localtime(now)
+    same = (then.tm_year, then.tm_yday) == (today.tm_year, today.tm_yday)
+    return time.strftime("%H:%M" if same else "%d %b", then)
+
+
+def moment(at: float) -> str:
+    """An absolute local time for detail views."""
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at)) if at else DASH
+
+
+def fit(text: str, width: int) -> str:
+    """``text`` in at most ``width`` cells: the middle goes first, for both ends of a version's name tell."""
+    if cell_len(text) <= width:
+        return text
+    if width <= 1:
+        return "…"[:width]
+    tail = (width - 1) // 3
+    head = width - 1 - tail
+    end = text[len(text) - tail :] if tail else ""
+    while cell_len(end) > tail:
+        end = end[1:]
+    return f"{cut(text, head)}…{end}"
+
+
+def cut(text: str, width: int) -> str:
+    """The first ``width`` cells of ``text``."""
+    if width <= 0:
+        return ""
+    pieces = chop_cells(text, width)
+    return pieces[0] if pieces else ""
+
+
+def shorten(text: str, width: int) -> str:
+    """A sentence in at most ``width`` cells; its end goes."""
+    return text if cell_len(text) <= width else f"{cut(text, width - 1).rstrip()}…" if width > 1 else cut(text, width)
+
+
+def wrap(text: str, width: int) -> list[str]:
+    """Word wrap by cells; a word longer than a line is cut."""
+    lines: list[str] = []
+    line = ""
+    for word in text.split():
+        while cell_len(word) > width > 0:
+            if line:
+                lines.append(line)
+                line = ""
+            lines.append(cut(word, width))
+            word = word[len(lines[-1]) :]
+        if line and cell_len(line) + 1 + cell_len(word) > width:
+            lines.append(line)
+            line = word
+        else:
+            line = f"{line} {word}".strip()
+    return [*lines, line] if line else lines or [""]
+
+
+def bar(share: float | None, width: int) -> str:
+    """A bar of eighth-blocks, ``width`` cells wide; the caller draws its track."""
+    if share is None:
+        return " " * width
+    eighths = round(min(1.0, max(0.0, share)) * width * 8)
+    full, rest = divmod(eighths, 8)
+    return ("█" * full + (EIGHTHS[rest] if rest else "")).ljust(width)
+
+
+def steps(share: float | None, width: int) -> str:
+    """A coarse progress bar ``▰▰▰▱▱``; unknown progress is an empty one."""
+    done = round(min(1.0, max(0.0, share or 0.0)) * width)
+    return "▰" * done + "▱" * (width - done)
+
+
+def interval(low: float | None, mid: float | None, high: float | None, width: int) -> tuple[str, str, str]:
+    """``├──●──┤`` on the axis 0..1 as (before, mark, after), together ``width`` cells; unknown is all space."""
+    if mid is None or width < 5:
+        return " " * width, "", ""
+    at = [
+        round(min(1.0, max(0.0, v)) * (width - 1))
+        for v in (mid if low is None else low, mid, mid if high is None else high)
+    ]
+    a, m, b = at[0], at[1], at[2]
+    cells = [" "] * width
+    for i in range(a, b + 1):
+        cells[i] = "─"
+    cells[a], cells[b], cells[m] = "├", "┤", "●"
+    text = "".join(cells)
+    return text[:m], "●", text[m + 1 :]
+
+
+def braille(values: Sequence[float | None], width: int, rows: int) -> list[str]:
+    """A filled curve of the newest ``2 * width`` values (0..1), ``rows`` lines from top to bottom; gaps stay empty."""
+    wanted = width * 2
+    newest = list(values)[-wanted:]
+    padded: list[float | None] = [None] * (wanted - len(newest)) + newest
+    levels = [0 if v is None else max(1, round(min(1.0, max(0.0, v)) * rows * 4)) for v in padded]
+    lines = []
+    for row in range(rows):
+        floor = (rows - 1 - row) * 4
+        cells = []
+        for i in range(0, wanted, 2):
+            dots = 0
+            for k in range(4):
+                if levels[i] > floor + k:
+                    dots |= BRAILLE_LEFT[k]
+                if levels[i + 1] > floor + k:
+                    dots |= BRAILLE_RIGHT[k]
+            cells.append(chr(0x2800 + dots) if dots else " ")
+        lines.append("".join(cells))
+    return lines
+
+
+def plural(n: int, noun: str) -> str:
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
+
+
+def list_of(names: Sequence[str], most: int = 4) -> str:
+    """``a, b and 3 more``."""
+    shown = ", ".join(names[:most])
+    return f"{shown} and {len(names) - most} more" if len(names) > most else shown

@@ -1,0 +1,86 @@
+"""Every key of the cockpit, once: the footer, the help and the palette are drawn from this table.
+
+Owns: names, words and where an action applies. Never: what it does (screens/main.py).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """``id`` is the action's and the keymap's name; ``writes`` needs control of the engine (hidden when read-only)."""
+
+    id: str
+    key: str
+    word: str
+    sentence: str
+    group: str
+    shown: str = ""
+    writes: bool = False
+
+
+def _a(id: str, key: str, word: str, group: str, sentence: str, *, shown: str = "", writes: bool = False) -> Action:
+    return Action(id, key, word, sentence, group, shown or key, writes)
+
+
+ACTIONS = (
+    _a("warm", "w", "warm up", "model", "load the selected model, so that its first answer is quick", writes=True),
+    _a(
+        "unload",
+        "u",
+        "unload",
+        "model",
+        "give the selected model's memory back; answers under way finish first",
+        writes=True,
+    ),
+    _a(
+        "swap",
+        "s",
+        "swap",
+        "task",
+        "choose another model for this task; see first what it would gain and cost",
+        writes=True,
+    ),
+    _a("rollback", "r", "roll back", "task", "return this task to the model that served before", writes=True),
+    _a("bench", "b", "bench", "task", "measure the models on their benchmark, or cancel a running one", writes=True),
+    _a("autopilot", "a", "autopilot", "task", "on, observe or off for this task", writes=True),
+    _a("task", "t", "task", "view", "choose the task whose ranking is shown"),
+    _a("details", "enter", "details", "view", "all that is known of the selected line", shown="⏎"),
+    _a("explain", "e", "explain", "view", "the record behind the selected swap, or this task's choice"),
+    _a("log", "l", "log", "view", "what the selected model's worker printed"),
+    _a("sort", "o", "sort", "view", "sort the focused table by another column"),
+    _a("freeze", "p", "freeze", "view", "hold the picture still; collecting goes on"),
+    _a("palette", "ctrl+p", "find", "view", "find an action by its name", shown="^p"),
+    _a("export", "x", "picture", "view", "write this screen to an SVG file"),
+    _a("help", "?", "help", "view", "every key; enter runs the selected one"),
+    _a("quit", "q", "quit", "view", "give the terminal back"),
+    _a("region(1)", "1", "models", "place", "the models; pressed again: that region alone"),
+    _a("region(2)", "2", "ranking", "place", "the ranking of the chosen task"),
+    _a("region(3)", "3", "machine", "place", "the machine"),
+    _a("region(4)", "4", "swaps", "place", "what was swapped"),
+    _a("region(5)", "5", "now", "place", "what happens now: long work and alerts"),
+    _a("move(1)", "j,down", "down", "place", "next line", shown="j ↓"),
+    _a("move(-1)", "k,up", "up", "place", "line before", shown="k ↑"),
+    _a("page(1)", "ctrl+d,pagedown", "page down", "place", "half a page down", shown="^d"),
+    _a("page(-1)", "ctrl+u,pageup", "page up", "place", "half a page up", shown="^u"),
+    _a("end(1)", "G,end", "last", "place", "last line", shown="G"),
+    _a("end(-1)", "home", "first", "place", "first line", shown="home"),
+)
+BY_ID = {a.id: a for a in ACTIONS}
+FOOTER = (
+    "warm",
+    "unload",
+    "swap",
+    "rollback",
+    "bench",
+    "autopilot",
+    "task",
+    "details",
+    "explain",
+    "log",
+    "sort",
+    "freeze",
+    "quit",
+)

@@ -1,0 +1,51 @@
+"""Asks before something that cannot simply be undone. Owns: the question. Cancel is the default and stands last."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..state import View
+from ..text import Line, line, paragraphs
+from .sheet import Entry, Sheet
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    id: str
+    label: str
+    consequence: str
+
+
+CANCEL = Choice("cancel", "Cancel", "nothing happens")
+
+
+class Confirm(Sheet[str]):
+    """Dismisses with the chosen id; escape and Cancel with None."""
+
+    WIDE = 72
+
+    def __init__(
+        self,
+        view: View,
+        question: str,
+        sentences: Sequence[str],
+        choices: Sequence[Choice],
+        *,
+        default: str = CANCEL.id,
+    ) -> None:
+        super().__init__(view)
+        self.question, self.sentences = question, tuple(sentences)
+        self.choices = (*choices, CANCEL)
+        self.cursor = default
+
+    def heading(self) -> Line:
+        return line((self.question, "title"))
+
+    def entries(self, width: int) -> Sequence[Entry]:
+        said = [Entry(tuple(paragraphs(s, width))) for s in self.sentences]
+        asked = [Entry((line((f"{c.label:<16}", "figure"), (c.consequence, "unit")),), c.id) for c in self.choices]
+        return [*said, Entry(((),)), *asked]
+
+    def chosen(self, key: str) -> None:
+        self.dismiss(None if key == CANCEL.id else key)

@@ -1,0 +1,140 @@
+"""The record behind a decision. Owns: a dict as readable lines. Never: deciding which record."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ...core.snapshot import Snapshot, SwapView
+from .. import format as fmt
+from ..state import View
+from ..text import Line, line, paragraphs
+from ..widgets.swaps import RESULTS, TRIGGERS, WORDS
+from .sheet import Entry, Sheet
+
+HIDDEN = frozenset({"id", "scores"})
+
+
+class Reading(Sheet[None]):
+    """Text to read: a title and lines; the newest lines of a log stand at its end."""
+
+    WIDE = 100
+
+    def __init__(self, view: View, title: str, body: Sequence[Line], *, from_end: bool = False) -> None:
+        super().__init__(view)
+        self.title_, self.body = title, list(body)
+        if from_end:
+            self._offset = len(self.body)
+
+    def heading(self) -> Line:
+        return line((self.title_, "title"))
+
+    def hint(self) -> Line:
+        return line(("j k", "key"), (" scroll  ", "unit"), ("esc", "key"), (" close", "unit"))
+
+    def entries(self, width: int) -> Sequence[Entry]:
+        return [Entry((b,)) for b in self.body] or [Entry((line(("nothing is recorded", "unit")),))]
+
+    def chosen(self, key: str) -> None:
+        self.dismiss(None)
+
+
+def record(data: Mapping[str, Any], width: int, depth: int = 0) -> list[Line]:
+    """Any record: names left, values right; lists of reasons a line each."""
+    lines: list[Line] = []
+    indent = "  " * depth
+    for name, value in data.items():
+        if name in HIDDEN or value in (None, "", [], (), {}):
+            continue
+        label = f"{indent}{str(name).replace('_', ' ')}"
+        if isinstance(value, Mapping):
+            lines += [line((label, "head")), *record(value, width, depth + 1)]
+        elif isinstance(value, (list, tuple)):
+            lines.append(line((label, "head")))
+            for item in value:
+                lines += (
+                    reason(item, width, indent) if isinstance(item, Mapping) else paragraphs(f"{indent}· {item}", width)
+                )
+        else:
+            lines += pair(label, written(str(name), value), width)
+    return lines
+
+
+def written(name: str, value: Any) -> str:
+    """A value by the name that carries its unit."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, (int, float)):
+        if name in ("at", "started_at", "taken_at", "created_at"):
+            return fmt.moment(float(value))
+        if name.endswith("_bytes"):
+            return fmt.size(value)
+        if name.endswith("_s"):
+            return fmt.seconds(value)
+        return f"{value:.3f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value)
+    return str(value)
+
+
+def pair(name: str, value: str, width: int) -> list[Line]:
+    first, *rest = fmt.wrap(value, max(10, width - 18))
+    return [
+        line((f"{fmt.fit(name, 16):<18}", "unit"), (first, "label")),
+        *(line((" " * 18), (r, "label")) for r in rest),
+    ]
+
+
+def reason(item: Mapping[str, Any], width: int, indent: str) -> list[Line]:
+    """``rule  value  against threshold``, then what would change it."""
+    if "rule" not in item:
+        return paragraphs(
+            indent + "· " + ", ".join(f"{k} {written(k, v)}" for k, v in item.items() if v is not None), width
+        )
+    head = line(
+        (f"{indent}· ", "unit"),
+        (f"{item['rule']}  ", "figure"),
+        (written("", item.get("value")), "label"),
+        ("  limit ", "unit"),
+        (written("", item.get("threshold")), "label"),
+    )
+    change = item.get("would_change_if")
+    return [head, *([line((f"{indent}  would change if {change}", "unit"))] if change else [])]
+
+
+def swap_lines(swap: SwapView, snapshot: Snapshot, width: int) -> list[Line]:
+    """One swap, all of it."""
+    glyph, token = RESULTS.get(swap.result, ("?", "unit"))
+    lines = [
+        line(
+            (f"{glyph} {WORDS.get(swap.result, swap.result)}", token),
+            (f"  {fmt.moment(swap.started_at)}", "unit"),
+            (f"  {fmt.seconds(swap.duration_s)}", "figure"),
+        )
+    ]
+    lines += [line(), line((swap.from_ or "nothing", "label"), (" → ", "unit"), (swap.to, "figure"))]
+    lines += pair("for", swap.task, width) + pair("by", TRIGGERS.get(swap.trigger, swap.trigger), width)
+    if swap.reason:
+        lines += pair("because", swap.reason, width)
+    if swap.error:
+        lines += [line(), *paragraphs("✕ " + swap.error, width, "fail")]
+    if swap.phases:
+        longest = max(p.seconds for p in swap.phases) or 1.0
+        lines += [line(), line(("phases", "head"))]
+        lines += [
+            line(
+                (f"  {fmt.fit(p.name, 14):<16}", "label"),
+                (f"{fmt.seconds(p.seconds):>8}  ", "figure"),
+                (fmt.bar(p.seconds / longest, 30).rstrip(), "serve"),
+            )
+            for p in swap.phases
+        ]
+    if swap.why:
+        lines += [line(), line(("why", "head"))]
+        for w in swap.why:
+            lines += reason(
+                {"rule": w.rule, "value": w.value, "threshold": w.threshold, "would_change_if": w.would_change_if},
+                width,
+                "  ",
+            )
+    if swap.evidence:
+        lines += [line(), line(("evidence", "head")), *record(swap.evidence, width, 1)]
+    return lines

@@ -1,0 +1,61 @@
+"""Every key, grouped; it is a menu too: enter runs the selected action. The palette is the same list, typed into."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from .. import format as fmt
+from ..keys import ACTIONS
+from ..state import View
+from ..text import Line, line
+from .sheet import Entry, Sheet
+
+GROUPS = {"model": "the selected model", "task": "the chosen task", "view": "what you see", "place": "where you are"}
+
+
+class Help(Sheet[str]):
+    """Dismisses with the id of the action to run. ``why_not`` tells why an action does not apply now."""
+
+    WIDE = 90
+    FILTER = True
+
+    def __init__(self, view: View, why_not: Callable[[str], str | None], *, typing: bool = False) -> None:
+        super().__init__(view)
+        self.why_not, self.typing = why_not, typing
+        self.palette = typing
+
+    def heading(self) -> Line:
+        return line(("find an action" if self.palette else "keys", "title"))
+
+    def hint(self) -> Line:
+        return line(
+            ("⏎", "key"), (" run  ", "unit"), ("/", "key"), (" filter  ", "unit"), ("esc", "key"), (" close", "unit")
+        )
+
+    def entries(self, width: int) -> Sequence[Entry]:
+        out: list[Entry] = []
+        group = ""
+        for action in ACTIONS:
+            if action.group != group:
+                out += [Entry(((),))] if group else []
+                group = action.group
+                out.append(Entry((line((GROUPS[group], "head")),)))
+            reason = self.why_not(action.id)
+            token = "unit" if reason else "figure"
+            said = f"not now: {reason}" if reason else action.sentence
+            text = line(
+                (f"{action.shown:<6}", "unit" if reason else "key"),
+                (f"{action.word:<12}", token),
+                (fmt.shorten(said, width - 18), "unit" if reason else "label"),
+            )
+            out.append(Entry((text,), action.id, f"{action.group} {action.word} {action.sentence}"))
+        return out
+
+    def action_close(self) -> None:
+        if self.palette:
+            self.dismiss(None)
+        else:
+            super().action_close()
+
+    def chosen(self, key: str) -> None:
+        self.dismiss(key)

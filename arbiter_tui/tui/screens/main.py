@@ -1,0 +1,273 @@
+"""The main screen: five regions, their places and the keys. Owns: layout, focus, what a key means where. Never: the wire."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.containers import Container
+from textual.screen import Screen
+
+from ..commands import Commander
+from ..keys import ACTIONS, BY_ID, FOOTER
+from ..messages import Opened
+from ..state import Notice, View, model_of
+from ..text import Line, line, pad
+from ..widgets.footer import Footer
+from ..widgets.header import Header
+from ..widgets.leaderboard import Leaderboard
+from ..widgets.machine import Machine
+from ..widgets.narrator import Narrator
+from ..widgets.panel import LineWidget, ListPanel, Panel
+from ..widgets.pool_table import PoolTable
+from ..widgets.swaps import Swaps
+
+if TYPE_CHECKING:
+    from ..app import CockpitApp
+
+SMALLEST = (44, 10)
+WIDE = (100, 26)  # from here on: two columns
+STACK_ROWS = 44  # narrower than that, but at least this tall: all regions below each other
+
+
+class TooSmall(LineWidget):
+    greys = False
+
+    def draw(self, width: int, height: int) -> list[Line]:
+        said = line(
+            (f"this needs {SMALLEST[0]}×{SMALLEST[1]}, it is {self.app.size.width}×{self.app.size.height}", "label")
+        )
+        return [pad(said if i == height // 2 else (), width) for i in range(height)]
+
+
+def _binding_id(action: str) -> str:
+    return action.replace("(", "-").replace(")", "").replace("--", "-back-")
+
+
+class MainScreen(Screen[None]):
+    BINDINGS = [
+        Binding(
+            a.key.replace("?", "question_mark"),
+            a.id if "(" in a.id else f"run('{a.id}')",
+            a.word,
+            id=_binding_id(a.id),
+            tooltip=a.sentence,
+            show=False,
+        )
+        for a in ACTIONS
+    ] + [
+        Binding("escape", "dismiss_notice", show=False),
+        Binding("tab", "next_region(1)", show=False),
+        Binding("shift+tab", "next_region(-1)", show=False),
+    ]
+
+    def __init__(self, view: View, commander: Commander) -> None:
+        super().__init__()
+        self.view, self.commander = view, commander
+        self.header = Header(view, id="header")
+        self.pool = PoolTable(view, id="pool")
+        self.board = Leaderboard(view, id="board")
+        self.machine = Machine(view, id="machine")
+        self.swaps = Swaps(view, id="swaps")
+        self.narrator = Narrator(view, id="narrator")
+        self.footer_ = Footer(view, id="footer")
+        self.small = TooSmall(view, id="small")
+        self.panels: tuple[Panel, ...] = (self.pool, self.board, self.machine, self.swaps, self.narrator)
+        self.zoomed = False
+        self._form: tuple[object, ...] = ()
+
+    @property
+    def cockpit(self) -> CockpitApp:
+        return cast("CockpitApp", self.app)
+
+    def compose(self) -> ComposeResult:
+        yield self.small
+        yield self.header
+        with Container(id="body"):
+            yield self.pool
+            yield self.board
+            yield self.machine
+            yield self.swaps
+        yield self.narrator
+        yield self.footer_
+
+    def on_mount(self) -> None:
+        self.pool.focus()
+        self.settle()
+
+    def on_resize(self) -> None:
+        self.settle()
+
+    def settle(self) -> None:
+        """Places the regions: two columns, a stack, an accordion with one open region, or that region alone."""
+        width, height = self.app.size
+        focused = self.focused_panel()
+        small = width < SMALLEST[0] or height < SMALLEST[1]
+        wide = width >= WIDE[0] and height >= WIDE[1]
+        form = (
+            "small"
+            if small
+            else "zoom"
+            if self.zoomed
+            else "wide"
+            if wide
+            else "stack"
+            if height >= STACK_ROWS
+            else "accordion"
+        )
+        lines = 2 if form in ("wide", "stack") and height >= 34 else 1
+        chosen = (form, focused.digit if form in ("zoom", "accordion") else 0, lines)
+        if chosen == self._form:
+            return
+        self._form = chosen
+        self.set_class(form == "wide", "-wide")
+        self.small.display = small
+        for part in (self.header, self.query_one("#body"), self.narrator, self.footer_):
+            part.display = not small
+        alone = form in ("zoom", "accordion") and focused is self.narrator
+        self.query_one("#body").styles.height = "auto" if alone else "1fr"
+        self.narrator.styles.height = "1fr" if alone else lines
+        for panel in self.panels[:4]:
+            panel.display = form != "zoom" or panel is focused
+            panel.styles.height = "1fr" if form in ("wide", "stack") or panel is focused else 1
+        self.call_after_refresh(self.sync)
+
+    def focused_panel(self) -> Panel:
+        return self.focused if isinstance(self.focused, Panel) else self.pool
+
+    def sync(self) -> None:
+        """Every region draws what has changed."""
+        self.header.sync()
+        for panel in self.panels:
+            panel.sync()
+        self.footer_.show(tuple(BY_ID[i] for i in FOOTER if self.why_not(i) is None))
+
+    # what applies --------------------------------------------------------------------------------------------------
+    def target(self) -> str | None:
+        """The version that a model's key acts on: the selected row of the ranking where that is focused, else of the models."""
+        row = self.board.selected() if self.focused_panel() is self.board else None
+        model = self.pool.selected()
+        return row.version if row else model.version if model else None
+
+    def why_not(self, action: str) -> str | None:
+        """Why an action does not apply now; None when it does."""
+        view, snapshot = self.view, self.view.snapshot
+        known = BY_ID.get(action)
+        if known is not None and known.writes:
+            if view.read_only or (snapshot is not None and snapshot.engine.read_only):
+                return "this cockpit only reads"
+            if view.link != "live" or snapshot is None:
+                return "the engine does not answer"
+        model = model_of(snapshot, self.target()) if snapshot else None
+        task = view.task_view()
+        match action:
+            case "warm":
+                return (
+                    "no model is selected"
+                    if model is None
+                    else f"it is {model.state}"
+                    if model.state not in ("cold", "failed")
+                    else None
+                )
+            case "unload":
+                return (
+                    "no model is selected"
+                    if model is None
+                    else "it is not loaded"
+                    if model.state in ("cold", "failed", "unloading")
+                    else None
+                )
+            case "log":
+                return (
+                    "no model is selected"
+                    if model is None
+                    else "the engine does not answer"
+                    if view.link != "live"
+                    else None
+                )
+            case "swap" | "autopilot" | "bench" | "task" | "explain":
+                return (
+                    "there is no task"
+                    if task is None
+                    else "there is no model"
+                    if action == "swap" and not snapshot.models
+                    else None
+                )  # type: ignore[union-attr]
+            case "rollback":
+                return (
+                    "there is no task" if task is None else "nothing served before" if task.previous is None else None
+                )
+            case "details":
+                panel = self.focused_panel()
+                return "nothing is selected" if not isinstance(panel, ListPanel) or panel.selected() is None else None
+            case "sort":
+                panel = self.focused_panel()
+                return None if isinstance(panel, ListPanel) and panel.SORTS else "this region is not sorted"
+            case "freeze":
+                return "nothing to hold yet" if snapshot is None else None
+        return None
+
+    def action_run(self, action: str) -> None:
+        """A key that does not apply says why instead of doing nothing."""
+        reason = self.why_not(action)
+        if reason is not None:
+            self.say(Notice(f"▲ {BY_ID[action].word}: {reason}", "warn"))
+        else:
+            self.cockpit.act(action)
+
+    def run_any(self, action: str) -> None:
+        """An action chosen from the menu: a place's action carries its argument."""
+        name, _, argument = action.partition("(")
+        if argument:
+            getattr(self, f"action_{name}")(int(argument.rstrip(")")))
+        else:
+            self.action_run(action)
+
+    # places ----------------------------------------------------------------------------------------------------------
+    def action_region(self, digit: int) -> None:
+        panel = self.panels[digit - 1]
+        if self.focused is panel:
+            self.zoomed = not self.zoomed
+        else:
+            self.zoomed = False
+            panel.focus()
+        self.call_after_refresh(self.settle)
+
+    def on_descendant_focus(self) -> None:
+        self.call_after_refresh(self.settle)
+        self.call_after_refresh(self.sync)
+
+    def action_next_region(self, by: int) -> None:
+        at = self.panels.index(self.focused_panel())
+        self.panels[(at + by) % len(self.panels)].focus()
+
+    def action_move(self, by: int) -> None:
+        self._move(by)
+
+    def action_page(self, by: int) -> None:
+        panel = self.focused_panel()
+        self._move(by * panel.page() if isinstance(panel, ListPanel) else 0)
+
+    def action_end(self, by: int) -> None:
+        self._move(by * 1_000_000)
+
+    def _move(self, by: int) -> None:
+        panel = self.focused_panel()
+        if isinstance(panel, ListPanel):
+            panel.move(by)
+            self.footer_.show(tuple(BY_ID[i] for i in FOOTER if self.why_not(i) is None))
+
+    def on_opened(self, message: Opened) -> None:
+        self.action_run("details")
+
+    def action_dismiss_notice(self) -> None:
+        self.view.notice = None
+        if self.zoomed:
+            self.zoomed = False
+            self.settle()
+        self.narrator.sync()
+
+    def say(self, notice: Notice | None) -> None:
+        self.view.notice = notice
+        self.narrator.sync()

@@ -1,0 +1,224 @@
+"""The base of every dialog: a framed list of entries over the main screen. Owns: its cursor, filter, size and keys.
+
+An entry with a key can be chosen; the cursor is bound to that key, so entries may change beneath it. Escape and q close
+with None. Never: what an entry means.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar, Generic, TypeVar
+
+from textual import events
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.screen import ModalScreen
+
+from ..state import View
+from ..text import Line, Span, frame, line, marked, pad, plain
+from ..widgets.panel import LineWidget
+
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """Lines of one entry; without ``key`` it is only read. ``words`` is what the filter looks at."""
+
+    lines: tuple[Line, ...]
+    key: str | None = None
+    words: str = field(default="")
+
+    def matches(self, wanted: str) -> bool:
+        text = (self.words or " ".join(plain(x) for x in self.lines)).lower()
+        return all(word in text for word in wanted.lower().split())
+
+
+class SheetBody(LineWidget, can_focus=True):
+    greys = False
+
+    def __init__(self, view: View, sheet: Sheet[R]) -> None:
+        super().__init__(view)
+        self.sheet = sheet
+
+    def draw(self, width: int, height: int) -> list[Line]:
+        return self.sheet.draw(width, height)
+
+    def on_click(self, event: events.Click) -> None:
+        self.sheet.clicked(event.y)
+
+
+class Sheet(ModalScreen[R | None], Generic[R]):
+    WIDE: ClassVar[int] = 84
+    FILTER: ClassVar[bool] = False
+    BINDINGS = [
+        Binding("escape,q", "close", show=False),
+        Binding("enter", "choose", show=False),
+        Binding("j,down,tab", "move(1)", show=False),
+        Binding("k,up,shift+tab", "move(-1)", show=False),
+        Binding("ctrl+d,pagedown", "page(1)", show=False),
+        Binding("ctrl+u,pageup", "page(-1)", show=False),
+        Binding("G,end", "end(1)", show=False),
+        Binding("home", "end(-1)", show=False),
+        Binding("slash", "filter", show=False),
+    ]
+
+    def __init__(self, view: View) -> None:
+        super().__init__()
+        self.view = view
+        self.cursor: str | None = None
+        self.wanted = ""
+        self.typing = False
+        self._offset = 0
+        self._rows: list[str | None] = []  # the key of each drawn row
+        self._body = SheetBody(view, self)
+
+    # what a sheet says -------------------------------------------------------------------------------------------
+    def heading(self) -> Line:
+        raise NotImplementedError
+
+    def entries(self, width: int) -> Sequence[Entry]:
+        raise NotImplementedError
+
+    def hint(self) -> Line:
+        return line(("⏎", "key"), (" choose  ", "unit"), ("esc", "key"), (" close", "unit"))
+
+    def chosen(self, key: str) -> None:
+        """Enter on an entry."""
+        raise NotImplementedError
+
+    # drawing -----------------------------------------------------------------------------------------------------
+    def compose(self) -> ComposeResult:
+        yield self._body
+
+    def on_mount(self) -> None:
+        self.fit()
+
+    def on_resize(self) -> None:
+        self.fit()
+
+    def fit(self) -> None:
+        """As large as its content, never larger than the terminal."""
+        size = self.app.size
+        width = min(self.WIDE, size.width - 2)
+        lines = sum(len(e.lines) for e in self.entries(width - 6))
+        height = max(5, min(lines + 4 + (1 if self.FILTER else 0), size.height - 2))
+        if (self._body.styles.width, self._body.styles.height) != (width, height):
+            self._body.styles.width, self._body.styles.height = width, height
+        self._body.sync()
+
+    def sync(self) -> None:
+        self._body.sync()
+
+    def visible_entries(self, width: int) -> list[Entry]:
+        entries = self.entries(width)
+        if not self.wanted:
+            return list(entries)
+        return [e for e in entries if e.key is not None and e.matches(self.wanted)]
+
+    def keys(self) -> list[str]:
+        return [e.key for e in self.visible_entries(self._inner()) if e.key is not None]
+
+    def _inner(self) -> int:
+        return max(10, self._body.size.width - 6)
+
+    def draw(self, width: int, height: int) -> list[Line]:
+        inner = width - 6
+        entries = self.visible_entries(inner)
+        keys = [e.key for e in entries if e.key is not None]
+        if self.cursor not in keys and keys:
+            self.cursor = keys[0]
+        rows: list[tuple[Line, str | None]] = []
+        for entry in entries:
+            here = entry.key is not None and entry.key == self.cursor
+            mark = Span(" ▸ " if here else "   ", "accent")
+            for i, content in enumerate(entry.lines):
+                row = (mark if i == 0 else Span("   "), *pad(content, inner), Span(" "))
+                rows.append((marked(row) if here else row, entry.key))
+        top: list[tuple[Line, str | None]] = [((), None)]
+        if self.FILTER:
+            ask = line(
+                ("   / ", "accent" if self.typing else "unit"),
+                (self.wanted, "figure"),
+                ("▏" if self.typing else "", "accent"),
+            )
+            top = [(ask if self.typing or self.wanted else line(("   / filters", "unit")), None)]
+        room = max(1, height - 2 - len(top))
+        self._scroll([k for _, k in rows], room)
+        shown = [*top, *rows[self._offset : self._offset + room]]
+        self._rows = [k for _, k in shown]
+        more = len(rows) - self._offset - room
+        foot = line((f"↓ {more} more   " if more > 0 else "", "unit"), *self.hint())
+        return frame(self.heading(), (), [x for x, _ in shown], width, height, rule="focus", foot=foot)
+
+    def _scroll(self, rows: list[str | None], room: int) -> None:
+        if any(rows):
+            here = [i for i, k in enumerate(rows) if k == self.cursor]
+            if here:
+                first = here[0]
+                while first and rows[first - 1] is None:  # a heading above stays in sight
+                    first -= 1
+                self._offset = min(max(self._offset, here[-1] - room + 1), first if here[0] - first < room else here[0])
+        self._offset = min(max(0, self._offset), max(0, len(rows) - room))
+
+    # keys --------------------------------------------------------------------------------------------------------
+    def action_close(self) -> None:
+        if self.typing or self.wanted:
+            self.typing, self.wanted = False, ""
+            self.fit()
+        else:
+            self.dismiss(None)
+
+    def action_choose(self) -> None:
+        if self.cursor is not None and self.cursor in self.keys():
+            self.chosen(self.cursor)
+
+    def action_move(self, by: int) -> None:
+        keys = self.keys()
+        if not keys:
+            self._offset = max(0, self._offset + by)
+            self.sync()
+            return
+        at = keys.index(self.cursor) if self.cursor in keys else 0
+        self.cursor = keys[min(max(0, at + by), len(keys) - 1)]
+        self.moved()
+        self.sync()
+
+    def action_page(self, by: int) -> None:
+        self.action_move(by * max(1, self._body.size.height // 2))
+
+    def action_end(self, by: int) -> None:
+        self.action_move(by * 1_000_000)
+
+    def action_filter(self) -> None:
+        if self.FILTER:
+            self.typing = True
+            self.sync()
+
+    def on_key(self, event: events.Key) -> None:
+        """While the filter is typed, letters belong to it and not to the keymap."""
+        if not self.typing:
+            return
+        if event.key == "backspace":
+            self.wanted = self.wanted[:-1]
+        elif event.is_printable and event.character:
+            self.wanted += event.character
+        else:
+            return
+        event.stop()
+        event.prevent_default()
+        self.sync()
+
+    def moved(self) -> None:
+        """The cursor stands on another entry."""
+
+    def clicked(self, y: int) -> None:
+        row = y - 1
+        if 0 <= row < len(self._rows) and self._rows[row] is not None:
+            again = self.cursor == self._rows[row]
+            self.cursor = self._rows[row]
+            self.moved()
+            self.sync()
+            if again:
+                self.action_choose()

@@ -1,0 +1,167 @@
+"""Choosing who serves a task. Owns: the list of candidates and what each would gain, need and evict. Never: swapping.
+
+What a swap would do comes from the engine's dry run, asked for once for each candidate that the cursor rests on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ...core.snapshot import ModelView
+from ...errors import ArbiterError
+from .. import format as fmt
+from ..state import View, model_of, row_of
+from ..text import Line, line, paragraphs, version_name
+from .sheet import Entry, Sheet
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """The dry run's answer. ``refusal`` is the reason why it cannot be."""
+
+    warnings: tuple[str, ...] = ()
+    evict: tuple[str, ...] = ()
+    refusal: str | None = None
+
+    @classmethod
+    def of(cls, answer: Any) -> Preview:
+        """From a swap view (figures in ``evidence``) or a mapping."""
+        data = answer if isinstance(answer, dict) else {**dict(getattr(answer, "evidence", {}) or {})}
+        data = {**dict(data.get("evidence") or {}), **data}
+        warned = data.get("warnings") or getattr(answer, "warnings", ()) or ()
+        return cls(
+            tuple(str(w) for w in warned),
+            tuple(str(e) for e in data.get("evict") or ()),
+            data.get("error") or getattr(answer, "error", None),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class SwapChoice:
+    to: str
+    preview: Preview | None
+
+
+class SwapDialog(Sheet[SwapChoice]):
+    WIDE = 104
+    HEIGHT_BELOW = 6
+
+    def __init__(self, view: View, task: str, ask: Callable[[str], Awaitable[Any]]) -> None:
+        super().__init__(view)
+        self.work, self.ask = task, ask
+        self.previews: dict[str, Preview | None] = {}
+        options = self.candidates()
+        incumbent = self._incumbent()
+        self.cursor = next((m.version for m in options if m.version != incumbent), None)
+
+    def _incumbent(self) -> str | None:
+        task = next((t for t in self.view.snapshot.tasks if t.task == self.work), None) if self.view.snapshot else None
+        return task.incumbent if task else None
+
+    def candidates(self) -> list[ModelView]:
+        """Active versions, best rank first, unranked ones last."""
+        snapshot = self.view.snapshot
+        if snapshot is None:
+            return []
+        task = next((t for t in snapshot.tasks if t.task == self.work), None)
+
+        def key(m: ModelView) -> tuple[int, str]:
+            row = row_of(task, m.version)
+            return (row.rank or 9999 if row else 9999, m.version)
+
+        return sorted((m for m in snapshot.models if m.lifecycle == "active"), key=key)
+
+    def heading(self) -> Line:
+        return line(("who serves ", "title"), (self.work, "accent"))
+
+    def hint(self) -> Line:
+        return line(("⏎", "key"), (" swap  ", "unit"), ("esc", "key"), (" cancel", "unit"))
+
+    def on_mount(self) -> None:
+        super().on_mount()
+        self.moved()
+
+    def entries(self, width: int) -> Sequence[Entry]:
+        name = max(12, min(40, width - 46))
+        head = line((f"{'#':>3}  {'model':<{name + 2}}{'util':>6}{'gain':>7}{'qual':>6}{'mem':>8}  state", "unit"))
+        out = [Entry((head,))] + [self._candidate(m, name) for m in self.candidates()]
+        if len(out) == 1:
+            out.append(Entry((line(("no active model; arbiter activate VERSION makes one", "unit")),)))
+        says = self._says(width)
+        return [
+            *out,
+            Entry(((),)),
+            *(Entry((x,)) for x in [*says, *[()] * (self.HEIGHT_BELOW - len(says))][: self.HEIGHT_BELOW]),
+        ]
+
+    def _candidate(self, model: ModelView, name: int) -> Entry:
+        task = next((t for t in self.view.snapshot.tasks if t.task == self.work), None) if self.view.snapshot else None
+        row, serving = row_of(task, model.version), row_of(task, self._incumbent())
+        gain = (
+            (row.utility - serving.utility)
+            if row and serving and row.utility is not None and serving.utility is not None
+            else None
+        )
+        here = model.version == self._incumbent()
+        shown = "serves" if here else fmt.DASH if gain is None else f"{gain:+.2f}".replace("0.", ".")
+        memory = (
+            fmt.size(model.resident_bytes)
+            if model.resident_bytes is not None
+            else ("~" if model.predicted_bytes else "") + fmt.size(model.predicted_bytes)
+        )
+        label = version_name(model.version, name)
+        used = sum(len(s.text) for s in label)
+        text = line((f"{(row.rank if row else 0) or fmt.DASH:>3}  ", "unit"), ("◆ " if here else "  ", "serve"), *label, " " * max(0, name - used),
+                    (f"{fmt.score(row.utility if row else None):>6}", "figure"), (f"{shown:>7}", "serve" if here or (gain or 0) > 0 else "unit"),
+                    (f"{fmt.score(row.quality if row else None):>6}", "label"), (f"{memory:>8}", "label"), (f"  {model.state}", "label" if model.state == "ready" else "unit"))  # fmt: skip
+        return Entry((text,), model.version)
+
+    def _says(self, width: int) -> list[Line]:
+        """What choosing the entry under the cursor would do."""
+        version = self.cursor
+        if version is None:
+            return []
+        if version == self._incumbent():
+            return paragraphs("It serves this task already: nothing would change.", width, "unit")
+        if version not in self.previews or self.previews[version] is None:
+            return [line(("asking the engine what this swap would do …", "unit"))]
+        preview = self.previews[version] or Preview()
+        if preview.refusal:
+            return paragraphs("✕ " + preview.refusal, width, "fail")
+        model = model_of(self.view.snapshot, version)
+        warm = model is not None and model.state == "ready"
+        lines = paragraphs(
+            "It is warm: the switch takes milliseconds."
+            if warm
+            else "It is loaded first; until it has answered a probe, the other one serves.",
+            width,
+        )
+        for w in preview.warnings:
+            lines += paragraphs("▲ " + w, width, "warn")
+        if preview.evict:
+            lines += paragraphs("▲ to make room it unloads " + fmt.list_of(preview.evict), width, "warn")
+        if not preview.warnings and not preview.evict:
+            lines.append(line(("✓ ", "ok"), ("compatible; nothing has to be unloaded. r undoes it.", "label")))
+        return lines
+
+    def moved(self) -> None:
+        version = self.cursor
+        if version is None or version in self.previews or version == self._incumbent():
+            return
+        self.previews[version] = None
+        self.run_worker(self._preview(version), exit_on_error=False)
+
+    async def _preview(self, version: str) -> None:
+        try:
+            self.previews[version] = Preview.of(await self.ask(version))
+        except ArbiterError as error:
+            self.previews[version] = Preview(refusal=str(error))
+        self.sync()
+
+    def chosen(self, key: str) -> None:
+        preview = self.previews.get(key)
+        if key == self._incumbent() or (preview is not None and preview.refusal):
+            return  # the lines below the list say why
+        self.dismiss(SwapChoice(key, preview))

@@ -1,0 +1,120 @@
+"""What the screen knows besides the snapshot. Owns: the view's state and small questions asked of it. Never: widgets, I/O.
+
+``Link``: connecting (nothing seen yet) -> live -> stale (silent for 3 s) -> gone (the wire is down, reconnecting); error
+when the engine could not be started or refused the cockpit for good.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Literal
+
+from ..core.snapshot import ModelView, RowView, Snapshot, SwapView, TaskView
+
+Link = Literal["connecting", "live", "stale", "gone", "error"]
+STALE_AFTER_S = 3.0
+SAMPLE_S = 0.95  # curves take one sample a second, however often snapshots come
+HISTORY = 480  # samples kept: 8 minutes
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """An error for a person: what happened, why, what to do."""
+
+    what: str
+    why: str
+    do: str
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """The cockpit's own line: what a key has set off. ``token`` is label, ok, warn or fail."""
+
+    text: str
+    token: str = "label"
+
+
+class History:
+    """Curves of the machine by name (0..1 or None), at most one sample a second; an older time starts anew."""
+
+    def __init__(self) -> None:
+        self.curves: dict[str, deque[float | None]] = {}
+        self._at = float("-inf")
+
+    def add(self, at: float, values: dict[str, float | None]) -> None:
+        if at < self._at:
+            self.curves.clear()
+        elif at - self._at < SAMPLE_S:
+            return
+        self._at = at
+        for name, value in values.items():
+            self.curves.setdefault(name, deque(maxlen=HISTORY)).append(value)
+
+    def of(self, name: str) -> list[float | None]:
+        return list(self.curves.get(name, ()))
+
+
+@dataclass(slots=True)
+class View:
+    snapshot: Snapshot | None = None
+    link: Link = "connecting"
+    age_s: int = 0
+    trouble: Trouble | None = None
+    task: str | None = None
+    frozen: bool = False
+    read_only: bool = False
+    notice: Notice | None = None
+    where: str = ""
+    history: History = field(default_factory=History)
+
+    @property
+    def dimmed(self) -> bool:
+        return self.link in ("stale", "gone", "error")
+
+    def task_view(self) -> TaskView | None:
+        return task_of(self.snapshot, self.task)
+
+
+def task_of(snapshot: Snapshot | None, name: str | None) -> TaskView | None:
+    return next((t for t in snapshot.tasks if t.task == name), None) if snapshot else None
+
+
+def model_of(snapshot: Snapshot | None, version: str | None) -> ModelView | None:
+    return next((m for m in snapshot.models if m.version == version), None) if snapshot else None
+
+
+def row_of(task: TaskView | None, version: str | None) -> RowView | None:
+    return next((r for r in task.leaderboard if r.version == version), None) if task else None
+
+
+def swap_of(snapshot: Snapshot | None, id: str | None) -> SwapView | None:
+    return next((s for s in snapshot.swaps if s.id == id), None) if snapshot else None
+
+
+def busiest_task(snapshot: Snapshot) -> str | None:
+    """The task to show first: the one with the most requests, the first of equals."""
+    return max(snapshot.tasks, key=lambda t: t.requests).task if snapshot.tasks else None
+
+
+def serves(snapshot: Snapshot, version: str) -> list[str]:
+    """Tasks that ``version`` answers now."""
+    return [t.task for t in snapshot.tasks if t.incumbent == version]
+
+
+def on_trial(snapshot: Snapshot, version: str) -> list[str]:
+    return [t.task for t in snapshot.tasks if t.candidate == version]
+
+
+def machine_values(snapshot: Snapshot) -> dict[str, float | None]:
+    """Shares 0..1 of what the machine panel draws as curves."""
+    hw, budget = snapshot.hardware, snapshot.budget
+    values = {"cpu": hw.cpu.value, "ram": share(hw.ram_used_bytes.value, hw.ram_total_bytes.value)}
+    values["pool"] = share(budget.used_bytes, budget.limit_bytes)
+    for gpu in hw.gpus:
+        values[f"gpu{gpu.index}"] = gpu.utilisation.value
+    return values
+
+
+def share(part: float | None, whole: float | None) -> float | None:
+    return None if part is None or not whole else part / whole

@@ -1,0 +1,206 @@
+"""Lines of styled text, frames and tables: the pure half of every widget.
+
+Owns: ``Span`` (text, token), ``Line`` (tuple of spans) and their layout by terminal cells. Never: colours (theme.py maps
+tokens), Textual, state. A token is a meaning: figure, label, unit, rule, accent, serve, trial, warn, fail, ok, title; the
+suffix ``@`` marks a span of the selected row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, NamedTuple, TypeVar
+
+from rich.cells import cell_len
+
+from . import format as fmt
+
+
+class Span(NamedTuple):
+    text: str
+    token: str = "label"
+
+
+Line = tuple[Span, ...]
+T = TypeVar("T")
+
+
+def line(*parts: Span | tuple[str, str] | str) -> Line:
+    """A line from spans, pairs and plain strings (label)."""
+    return tuple(Span(p) if isinstance(p, str) else Span(*p) for p in parts if p and (isinstance(p, str) or p[0]))
+
+
+def width_of(spans: Line) -> int:
+    return sum(cell_len(s.text) for s in spans)
+
+
+def plain(spans: Line) -> str:
+    return "".join(s.text for s in spans)
+
+
+def clip(spans: Line, width: int) -> Line:
+    """At most ``width`` cells; what is cut ends in an ellipsis."""
+    if width_of(spans) <= width:
+        return spans
+    out: list[Span] = []
+    room = width
+    for span in spans:
+        n = cell_len(span.text)
+        if n >= room:
+            out.append(
+                Span(fmt.shorten(span.text, room) if n > room else fmt.cut(span.text, room - 1) + "…", span.token)
+            )
+            break
+        out.append(span)
+        room -= n
+    return tuple(s for s in out if s.text)
+
+
+def pad(spans: Line, width: int, token: str = "label", align: str = "left") -> Line:
+    """Exactly ``width`` cells."""
+    cut = clip(spans, width)
+    room = width - width_of(cut)
+    if room <= 0:
+        return cut
+    gap = Span(" " * room, token)
+    return (gap, *cut) if align == "right" else (*cut, gap)
+
+
+def spread(left: Line, right: Line, width: int, token: str = "label") -> Line:
+    """``left`` at the left end and ``right`` at the right one; the left one gives way."""
+    right = clip(right, width)
+    room = width - width_of(right)
+    return (
+        pad(left, room - 1 if right and room > 0 else room, token)
+        + ((Span(" ", token),) if right and room > 0 else ())
+        + right
+    )
+
+
+def marked(spans: Line) -> Line:
+    """The same line as the selected row."""
+    return tuple(Span(s.text, s.token if s.token.endswith("@") else s.token + "@") for s in spans)
+
+
+def frame(
+    title: Line, figure: Line, body: Sequence[Line], width: int, height: int, *, rule: str, foot: Line = ()
+) -> list[Line]:
+    """A thin box: title left and figure right in its upper edge, ``foot`` right in the lower one."""
+    inner = width - 2
+    if height < 2 or inner < 4:
+        return [pad((), width) for _ in range(height)]
+    figure = clip(figure, max(0, inner - 6))
+    title = clip(title, max(0, inner - width_of(figure) - 6))
+    dashes = inner - width_of(title) - width_of(figure) - 2 - (4 if figure else 0) - 1
+    top = (Span("┌ ", rule), *title, Span(" " + "─" * max(1, dashes), rule))
+    end = (Span(" ", rule), *figure, Span(" ─┐", rule)) if figure else (Span("─┐", rule),)
+    lines = [fill(top, end, width, rule)]
+    for i in range(height - 2):
+        content = body[i] if i < len(body) else ()
+        lines.append((Span("│", rule), *pad(content, inner, "label"), Span("│", rule)))
+    foot = clip(foot, max(0, inner - 4))
+    tail = (Span(" ", rule), *foot, Span(" ─┘", rule)) if foot else (Span("┘", rule),)
+    lines.append(fill((Span("└", rule),), tail, width, rule))
+    return lines
+
+
+def fill(left: Line, right: Line, width: int, rule: str) -> Line:
+    """``left`` and ``right`` with a thin rule between them, exactly ``width`` cells."""
+    room = width - width_of(left) - width_of(right)
+    return pad((*left, Span("─" * max(0, room), rule), *right), width, rule)
+
+
+def collapsed(title: Line, figure: Line, width: int, rule: str) -> Line:
+    """A panel folded to one line."""
+    return fill(
+        (Span("─ ", rule), *clip(title, width // 2), Span(" ", rule)),
+        (Span(" ", rule), *clip(figure, width // 2), Span(" ─", rule)),
+        width,
+        rule,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Column(Generic[T]):
+    """``cell(row, width)`` draws one cell. ``width`` 0 takes what is left (one such column). Lower ``rank`` stays longer."""
+
+    key: str
+    title: str
+    width: int
+    cell: Callable[[T, int], Line]
+    rank: int = 0
+    align: str = "right"
+    sort: Callable[[T], Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Table(Generic[T]):
+    """Columns chosen for a width. ``gap`` cells stand between columns; figures keep their column."""
+
+    columns: tuple[Column[T], ...]
+    widths: tuple[int, ...]
+    gap: int = 2
+
+    @classmethod
+    def choose(
+        cls, columns: Sequence[Column[T]], width: int, *, flexible: int = 20, widest: int = 46, gap: int = 2
+    ) -> Table[T]:
+        """Drop the columns of highest rank until the flexible one has ``flexible`` cells."""
+        chosen = list(columns)
+
+        def room() -> int:
+            return width - sum(c.width for c in chosen) - gap * (len(chosen) - 1)
+
+        while room() < flexible and any(c.width and c.rank for c in chosen):
+            chosen.remove(max((c for c in chosen if c.width), key=lambda c: c.rank))
+        free = max(4, min(room(), widest))
+        return cls(tuple(chosen), tuple(c.width or free for c in chosen), gap)
+
+    def header(self, sort: str | None, ascending: bool = False) -> Line:
+        spans: list[Span] = []
+        for i, (column, width) in enumerate(zip(self.columns, self.widths, strict=True)):
+            title = column.title + (("▴" if ascending else "▾") if column.key == sort else "")
+            token = "label" if column.key == sort else "unit"
+            spans += [
+                Span(" " * (self.gap if i else 0), "unit"),
+                *pad((Span(title, token),), width, "unit", column.align),
+            ]
+        return tuple(s for s in spans if s.text)
+
+    def row(self, item: T) -> Line:
+        spans: list[Span] = []
+        for i, (column, width) in enumerate(zip(self.columns, self.widths, strict=True)):
+            if i:
+                spans.append(Span(" " * self.gap))
+            spans += pad(column.cell(item, width), width, "label", column.align)
+        return tuple(spans)
+
+
+def changed(old: Line, new: Line) -> tuple[int, int] | None:
+    """The columns [start, end) in which two lines of equal width differ; None where they do not."""
+    if old == new:
+        return None
+    start = 0
+    for a, b in zip(old, new, strict=False):
+        if a != b:
+            break
+        start += cell_len(a.text)
+    end = width_of(new)
+    for a, b in zip(reversed(old), reversed(new), strict=False):
+        if a != b:
+            break
+        end -= cell_len(a.text)
+    return start, max(end, start + 1)
+
+
+def version_name(version: str, width: int, token: str = "figure") -> Line:
+    """A version, its provider's suffix dim: ``smollm2-135m-q4_1.llama-server``."""
+    text = fmt.fit(version, width)
+    stem, dot, suffix = version.rpartition(".")
+    if text != version or not dot or not suffix[:1].isalpha():
+        return (Span(text, token),)
+    return (Span(stem, token), Span(dot + suffix, "unit"))
+
+
+def paragraphs(text: str, width: int, token: str = "label") -> list[Line]:
+    return [(Span(t, token),) for part in text.split("\n") for t in fmt.wrap(part, width)]

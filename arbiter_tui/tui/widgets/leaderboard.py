@@ -1,0 +1,135 @@
+"""Region 2, ranking: who is best at the chosen task, and how sure that is. Owns: drawing it. Never: scoring."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ...core.snapshot import RowView
+from .. import format as fmt
+from ..text import Column, Line, Span, Table, line, paragraphs, version_name
+from .panel import ListPanel
+from .pool_table import figure
+
+SOURCES = {"verifier": "measured", "bench": "bench", "prior": "prior", "feedback": "feedback", "judge": "judge"}
+LEGEND = (
+    ("◆", "serve", "serves"),
+    ("◇", "trial", "on trial"),
+    ("⌂", "label", "best trade-off"),
+    ("├●┤", "unit", "utility, 0 to 1"),
+)
+
+
+class Leaderboard(ListPanel[RowView]):
+    digit = 2
+    name_ = "ranking"
+    SORTS = ("rank", "quality", "p50", "memory", "samples")
+
+    def subject(self) -> Line:
+        return line((self.view.task or "", "figure"))
+
+    def figure(self) -> Line:
+        snapshot = self.view.snapshot
+        if snapshot is None or not snapshot.tasks:
+            return ()
+        task = self.view.task_view()
+        mode = task.autopilot if task else ""
+        return line(
+            (f"autopilot {mode}", "label" if mode == "on" else "warn"),
+            (f" · {fmt.plural(len(snapshot.tasks), 'task')}: t", "unit"),
+        )
+
+    def items(self) -> Sequence[RowView]:
+        task = self.view.task_view()
+        if task is None:
+            return ()
+        big = float("inf")
+        keys = {
+            "rank": lambda r: r.rank,
+            "quality": lambda r: -(r.quality if r.quality is not None else -1.0),
+            "p50": lambda r: r.latency_p50_s if r.latency_p50_s is not None else big,
+            "memory": lambda r: r.memory_bytes if r.memory_bytes is not None else big,
+            "samples": lambda r: -r.samples,
+        }
+        key = keys[self.sort or "rank"]
+        return sorted(task.leaderboard, key=lambda r: (key(r), r.rank, r.version))
+
+    def identity(self, item: RowView) -> str:
+        return item.version
+
+    def columns(self, width: int) -> list[Column[RowView]]:
+        axis = 11 if width < 74 else 17 if width < 110 else 25
+        return [
+            Column("rank", "#", 2, lambda r, w: (Span(str(r.rank or fmt.DASH), "unit"),)),
+            Column("role", "", 1, self._role, align="left"),
+            Column("name", "model", 0, lambda r, w: version_name(r.version, w), align="left"),
+            Column("utility", "util", 4, lambda r, w: figure(fmt.score(r.utility))),
+            Column("axis", "0" + "utility".center(axis - 2) + "1", axis, self._axis, 2, "left"),
+            Column("p_best", "P(best)", 7, self._p_best, 3),
+            Column("quality", "qual", 5, lambda r, w: figure(fmt.score(r.quality)), 4),
+            Column("p50", "p50", 6, lambda r, w: figure(fmt.seconds(r.latency_p50_s)), 5),
+            Column("p95", "p95", 6, lambda r, w: figure(fmt.seconds(r.latency_p95_s)), 8),
+            Column("memory", "mem", 6, lambda r, w: figure(fmt.size(r.memory_bytes)), 7),
+            Column("energy", "energy", 7, lambda r, w: figure(fmt.joules(r.energy_j)), 10),
+            Column("success", "ok", 4, self._success, 9),
+            Column("samples", "n", 5, lambda r, w: (Span(fmt.count(r.samples), "unit"),), 6),
+        ]
+
+    def _table(self, width: int) -> Table[RowView]:
+        return Table.choose(self.columns(width), width, flexible=20, widest=40)
+
+    def table_head(self, width: int) -> list[Line]:
+        return [self._table(width).header(self.sort, ascending=self.sort in ("rank", "p50", "memory"))]
+
+    def item(self, item: RowView, width: int, lines: int) -> list[Line]:
+        return [self._table(width).row(item)]
+
+    def _role(self, item: RowView, width: int) -> Line:
+        task = self.view.task_view()
+        if task and item.version == task.incumbent:
+            return (Span("◆", "serve"),)
+        if task and item.version == task.candidate:
+            return (Span("◇", "trial"),)
+        return (Span("⌂", "label"),) if item.on_pareto_front else ()
+
+    def _axis(self, item: RowView, width: int) -> Line:
+        before, mark, after = fmt.interval(item.utility_low, item.utility, item.utility_high, width)
+        return line((before, "unit"), (mark, "figure"), (after, "unit"))
+
+    def _p_best(self, item: RowView, width: int) -> Line:
+        return figure(fmt.score(item.p_best))
+
+    def _success(self, item: RowView, width: int) -> Line:
+        if item.success_rate is not None and item.success_rate < 0.8:
+            return (Span(fmt.percent(item.success_rate), "warn"),)
+        return figure(fmt.percent(item.success_rate))
+
+    def below(self, item: RowView, width: int, height: int) -> list[Line]:
+        legend: list[Span] = []
+        for glyph, token, word in LEGEND:
+            legend += [Span(glyph, token), Span(f" {word}   ", "unit")]
+        lines = [tuple(legend)]
+        task = self.view.task_view()
+        if height >= 6 and task is not None:
+            serving = next((r for r in task.leaderboard if r.version == task.incumbent), None)
+            lines = [*self._sentence(item, serving, width), line(), *lines]
+        return lines
+
+    def _sentence(self, row: RowView, serving: RowView | None, width: int) -> list[Line]:
+        """The selected row in words, against the one that serves."""
+        source = SOURCES.get(row.quality_source or "", row.quality_source or "not measured")
+        text = f"{row.version}: quality {fmt.score(row.quality)} ({source}), {fmt.plural(row.samples, 'sample')}"
+        if serving is not None and serving.version != row.version and None not in (row.utility, serving.utility):
+            gap = (row.utility or 0.0) - (serving.utility or 0.0)
+            text += f"; utility {abs(gap):.2f} {'above' if gap > 0 else 'below'} the one that serves"
+        return paragraphs(text + ".", width, "unit")
+
+    def empty(self, width: int) -> list[Line]:
+        if self.view.snapshot is None:
+            return []
+        if not self.view.snapshot.tasks:
+            return [line(), *paragraphs("No tasks yet: a [[tasks]] block in arbiter.toml names a kind of work.", width)]
+        return [
+            line(),
+            *paragraphs(f"Nothing is ranked for {self.view.task} yet.", width),
+            *paragraphs("Press b to measure the models on its benchmark.", width, "unit"),
+        ]

@@ -1,0 +1,89 @@
+"""Region 5, the narrator: the one line that a spectator reads. Owns: drawing it, and zoomed the alerts and long work."""
+
+from __future__ import annotations
+
+from ...core.snapshot import AlertView, OperationView, Snapshot
+from .. import format as fmt
+from ..text import Line, Span, line, paragraphs
+from .panel import Panel
+
+LEVELS = {"info": ("·", "unit"), "warning": ("▲", "warn"), "error": ("✕", "fail")}
+STATES = {"running": ("◐", "label"), "done": ("✓", "ok"), "failed": ("✕", "fail"), "cancelled": ("○", "unit")}
+
+
+class Narrator(Panel):
+    digit = 5
+    name_ = "now"
+    greys = False
+
+    def draw(self, width: int, height: int) -> list[Line]:
+        if height > 3:
+            return super().draw(width, height)
+        lines = [self.sentence(), *self.second()]
+        mark = Span(" › ", "accent" if self.has_focus else "unit")
+        return [line(mark if i == 0 else "   ", *(lines[i] if i < len(lines) else ())) for i in range(height)]
+
+    def sentence(self) -> Line:
+        """The cockpit's own notice first: it answers the key that was pressed last."""
+        view = self.view
+        if view.notice is not None:
+            return (Span(view.notice.text, view.notice.token),)
+        return self.story()
+
+    def story(self) -> Line:
+        view = self.view
+        if view.link == "error" and view.trouble:
+            return (Span(f"✕ {view.trouble.what}. {view.trouble.do}", "fail"),)
+        if view.link == "gone":
+            return (
+                Span("✕ the engine does not answer; trying again. What you see is the last that was known.", "fail"),
+            )
+        if view.link == "stale":
+            return (Span(f"▲ no news from the engine for {view.age_s} s; what you see may be out of date.", "warn"),)
+        snapshot = view.snapshot
+        if snapshot is None:
+            return (Span("starting the engine", "unit"),)
+        busy = [o for o in snapshot.operations if o.state == "running"]
+        return (
+            operation(busy[0])
+            if busy and not snapshot.narrator
+            else (Span(snapshot.narrator or resting(snapshot), "label"),)
+        )
+
+    def second(self) -> list[Line]:
+        """Room for more: the story under a notice, long work, the newest alert."""
+        snapshot = self.view.snapshot
+        lines = [self.story()] if self.view.notice is not None else []
+        if snapshot is not None and not self.view.dimmed:
+            lines += [operation(o) for o in snapshot.operations if o.state == "running"]
+            lines += [alert(a, snapshot) for a in snapshot.alerts if a.level != "info"]
+        return lines
+
+    def body(self, width: int, height: int) -> list[Line]:
+        snapshot = self.view.snapshot
+        lines = [*paragraphs("".join(s.text for s in self.sentence()), width, "figure"), line()]
+        if snapshot is None:
+            return lines
+        lines += [line(("long work", "head"))]
+        lines += [operation(o) for o in snapshot.operations] or [
+            line(("none is running; b starts a benchmark", "unit"))
+        ]
+        lines += [line(), line(("alerts", "head"))]
+        return lines + ([alert(a, snapshot) for a in snapshot.alerts] or [line(("none", "unit"))])
+
+
+def operation(op: OperationView) -> Line:
+    glyph, token = STATES.get(op.state, ("?", "unit"))
+    return line((f"{glyph} ", token), (op.kind, "figure"), " ", (fmt.steps(op.progress, 10), "label"), (f" {fmt.percent(op.progress)}", "figure"),
+                (f" · {fmt.left(op.eta_s)}" if op.eta_s is not None else "", "unit"), (f" · {op.message}" if op.message else "", "unit"))  # fmt: skip
+
+
+def alert(item: AlertView, snapshot: Snapshot) -> Line:
+    glyph, token = LEVELS.get(item.level, ("·", "unit"))
+    return line((f"{glyph} ", token), (f"{fmt.clock(item.at, snapshot.taken_at)} ", "unit"), (item.message, "label"))
+
+
+def resting(snapshot: Snapshot) -> str:
+    if not snapshot.models:
+        return "nothing to serve yet: no model is registered"
+    return "all is quiet"

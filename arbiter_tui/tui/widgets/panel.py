@@ -1,0 +1,240 @@
+"""The base of every region: lines in, cells out. Owns: diffing lines, the frame, the cursor. Never: what is shown.
+
+A panel keeps the lines that it drew last; new lines are compared with them and only the columns that differ are asked to
+be repainted. An unchanged snapshot therefore writes nothing to the terminal. The cursor is bound to an item's identity.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Generic, TypeVar
+
+from rich.segment import Segment
+from textual import events
+from textual.geometry import Region
+from textual.strip import Strip
+from textual.widget import Widget
+
+from .. import theme
+from ..messages import Opened
+from ..state import View
+from ..text import Line, Span, changed, collapsed, frame, line, marked, pad
+
+T = TypeVar("T")
+
+
+class LineWidget(Widget):
+    """Draws ``draw(view, width, height)``; redraws what changed."""
+
+    ALLOW_SELECT = False
+
+    def __init__(self, view: View, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self.view = view
+        self._lines: list[Line] = []
+
+    def draw(self, width: int, height: int) -> list[Line]:
+        """Exactly ``height`` lines of exactly ``width`` cells."""
+        raise NotImplementedError
+
+    def sync(self) -> None:
+        """Draw again and repaint the difference."""
+        width, height = self.size
+        if not width or not height or not self.display:
+            return
+        new = self.draw(width, height)
+        old, self._lines = self._lines, new
+        if len(old) != len(new):
+            self.refresh()
+            return
+        regions = []
+        for y, (before, after) in enumerate(zip(old, new, strict=True)):
+            span = changed(before, after)
+            if span is not None:
+                regions.append(Region(span[0], y, span[1] - span[0], 1))
+        if regions:
+            self.refresh(*regions)
+
+    def on_resize(self) -> None:
+        self._lines = []
+        self.sync()
+
+    def render_line(self, y: int) -> Strip:
+        palette = theme.PALETTES.get(self.app.theme, theme.PALETTES["arbiter-dark"])
+        width = self.size.width
+        spans = self._lines[y] if y < len(self._lines) else ()
+        stale = self.view.dimmed and self.greys
+        segments = []
+        for text, token in pad(spans, width):
+            style = palette[token]
+            if stale and not token.startswith(("rule", "fail", "warn")):
+                style = palette["stale@" if token.endswith("@") else "stale"]
+            segments.append(Segment(text, style))
+        return Strip(segments, width)
+
+    greys = True  # stale data is greyed here
+
+
+class Panel(LineWidget, can_focus=True):
+    """A framed region with a digit, a title and one summary figure. One line high, it is folded to that."""
+
+    digit = 0
+    name_ = ""
+
+    def subject(self) -> Line:
+        return ()
+
+    def figure(self) -> Line:
+        return ()
+
+    def foot(self) -> Line:
+        return ()
+
+    def body(self, width: int, height: int) -> list[Line]:
+        raise NotImplementedError
+
+    def heading(self) -> Line:
+        name = "head" if not self.has_focus else "accent"
+        extra = self.subject()
+        return (
+            Span(f"{self.digit} ", "accent" if self.has_focus else "unit"),
+            Span(self.name_, name),
+            *(extra and line((" · ", "unit"), *extra)),
+        )
+
+    def draw(self, width: int, height: int) -> list[Line]:
+        rule = "focus" if self.has_focus else "rule"
+        if height == 1:
+            return [collapsed(self.heading(), self.figure(), width, rule)]
+        body = [line((" ", "label"), *pad(b, width - 4)) for b in self.body(width - 4, height - 2)]
+        return frame(self.heading(), self.figure(), body, width, height, rule=rule, foot=self.foot())
+
+    def on_focus(self) -> None:
+        self.sync()
+
+    def on_blur(self) -> None:
+        self.sync()
+
+
+class ListPanel(Panel, Generic[T]):
+    """A panel with items: a cursor bound to an identity, scrolled so that it stays in sight."""
+
+    top_lines = 1  # lines above the items: the table's header
+    SORTS: tuple[str, ...] = ()
+
+    def __init__(self, view: View, *, id: str | None = None) -> None:
+        super().__init__(view, id=id)
+        self.cursor: str | None = None
+        self.sort: str | None = self.SORTS[0] if self.SORTS else None
+        self._last_index = 0
+        self._offset = 0
+        self._item_lines = 1
+        self._shown = 0
+
+    def items(self) -> Sequence[T]:
+        raise NotImplementedError
+
+    def identity(self, item: T) -> str:
+        raise NotImplementedError
+
+    def empty(self, width: int) -> list[Line]:
+        """What stands where no item is."""
+        return []
+
+    def table_head(self, width: int) -> list[Line]:
+        return []
+
+    def item(self, item: T, width: int, lines: int) -> list[Line]:
+        """``lines`` lines of one item."""
+        raise NotImplementedError
+
+    def lines_each(self, count: int, height: int) -> int:
+        return 1
+
+    def below(self, item: T, width: int, height: int) -> list[Line]:
+        """What may fill the room below the items: details of the selected one."""
+        return []
+
+    def selected(self) -> T | None:
+        """The item under the cursor; where it has vanished, the one that took its place."""
+        items = self.items()
+        if not items:
+            return None
+        for i, item in enumerate(items):
+            if self.identity(item) == self.cursor:
+                self._last_index = i
+                return item
+        self._last_index = min(self._last_index, len(items) - 1)
+        chosen = items[self._last_index]
+        self.cursor = self.identity(chosen)
+        return chosen
+
+    def body(self, width: int, height: int) -> list[Line]:
+        items = self.items()
+        chosen = self.selected()
+        if chosen is None:
+            self._shown = 0
+            return self.empty(width)
+        each = self._item_lines = self.lines_each(len(items), height - self.top_lines)
+        self._shown = max(1, (height - self.top_lines) // each)
+        self._scroll(len(items))
+        lines = self.table_head(width - 2)
+        lines = [line("  ", *h) for h in lines]
+        for item in items[self._offset : self._offset + self._shown]:
+            here = item is chosen
+            drawn = self.item(item, width - 2, each)
+            mark = Span("▸ " if here else "  ", "accent" if here and self.has_focus else "unit")
+            first, *rest = [pad(d, width - 2) for d in drawn]
+            block = [(mark, *first), *((Span("  "), *r) for r in rest)]
+            lines += [marked(b) for b in block] if here and self.has_focus else block
+        room = height - len(lines) - 1
+        if room >= 3:
+            extra = self.below(chosen, width - 2, room)
+            lines += [()] * (1 if extra else 0) + [line("  ", *x) for x in extra[:room]]
+        return lines
+
+    def _scroll(self, count: int) -> None:
+        low = max(0, self._last_index - self._shown + 1)
+        self._offset = min(max(self._offset, low), self._last_index, max(0, count - self._shown))
+
+    def foot(self) -> Line:
+        count = len(self.items())
+        if not self._shown or count <= self._shown:
+            return ()
+        return ((Span(f"{self._last_index + 1} of {count}", "unit")),)
+
+    def move(self, by: int) -> None:
+        items = self.items()
+        if not items or self.selected() is None:
+            return
+        self._last_index = min(max(0, self._last_index + by), len(items) - 1)
+        self.cursor = self.identity(items[self._last_index])
+        self.sync()
+
+    def page(self) -> int:
+        return max(1, self._shown // 2)
+
+    def next_sort(self) -> str | None:
+        if self.SORTS:
+            self.sort = self.SORTS[(self.SORTS.index(self.sort or self.SORTS[0]) + 1) % len(self.SORTS)]
+            self.sync()
+        return self.sort
+
+    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
+        event.stop()
+        self.move(1)
+
+    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
+        event.stop()
+        self.move(-1)
+
+    def on_click(self, event: events.Click) -> None:
+        row = event.y - 1 - self.top_lines
+        if 0 <= row < self._shown * self._item_lines and self.size.height > 1:
+            index = self._offset + row // self._item_lines
+            if index < len(self.items()):
+                self._last_index = index
+                self.cursor = self.identity(self.items()[index])
+                self.sync()
+                if event.chain == 2:
+                    self.post_message(Opened())

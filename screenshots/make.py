@@ -1,0 +1,66 @@
+"""Draws the pictures of the README from the tests' canned snapshots: ``python screenshots/make.py [--png FOLDER]``.
+
+SVGs land beside this file. ``--png`` also renders them (needs cairosvg), which is how a human looks at every state.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent / "tests" / "tui"))
+
+import canned  # noqa: E402  (its folder is put on the path above)
+
+KEPT: dict[str, tuple[tuple[int, int], dict[str, Any], Sequence[str]]] = {
+    "main-dark-120x40": ((120, 40), {}, ()),
+    "main-light-120x40": ((120, 40), {"theme": "light"}, ()),
+    "main-dark-80x24": ((80, 24), {}, ()),
+    "main-dark-200x60": ((200, 60), {}, ()),
+    "swap-dialog": ((120, 40), {}, ("s",)),
+    "swap-record": ((120, 40), {}, ("4", "enter")),
+    "keys": ((120, 40), {}, ("?",)),
+}
+
+
+async def picture(snapshot: canned.Snapshot, size: tuple[int, int], press: Sequence[str], **kw: Any) -> str:
+    """One SVG of the cockpit after some keys; ids are made stable so that equal pictures are equal files."""
+    app = canned.cockpit(snapshot, **kw)
+    async with app.run_test(size=size) as pilot:
+        await pilot.pause()
+        for key in press:
+            await pilot.press(key)
+            await pilot.pause()
+        await pilot.pause()
+        svg = app.export_screenshot(title="arbiter", simplify=True)
+    return re.sub(r"\bterminal-\d+-", "terminal-", svg)
+
+
+def rendered(svg: str, path: Path) -> None:
+    import cairosvg
+
+    local = re.sub(r"@font-face \{.*?\}", "", svg, flags=re.S).replace("Fira Code", "DejaVu Sans Mono")
+    cairosvg.svg2png(bytestring=local.encode(), write_to=str(path), scale=1.0)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--png", type=Path)
+    options = parser.parse_args()
+    for name, (size, kw, press) in KEPT.items():
+        svg = asyncio.run(picture(canned.HEALTHY, size, press, **kw))
+        (HERE / f"{name}.svg").write_text(svg, encoding="utf-8")
+        print(HERE / f"{name}.svg")
+        if options.png:
+            options.png.mkdir(parents=True, exist_ok=True)
+            rendered(svg, options.png / f"{name}.png")
+
+
+if __name__ == "__main__":
+    main()
