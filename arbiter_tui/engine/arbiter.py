@@ -1,28 +1,43 @@
 """The facade: everything that a door (gateway, daemon, library user) asks of the engine.
 
-Owns: the composition of the engine's parts. Never: HTTP, files, policies (core has those).
+Owns: the composition of the engine's parts, their start and stop, and the way of a request. Never: HTTP, files,
+policies (core has those), instances (the pool's), the switch (hot_swap.py's).
+
+A request: name -> version (no await between reading the route and taking the lease) -> lease -> stream -> outcome.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from ..config import Config
 from ..core.cost import Outcome
 from ..core.learning import TaskProfile
-from ..core.registry import ModelVersion, Registry
-from ..core.routing import RouteTable
+from ..core.registry import Lifecycle, ModelVersion, Registry
+from ..core.routing import TASK_PREFIX, RouteTable
 from ..core.selection import Selection
 from ..core.snapshot import OperationView, Snapshot, SwapView, Why
-from ..core.tasks import Task
+from ..core.tasks import AutopilotMode, Criteria, Preference, Task, Weights
 from ..core.verify import SuiteItem
+from ..errors import Draining, Refused, UnknownName
 from ..ports import Clock, HardwareProbe, Store
-from ..provider import Provider, Request, Usage
+from ..provider import Provider, Request, Text, Usage
 from .answer import Answer
+from .autopilot import Autopilot
+from .bench import Asker, Bench
+from .catalogue import Catalogue
+from .decisions import Decisions
+from .evidence import Evidence
+from .explore import Explorer
 from .feed import Feed
+from .hot_swap import Swapper
+from .life import Life, budget
+from .live import Live, Served, Target
 from .pool import Pool
+from .recorder import Recorder
+from .views import Rate, build_snapshot
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,10 +57,11 @@ class Result:
 
 
 class Arbiter:
-    store: Store
-    pool: Pool
-    config: Config
-    feed: Feed
+    """The engine. ``config.tasks`` are all its tasks; ``suites``: suite name -> its questions.
+
+    The pool's budget, where the configuration names none, is half of the memory that is available at construction
+    (2 GiB where that can't be read).
+    """
 
     def __init__(
         self,
@@ -57,50 +73,309 @@ class Arbiter:
         clock: Clock,
         new_id: Callable[[], str],
         suites: Mapping[str, Sequence[SuiteItem]],
-        tasks: Sequence[Task] | None = None,
     ) -> None:
-        """``tasks``: built-in tasks before the configuration's own; None means the bundled ones."""
-        raise NotImplementedError
+        self.config = config
+        self.store = store
+        self.providers = providers
+        self.clock = clock
+        self.live = live = Live(config, store=store, probe=probe, clock=clock, new_id=new_id, suites=suites)
+        self.evidence = Evidence(
+            live, lambda v: providers[v.provider].predicted_bytes(v) if v.provider in providers else None
+        )
+        self.pool = Pool(
+            providers, clock, budget_bytes=budget(config, probe), max_loaded=config.pool.max_loaded,
+            idle_ttl_s=config.pool.idle_ttl_s, load_timeout_s=config.pool.load_timeout_s,
+            queue_limit=config.pool.queue_limit, on_change=live.dirty, on_event=self._pool_event,
+            measured=lambda name: self.evidence.totals(name).memory_bytes, serving=live.serving,
+        )  # fmt: skip
+        self.recorder = Recorder(store, clock, self.evidence.learn, on_trouble=lambda text: live.alert("error", text))
+        self.decisions = Decisions(live)
+        self.catalogue = Catalogue(live, self.pool, self.evidence, self.decisions, providers)
+        self.swapper = Swapper(live, self.pool, self.evidence, self.decisions)
+        asker = Asker(live, self.pool)
+        self.bench = Bench(live, self.pool, self.recorder, asker)
+        self.autopilot = Autopilot(live, self.pool, self.evidence, self.recorder, self.decisions, self.swapper, asker)
+        self._rate = Rate()
+        self._explorer = Explorer(live, self.pool, self.evidence)
+        self._open: set[Answer] = set()
+        self.feed = Feed(clock, self.snapshot)
+        live.on_dirty = self.feed.mark_dirty
+        self.bench.busy = self.autopilot.busy = lambda: bool(self._open)
+        self._life = Life(self)
+
+    # ── what it holds ─────────────────────────────────────────────────────────────────────────────────────────
 
     @property
-    def registry(self) -> Registry: raise NotImplementedError
+    def registry(self) -> Registry:
+        return self.live.registry
+
     @property
-    def routes(self) -> RouteTable: raise NotImplementedError
+    def routes(self) -> RouteTable:
+        return self.live.routes
+
     @property
-    def tasks(self) -> Mapping[str, Task]: raise NotImplementedError
+    def tasks(self) -> Mapping[str, Task]:
+        return self.live.tasks
+
     @property
     def state(self) -> str:
         """starting, ready, draining."""
-        raise NotImplementedError
+        return self.live.state
 
-    async def start(self) -> None: raise NotImplementedError
-    async def stop(self, deadline_s: float = 10.0) -> None: raise NotImplementedError
-    async def begin(self, name: str, request: Request, *, task: str | None = None, source: str = "request") -> Answer: raise NotImplementedError
-    async def execute(self, task: str, request: Request) -> Result: raise NotImplementedError
-    async def embed(self, name: str, texts: Sequence[str]) -> tuple[str, list[list[float]]]: raise NotImplementedError
-    def select(self, task: str, **overrides: Any) -> Selection: raise NotImplementedError
-    async def swap(self, task: str, to: str, *, trigger: str = "manual", strict: bool = False, dry_run: bool = False, reason: str = "", why: Sequence[Why] = (), evidence: Mapping[str, Any] | None = None) -> SwapView: raise NotImplementedError
-    async def rollback(self, task: str, *, trigger: str = "rollback") -> SwapView: raise NotImplementedError
-    async def warm(self, name: str) -> None: raise NotImplementedError
-    async def unload(self, name: str) -> None: raise NotImplementedError
-    async def pin(self, name: str, pinned: bool = True) -> ModelVersion: raise NotImplementedError
-    async def activate(self, name: str) -> ModelVersion: raise NotImplementedError
-    async def deprecate(self, name: str) -> ModelVersion: raise NotImplementedError
-    async def alias(self, alias: str, name: str) -> ModelVersion: raise NotImplementedError
-    async def register(self, provider: str, source: str, *, name: str | None = None, labels: Sequence[str] = ()) -> ModelVersion: raise NotImplementedError
-    async def discover(self, *, apply: bool = False) -> list[ModelVersion]: raise NotImplementedError
-    async def set_autopilot(self, mode: str, task: str | None = None) -> None: raise NotImplementedError
-    async def put_task(self, patch: Mapping[str, Any]) -> Task: raise NotImplementedError
-    async def start_bench(self, tasks: Sequence[str] | None = None, versions: Sequence[str] | None = None) -> OperationView: raise NotImplementedError
-    def operations(self) -> list[OperationView]: raise NotImplementedError
-    def operation(self, id: str) -> OperationView: raise NotImplementedError
-    async def cancel_operation(self, id: str) -> OperationView: raise NotImplementedError
-    async def feedback(self, request_id: str, score: float, comment: str = "") -> Outcome: raise NotImplementedError
-    async def report(self, outcomes: Iterable[Outcome]) -> None: raise NotImplementedError
-    async def explain(self, id: str) -> dict[str, Any]: raise NotImplementedError
-    def statistics(self) -> dict[str, Any]: raise NotImplementedError
-    def profile(self, task: str) -> TaskProfile: raise NotImplementedError
-    def snapshot(self, task: str | None = None) -> Snapshot: raise NotImplementedError
-    async def events(self, after: int = 0, wait_s: float = 0.0) -> list[dict[str, Any]]: raise NotImplementedError
-    def requests(self, limit: int = 100) -> list[dict[str, Any]]: raise NotImplementedError
-    def log(self, name: str) -> list[str]: raise NotImplementedError
+    @property
+    def swaps(self) -> list[SwapView]:
+        """Newest first, the running ones included."""
+        return list(self.live.swaps)
+
+    async def start(self) -> None:
+        """Load the state, settle half-made swaps, register what is there, begin the loops. Raises StoreError."""
+        await self._life.start()
+
+    async def stop(self, deadline_s: float = 10.0) -> None:
+        """Refuse new work, drain, end the instances, flush the store. Idempotent. Seconds."""
+        await self._life.stop(deadline_s)
+
+    # ── requests ──────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def begin(self, name: str, request: Request, *, task: str | None = None, source: str = "request") -> Answer:
+        """``name``: version, alias, or ``arbiter/TASK``. Everything that can be refused is refused here.
+
+        Raises Draining, UnknownName, NoQualifyingModel, Overloaded, LoadFailed, OutOfBudget and the like.
+        """
+        began = self.clock.monotonic()
+        held_s = 0.0
+        if self.live.state != "ready":
+            raise Draining(f"the engine is {self.live.state}")
+        target = self.live.resolve(name, task)
+        while not target.named and (gate := self.swapper.held.get(target.task)) is not None:
+            before = self.clock.monotonic()
+            await gate.wait()
+            held_s += self.clock.monotonic() - before
+            target = self.live.resolve(name, task)
+        version = self._explorer.version_for(target)
+        answer = self._answer(target, version, request, source, began)
+        answer.queue_s = held_s
+        self._open.add(answer)
+        try:
+            await answer.open()
+        except BaseException:
+            await answer.aclose()
+            self._open.discard(answer)
+            raise
+        answer.mark_overhead()
+        return answer
+
+    def _answer(self, target: Target, version: ModelVersion, request: Request, source: str, began: float) -> Answer:
+        return Answer(
+            id=self.live.new_id(), task=target.task, version=version, named=target.named, request=request,
+            decision_id=self.decisions.current.get(target.task, ""), source=source, lend=self.pool.lease,
+            clock=self.clock, began=began, on_end=self._ended,
+        )  # fmt: skip
+
+    def _ended(self, answer: Answer, outcome: Outcome) -> None:
+        """On the request's path: constant time, no store, no statistics."""
+        live = self.live
+        self._open.discard(answer)
+        view = self.pool.view(outcome.version) if outcome.success else None
+        if view is not None:
+            outcome = replace(outcome, memory_bytes=view.resident_bytes)
+        live.requests += 1
+        live.failed += outcome.counts and not outcome.success
+        self._rate.count(self.clock.monotonic())
+        live.last_request_at = self.clock.monotonic()
+        self.recorder.append(outcome)
+        live.recent.append(Served(outcome, answer.decision_id, answer.named))
+        live.on_dirty()
+
+    async def execute(self, task: str, request: Request) -> Result:
+        """One whole answer of ``task``. Raises what ``begin`` raises, and the provider's errors."""
+        before = self.live.routes.get(task).incumbent
+        answer = await self.begin(TASK_PREFIX + task, request, task=task)
+        pieces: list[str] = []
+        finish = "stop"
+        try:
+            async for chunk in answer:
+                if isinstance(chunk, Text):
+                    pieces.append(chunk.text)
+                else:
+                    finish = chunk.finish_reason
+        finally:
+            await answer.aclose()
+        return Result(
+            text="".join(pieces), task=task, version=answer.version.version, id=answer.id, usage=answer.usage,
+            latency_s=answer.latency_s or 0.0, ttft_s=answer.ttft_s, finish_reason=finish,
+            swapped=self.live.routes.get(task).incumbent != before,
+            why=(f"{answer.version.version} serves {task}",),
+        )  # fmt: skip
+
+    async def embed(self, name: str, texts: Sequence[str]) -> tuple[str, list[list[float]]]:
+        """(version, one vector per text). Raises NotSupported and what ``begin`` raises."""
+        if self.live.state != "ready":
+            raise Draining(f"the engine is {self.live.state}")
+        target = self.live.resolve(name)
+        async with self.pool.lease(target.version) as lease:
+            return target.version.version, await lease.model.embed(texts)
+
+    # ── decisions ─────────────────────────────────────────────────────────────────────────────────────────────
+
+    def select(self, task: str, **overrides: Any) -> Selection:
+        """Who would serve, and why; changes nothing. ``overrides``: fields of Criteria. Raises NoQualifyingModel."""
+        self.recorder.absorb()
+        criteria = criteria_with(self.live.task(task).criteria, overrides)
+        return self.evidence.select(task, criteria, memory_limit=self.pool.budget_bytes)
+
+    async def swap(
+        self,
+        task: str,
+        to: str,
+        *,
+        trigger: str = "manual",
+        strict: bool = False,
+        dry_run: bool = False,
+        reason: str = "",
+        why: Sequence[Why] = (),
+        evidence: Mapping[str, Any] | None = None,
+    ) -> SwapView:
+        """Returns the finished swap; one that failed has ``result`` "failed". Errors: see Swapper.swap."""
+        return await self.swapper.swap(
+            task, to, trigger=trigger, strict=strict, dry_run=dry_run, reason=reason, why=why, evidence=evidence
+        )
+
+    async def rollback(self, task: str, *, trigger: str = "rollback") -> SwapView:
+        return await self.swapper.rollback(task, trigger=trigger)
+
+    async def set_autopilot(self, mode: str, task: str | None = None) -> None:
+        """``task`` None: every task. Raises UnknownName, Refused."""
+        if mode not in tuple(AutopilotMode):
+            raise Refused(f"autopilot can be {', '.join(AutopilotMode)}, not {mode!r}")
+        for name in [self.live.task(task).name] if task else list(self.live.tasks):
+            await self.store.save_mode(name, mode)
+            self.live.modes[name] = AutopilotMode(mode)
+        self.live.event("autopilot", f"{task or 'all tasks'}: {mode}", task=task)
+
+    async def put_task(self, patch: Mapping[str, Any]) -> Task:
+        """Create or change a task; the keys of a [[tasks]] block. Raises ConfigError."""
+        return await self._life.put_task(patch)
+
+    async def explain(self, id: str) -> dict[str, Any]:
+        """The record behind a swap, a decision or a request. Raises UnknownName."""
+        await self.recorder.flush()
+        return await self.decisions.explain(id)
+
+    # ── models ────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def warm(self, name: str) -> None:
+        await self.pool.ensure(self.live.registry.get(name))
+
+    async def unload(self, name: str) -> None:
+        await self.pool.unload(self.live.registry.get(name).version)
+
+    async def pin(self, name: str, pinned: bool = True) -> ModelVersion:
+        return await self.catalogue.pin(name, pinned)
+
+    async def activate(self, name: str) -> ModelVersion:
+        return await self.catalogue.move(name, Lifecycle.ACTIVE)
+
+    async def deprecate(self, name: str) -> ModelVersion:
+        return await self.catalogue.move(name, Lifecycle.DEPRECATED)
+
+    async def alias(self, alias: str, name: str) -> ModelVersion:
+        return await self.catalogue.alias(alias, name)
+
+    async def register(
+        self, provider: str, source: str, *, name: str | None = None, labels: Sequence[str] = ()
+    ) -> ModelVersion:
+        return await self.catalogue.register(provider, source, name=name, labels=labels)
+
+    async def discover(self, *, apply: bool = False) -> list[ModelVersion]:
+        return await self.catalogue.discover(apply=apply)
+
+    def log(self, name: str) -> list[str]:
+        return self.pool.log(self.live.registry.get(name).version)
+
+    # ── measuring ─────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def start_bench(
+        self, tasks: Sequence[str] | None = None, versions: Sequence[str] | None = None
+    ) -> OperationView:
+        return await self.bench.start(tasks, versions)
+
+    def operations(self) -> list[OperationView]:
+        return self.bench.list()
+
+    def operation(self, id: str) -> OperationView:
+        return self.bench.get(id)
+
+    async def cancel_operation(self, id: str) -> OperationView:
+        return await self.bench.cancel(id)
+
+    async def feedback(self, request_id: str, score: float, comment: str = "") -> Outcome:
+        """A user's grade (0..1) of an answer; committed when this returns. Raises UnknownName, Refused."""
+        if not 0.0 <= score <= 1.0:
+            raise Refused(f"a score is between 0 and 1, not {score}")
+        await self.recorder.flush()
+        outcome = await self.store.set_quality(request_id, score, "feedback", comment)
+        if outcome is None:
+            raise UnknownName("request", request_id)
+        if outcome.task:
+            self.evidence.grade(outcome, score, "feedback")
+        return outcome
+
+    async def report(self, outcomes: Iterable[Outcome]) -> None:
+        """Outcomes measured elsewhere; committed when this returns, idempotent by id. Raises UnknownName."""
+        several = list(outcomes)
+        for outcome in several:
+            self.live.task(outcome.task)
+            self.live.registry.get(outcome.version)
+        await self.recorder.commit(several)
+
+    # ── looking ───────────────────────────────────────────────────────────────────────────────────────────────
+
+    def snapshot(self, task: str | None = None) -> Snapshot:
+        """Now, with the revision that the feed gave out last. Wakes nothing."""
+        self.recorder.absorb()
+        built = build_snapshot(
+            self.live, self.pool, self.evidence, rate=self._rate, operations=self.bench.list(), task=task
+        )
+        return replace(built, revision=self.feed.revision)
+
+    def statistics(self) -> dict[str, Any]:
+        self.recorder.absorb()
+        return self._life.statistics()
+
+    def profile(self, task: str) -> TaskProfile:
+        self.recorder.absorb()
+        return self.evidence.profile(self.live.task(task).name)
+
+    async def events(self, after: int = 0, wait_s: float = 0.0) -> list[dict[str, Any]]:
+        return await self.live.events(after, wait_s)
+
+    def requests(self, limit: int = 100) -> list[dict[str, Any]]:
+        """Newest first: the fields of the outcome, and the decision behind it."""
+        return self.live.newest_requests(limit)
+
+    @property
+    def in_flight(self) -> int:
+        return len(self._open)
+
+    def _pool_event(self, kind: str, version: str, message: str) -> None:
+        self.live.event("instance", f"{version}: {message}", version=version, what=kind)
+
+
+def criteria_with(base: Criteria, overrides: Mapping[str, Any]) -> Criteria:
+    """``base`` with fields replaced; JSON forms of sets, preferences and weights are understood. Raises Refused."""
+    known = {f.name for f in fields(Criteria)}
+    for name in overrides:
+        if name not in known:
+            raise UnknownName("criterion", name, known)
+    values = dict(overrides)
+    try:
+        if "capabilities" in values:
+            values["capabilities"] = frozenset(values["capabilities"])
+        if values.get("preference") is not None:
+            values["preference"] = Preference(values["preference"])
+        if isinstance(values.get("weights"), Mapping):
+            values["weights"] = Weights(**values["weights"])
+        return replace(base, **values)
+    except (TypeError, ValueError) as error:
+        raise Refused(f"criteria: {error}") from error

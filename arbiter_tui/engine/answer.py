@@ -1,0 +1,198 @@
+"""One answer in the making: the lease it holds, the stream it reads, and the outcome that it leaves behind.
+
+Owns: the life of a request from its lease to its Outcome, whatever way it ends. Never: HTTP, the choice of a model
+(the route's), counting the outcome (the recorder's).
+
+It ends exactly once, and ending releases the lease, stops the decoding, and records:
+
+    Done arrives            success
+    a provider's error      failure, by kind; raised to the reader
+    aclose() before Done    cancelled: never counted against the model
+
+A worker that dies before the first piece of text is retried once on the same version, if the request came by task.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractAsyncContextManager
+
+from ..core.cost import Failure, Outcome
+from ..core.registry import ModelVersion
+from ..errors import (
+    ContextOverflow,
+    InvalidRequest,
+    LoadFailed,
+    ModelUnusable,
+    NotSupported,
+    OutOfBudget,
+    ProviderError,
+    Unreachable,
+    WorkerDied,
+)
+from ..ports import Clock
+from ..provider import Chunk, Done, Request, Usage
+from .instance import Lease
+
+_KINDS: tuple[tuple[tuple[type[BaseException], ...], Failure], ...] = (
+    ((TimeoutError,), Failure.TIMEOUT),
+    ((WorkerDied,), Failure.WORKER_DIED),
+    ((Unreachable,), Failure.UNREACHABLE),
+    ((LoadFailed, ModelUnusable, OutOfBudget), Failure.LOAD_FAILED),
+    ((ContextOverflow, InvalidRequest, NotSupported), Failure.CLIENT_ERROR),
+)
+
+Leasing = Callable[[ModelVersion], AbstractAsyncContextManager[Lease]]
+
+
+def failure_of(error: BaseException) -> Failure:
+    """Which kind of failure an error is; what the request itself caused is CLIENT_ERROR."""
+    return next((kind for types, kind in _KINDS if isinstance(error, types)), Failure.PROVIDER_ERROR)
+
+
+class Answer:
+    """Async iterator of provider chunks: Text pieces, then one Done. Close it with ``aclose`` in every case.
+
+    Seconds: ``overhead_s`` (what the arbiter itself added), ``queue_s`` (waiting for a place and for a load),
+    ``ttft_s`` (from the lease to the first text), ``latency_s`` (the whole, once ended).
+    """
+
+    def __init__(
+        self,
+        *,
+        id: str,
+        task: str,
+        version: ModelVersion,
+        decision_id: str,
+        request: Request,
+        source: str,
+        lend: Leasing,
+        clock: Clock,
+        began: float,
+        named: bool,
+        on_end: Callable[[Answer, Outcome], None],
+    ) -> None:
+        self.id = id
+        self.task = task
+        self.version = version
+        self.decision_id = decision_id
+        self.request = request
+        self.source = source
+        self.began = began
+        self.overhead_s = 0.0
+        self.queue_s = 0.0
+        self.ttft_s: float | None = None
+        self.latency_s: float | None = None
+        self.usage = Usage()
+        self.outcome: Outcome | None = None
+        self.retried = False
+        self._lend = lend
+        self._clock = clock
+        self.named = named
+        self._on_end = on_end
+        self._claim: AbstractAsyncContextManager[Lease] | None = None
+        self._stream: AsyncGenerator[Chunk, None] | None = None
+        self._leased_at = began
+        self._wrote = False
+
+    async def open(self) -> None:
+        """Take the lease; everything that can be refused is refused here. Records a load that fails."""
+        before = self._clock.monotonic()
+        claim = self._lend(self.version)
+        try:
+            lease = await claim.__aenter__()
+        except ProviderError as error:
+            self._end(failure_of(error))
+            raise
+        self._claim = claim
+        self._leased_at = self._clock.monotonic()
+        waited = lease.queue_s + lease.load_s
+        self.queue_s += waited
+        self.overhead_s += max(0.0, (self._leased_at - before) - waited)
+        self._stream = lease.model.generate(self.request)
+
+    def mark_overhead(self) -> None:
+        """Everything between the request's arrival and now that was not waiting is the arbiter's own."""
+        self.overhead_s = max(0.0, self._clock.monotonic() - self.began - self.queue_s)
+
+    def __aiter__(self) -> Answer:
+        return self
+
+    async def __anext__(self) -> Chunk:
+        if self.outcome is not None or self._stream is None:
+            raise StopAsyncIteration
+        try:
+            chunk = await anext(self._stream, None)
+        except WorkerDied as error:
+            if not self._may_retry():
+                await self._fail(error)
+                raise
+            return await self._again(error)
+        except (ProviderError, TimeoutError) as error:
+            await self._fail(error)
+            raise
+        if chunk is None:
+            broken = ProviderError(f"{self.version.version} ended its answer without saying that it was over")
+            await self._fail(broken)
+            raise broken
+        return await self._passed(chunk)
+
+    async def _passed(self, chunk: Chunk) -> Chunk:
+        if isinstance(chunk, Done):
+            self.usage = chunk.usage
+            await self._release()
+            self._end(None)
+        elif not self._wrote:
+            self._wrote = True
+            self.ttft_s = self._clock.monotonic() - self._leased_at
+        return chunk
+
+    def _may_retry(self) -> bool:
+        return not self.named and not self._wrote and not self.retried
+
+    async def _again(self, error: BaseException) -> Chunk:
+        self.retried = True
+        await self._release(error)
+        await self.open()
+        return await self.__anext__()
+
+    async def aclose(self) -> None:
+        """Idempotent. Before the end: stops the decoding in the runtime and counts as cancelled."""
+        await self._release()
+        self._end(Failure.CANCELLED)
+
+    async def _fail(self, error: BaseException) -> None:
+        await self._release(error)
+        self._end(failure_of(error))
+
+    async def _release(self, error: BaseException | None = None) -> None:
+        stream, self._stream = self._stream, None
+        claim, self._claim = self._claim, None
+        try:
+            if stream is not None:
+                await stream.aclose()
+        finally:
+            if claim is not None:
+                await claim.__aexit__(None if error is None else type(error), error, None)
+
+    def _end(self, failure: Failure | None) -> None:
+        if self.outcome is not None:
+            return
+        now = self._clock.monotonic()
+        self.latency_s = now - self.began
+        self.outcome = Outcome(
+            id=self.id,
+            task=self.task,
+            version=self.version.version,
+            at=self._clock.now(),
+            success=failure is None,
+            failure=failure,
+            latency_s=self.latency_s,
+            ttft_s=self.ttft_s,
+            queue_s=self.queue_s,
+            overhead_s=self.overhead_s,
+            tokens_in=self.usage.tokens_in,
+            tokens_out=self.usage.tokens_out,
+            source=self.source,
+        )
+        self._on_end(self, self.outcome)

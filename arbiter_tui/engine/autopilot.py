@@ -1,0 +1,242 @@
+"""The autopilot: looks at the evidence, lets core/autoswap.py decide, carries the verdict out, says what it sees.
+
+Owns: the loop, the records of its verdicts, the narrator's sentence. Never: the rules (core/autoswap.py), the swap
+(hot_swap.py), what is measured.
+
+Every look takes each task's newest evidence. A verdict that says something new is stored with all its figures and can
+be explained by its id; a swap carries that id.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from ..core.autoswap import AutoSwapInput, AutoSwapLimits, AutoSwapVerdict, decide
+from ..core.routing import Route
+from ..core.snapshot import SwapView, to_wire
+from ..core.tasks import AutopilotMode
+from ..errors import ArbiterError
+from .bench import Asker
+from .decisions import Decisions, whys
+from .evidence import Evidence
+from .hot_swap import Swapper
+from .live import Live
+from .pool import Pool
+from .recorder import Recorder
+from .sentinels import Sentinels
+
+COLD_LOAD_S = 2.0  # what a load is taken to cost when the version was never loaded here
+
+
+class Autopilot:
+    def __init__(
+        self,
+        live: Live,
+        pool: Pool,
+        evidence: Evidence,
+        recorder: Recorder,
+        decisions: Decisions,
+        swapper: Swapper,
+        asker: Asker,
+    ) -> None:
+        self._live = live
+        self._pool = pool
+        self._evidence = evidence
+        self._recorder = recorder
+        self._decisions = decisions
+        self._swapper = swapper
+        self._said: dict[str, tuple[object, ...]] = {}  # task -> what its last stored verdict said
+        self._verdicts: dict[str, AutoSwapVerdict] = {}
+        self._swaps: dict[str, asyncio.Task[None]] = {}
+        self.busy: Callable[[], bool] = lambda: False  # whether a client's request is running
+        self.sentinels = Sentinels(live, pool, recorder, asker, lambda: self.busy())
+
+    async def run(self) -> None:
+        while True:
+            await self.look()
+            await self.sentinels.look()
+            await self._live.clock.sleep(self._live.config.autopilot.interval_s)
+
+    async def stop(self) -> None:
+        """Ends what it began; the swaps themselves are the swapper's."""
+        for task in list(self._swaps.values()):
+            task.cancel()
+        await asyncio.gather(*self._swaps.values(), return_exceptions=True)
+        await self.sentinels.stop()
+
+    async def look(self) -> dict[str, AutoSwapVerdict]:
+        """One look at every task; starts the swaps that follow and returns the verdicts."""
+        self._recorder.absorb()
+        for name in list(self._live.tasks):
+            if name in self._swaps or self._swapper.running(name) is not None:
+                continue
+            verdict = self.judge(name)
+            self._verdicts[name] = verdict
+            decision = await self._store(name, verdict)
+            if verdict.action in ("swap", "rollback"):
+                self._act(name, verdict, decision)
+        self.narrate()
+        return dict(self._verdicts)
+
+    def judge(self, name: str) -> AutoSwapVerdict:
+        """The verdict on one task now; changes nothing."""
+        return decide(self.inputs(name))
+
+    def inputs(self, name: str) -> AutoSwapInput:
+        live, evidence, config = self._live, self._evidence, self._live.config.autopilot
+        route = self._resolved(live.routes.get(name))
+        rows = evidence.leaderboard(name)
+        return AutoSwapInput(
+            task=live.task(name),
+            route=route,
+            rows=rows,
+            stats=evidence.stats(name),
+            now=live.clock.now(),
+            mode=self._mode(name),
+            limits=AutoSwapLimits(
+                cooldown_s=config.cooldown_s,
+                min_samples=config.min_samples,
+                performance_threshold=config.performance_threshold,
+                quality_factor=config.quality_factor,
+                triggers=config.triggers,
+                load_cost_s=self._load_cost(rows[0].version if rows else None),
+            ),
+            last_swap_at=self._swapper.last_at.get(name),
+            alarms=evidence.watch.alarms(name, route.incumbent) if route.incumbent else (),
+            excluded=evidence.excluded(name, memory_limit=self._pool.budget_bytes),
+            owed=evidence.owed(name),
+        )
+
+    def _resolved(self, route: Route) -> Route:
+        """With versions where the route names aliases: evidence belongs to versions."""
+        incumbent, previous = self._live.find(route.incumbent), self._live.find(route.previous)
+        return replace(
+            route,
+            incumbent=incumbent.version if incumbent else None,
+            previous=previous.version if previous else None,
+        )
+
+    def _mode(self, name: str) -> AutopilotMode:
+        """Outside the configured windows it only observes."""
+        mode, schedule = self._live.mode(name), self._live.config.schedule
+        local = datetime.fromtimestamp(self._live.clock.now())
+        if mode is AutopilotMode.ON and not schedule.allows(local.weekday(), local.hour * 60 + local.minute):
+            return AutopilotMode.OBSERVE
+        return mode
+
+    def _load_cost(self, version: str | None) -> float:
+        if version is None or self._pool.is_ready(version):
+            return 0.0
+        view = self._pool.view(version)
+        return view.load_s if view is not None and view.load_s is not None else COLD_LOAD_S
+
+    # ── acting ────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _act(self, name: str, verdict: AutoSwapVerdict, decision: str) -> None:
+        """In the background: a slow load on one task must not blind the autopilot to the others."""
+        task = asyncio.create_task(self._carry_out(name, verdict, decision), name=f"auto-swap-{name}")
+        self._swaps[name] = task
+        task.add_done_callback(lambda _: self._swaps.pop(name, None))
+
+    async def _carry_out(self, name: str, verdict: AutoSwapVerdict, decision: str) -> None:
+        live = self._live
+        live.event("autopilot", verdict.sentence, task=name, decision=decision)
+        evidence: dict[str, Any] = {"decision": decision, "trigger": verdict.trigger}
+        try:
+            if verdict.action == "rollback":
+                swap = await self._swapper.rollback(
+                    name, trigger="auto", reason=verdict.sentence, why=verdict.why, evidence=evidence
+                )
+            else:
+                swap = await self._swapper.swap(
+                    name, verdict.to or "", trigger="auto", reason=verdict.sentence, why=verdict.why, evidence=evidence
+                )
+        except ArbiterError as error:
+            live.alert("warning", f"{name}: the autopilot's swap to {verdict.to} was refused: {error}", task=name)
+            self._swapper.last_at[name] = live.clock.now()  # the cooldown, so that it isn't tried every second
+            return
+        self._after(name, swap)
+
+    def _after(self, name: str, swap: SwapView) -> None:
+        if swap.result != "done":
+            self._swapper.last_at[name] = self._live.clock.now()
+        self._said.pop(name, None)
+        self.narrate()
+
+    # ── records ───────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _store(self, name: str, verdict: AutoSwapVerdict) -> str:
+        """A verdict is stored when it says something new; what only counts seconds or samples is no news."""
+        said = (verdict.action, verdict.to, verdict.trigger, tuple(w.rule for w in verdict.why))
+        if self._said.get(name) == said and verdict.action in ("none", "hold"):
+            return ""
+        self._said[name] = said
+        given = self.inputs(name)
+        record = {
+            "verdict": verdict.action,
+            "to": verdict.to,
+            "trigger": verdict.trigger,
+            "sentence": verdict.sentence,
+            "why": whys(verdict.why),
+            "inputs": {
+                "incumbent": given.route.incumbent,
+                "mode": given.mode.value,
+                "hold_until": given.route.hold_until or None,
+                "last_swap_at": given.last_swap_at,
+                "alarms": [a.sentence for a in given.alarms],
+                "excluded": dict(given.excluded),
+                "owed": dict(given.owed),
+                "leaderboard": [to_wire(row) for row in given.rows],
+            },
+            "thresholds": {
+                "cooldown_s": given.limits.cooldown_s,
+                "min_samples": given.limits.min_samples,
+                "performance_threshold": given.limits.performance_threshold,
+                "quality_factor": given.limits.quality_factor,
+                "triggers": list(given.limits.triggers),
+                "switching_cost": given.limits.switching_cost,
+            },
+        }
+        if verdict.action in ("hold", "swap", "rollback"):
+            self._live.event("autopilot", verdict.sentence, task=name, action=verdict.action)
+        return await self._decisions.save("autopilot", name, record)
+
+    def narrate(self) -> None:
+        """One line: what runs, else what is about to happen, else what was last done, else what is missing."""
+        sentence = self._sentence()
+        if sentence != self._live.narrator:
+            self._live.narrator = sentence
+            self._live.dirty()
+
+    def _sentence(self) -> str:
+        live = self._live
+        if not live.registry.versions:
+            return "No models yet. Register one: arbiter register PATH.gguf"
+        running = next((s for s in live.swaps if s.result == "running"), None)
+        if running is not None:
+            return f"{running.task}: swapping {running.from_ or 'nothing'} for {running.to}. {running.reason}".strip()
+        for wanted in ("swap", "rollback", "hold"):
+            for name, verdict in self._verdicts.items():
+                if verdict.action == wanted:
+                    return f"{name}: {verdict.sentence}."
+        return self._quiet()
+
+    def _quiet(self) -> str:
+        live = self._live
+        newest = next(iter(live.swaps), None)
+        if newest is not None and newest.result in ("done", "failed") and newest.reason:
+            return f"{newest.task}: {newest.from_ or 'nothing'} -> {newest.to}, {newest.result}. {newest.reason}"
+        unmeasured = [
+            name for name in live.tasks if self._evidence.leaderboard(name) and self._unknown(name)
+        ]  # fmt: skip
+        if unmeasured:
+            return f"{len(unmeasured)} of {len(live.tasks)} tasks have no measured quality yet: press b to benchmark."
+        telling = next((v.sentence for v in self._verdicts.values() if v.why), None)
+        return f"All is well: {telling}." if telling else "All is well."
+
+    def _unknown(self, name: str) -> bool:
+        return all(row.quality is None for row in self._evidence.leaderboard(name))

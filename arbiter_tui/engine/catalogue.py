@@ -1,0 +1,184 @@
+"""The catalogue: which versions exist, under which names, and who serves a task that nobody serves yet.
+
+Owns: registration, discovery, lifecycle, aliases, pins, first incumbents; each is committed before it is acknowledged.
+Never: loads a model (the pool does), replaces an incumbent (hot_swap.py does).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from ..config import ModelBlock
+from ..core.registry import Lifecycle, ModelVersion, Registry
+from ..core.routing import Route
+from ..errors import ArbiterError, NoQualifyingModel, ProviderError, Refused, UnknownName
+from ..provider import Provider
+from .decisions import Decisions
+from .evidence import Evidence
+from .live import Live
+from .pool import Pool
+
+EMBEDDED = frozenset({"llama_server", "llama_cpp", "fake"})  # kinds whose own finds are active at once
+DISCOVER_WITHIN_S = 10.0
+
+
+class Catalogue:
+    def __init__(
+        self, live: Live, pool: Pool, evidence: Evidence, decisions: Decisions, providers: Mapping[str, Provider]
+    ) -> None:
+        self._live = live
+        self._pool = pool
+        self._evidence = evidence
+        self._decisions = decisions
+        self._providers = providers
+        self._writing = asyncio.Lock()  # one change of the table at a time: each is computed from the newest
+
+    def provider(self, name: str) -> Provider:
+        found = self._providers.get(name)
+        if found is None:
+            raise UnknownName("provider", name, self._providers)
+        return found
+
+    # ── changes ───────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def register(
+        self, provider: str, source: str, *, name: str | None = None, labels: Sequence[str] = ()
+    ) -> ModelVersion:
+        """A draft; the same content again is the version that is already there. Raises ModelUnusable, UnknownName."""
+        found = await self.provider(provider).inspect(source)
+        wanted = replace(
+            found, version=name or found.version, labels=tuple(labels) or found.labels,
+            created_at=self._live.clock.now(), lifecycle=Lifecycle.DRAFT,
+        )  # fmt: skip
+        async with self._writing:
+            registry, version = self._live.registry.register(wanted)
+            if registry is not self._live.registry:
+                await self._commit(registry, "register", version.version)
+        return version
+
+    async def move(self, name: str, to: Lifecycle) -> ModelVersion:
+        """Activate or deprecate. Who serves a task can't be deprecated. Raises Refused, UnknownName."""
+        async with self._writing:
+            version = self._live.registry.get(name)
+            if to is not Lifecycle.ACTIVE and version.version in self._live.serving():
+                served = [t for t in self._live.tasks if self._serves(t, version)]
+                raise Refused(
+                    f"{version.version} serves {', '.join(served)}: swap that first",
+                    details={"why": [{"rule": "serves", "value": served, "threshold": [],
+                                      "would_change_if": f"another version served {', '.join(served)}"}]},
+                )  # fmt: skip
+            registry = self._live.registry.move(version.version, to)
+            if registry is not self._live.registry:
+                await self._commit(registry, to.value, version.version)
+        if to is Lifecycle.ACTIVE:
+            await self.fill_routes()
+        return self._live.registry.get(name)
+
+    async def alias(self, alias: str, name: str) -> ModelVersion:
+        async with self._writing:
+            await self._commit(self._live.registry.alias(alias, name), "alias", f"{alias} -> {name}")
+        return self._live.registry.get(alias)
+
+    async def pin(self, name: str, pinned: bool) -> ModelVersion:
+        async with self._writing:
+            version = self._live.registry.get(name)
+            await self._commit(self._live.registry.pin(version.version, pinned), "pin", f"{version.version} {pinned}")
+            self._pool.pin(version.version, pinned)
+        return self._live.registry.get(name)
+
+    async def _commit(self, registry: Registry, action: str, subject: str) -> None:
+        await self._live.store.save_registry(registry, who="operator", action=action, subject=subject)
+        self._live.registry = registry
+        self._live.event("registry", f"{action}: {subject}")
+
+    def _serves(self, task: str, version: ModelVersion) -> bool:
+        serving = self._live.find(self._live.routes.get(task).incumbent)
+        return serving is not None and serving.version == version.version
+
+    async def discover_embedded(self) -> None:
+        """What is installed on this machine serves without being asked for; runtimes elsewhere are asked later."""
+        await self.discover(apply=True, kinds=EMBEDDED)
+
+    # ── discovery ─────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def discover(self, *, apply: bool, kinds: frozenset[str] | None = None) -> list[ModelVersion]:
+        """What the providers can serve now. ``apply`` registers it: active from embedded kinds, else draft."""
+        asked = [p for p in self._providers.values() if kinds is None or p.kind in kinds]
+        found = [v for versions in await asyncio.gather(*(self._found_by(p) for p in asked)) for v in versions]
+        if apply:
+            return [await self._adopt(v) for v in found]
+        return found
+
+    async def _found_by(self, provider: Provider) -> list[ModelVersion]:
+        """A provider that can't say is told as an alert, and hides nobody else's."""
+        try:
+            async with asyncio.timeout(DISCOVER_WITHIN_S):
+                return await provider.discover()
+        except (ProviderError, TimeoutError) as error:
+            self._live.alert("warning", f"{provider.name}: {error or 'did not answer in time'}")
+            return []
+
+    async def _adopt(self, version: ModelVersion) -> ModelVersion:
+        kind = self._providers[version.provider].kind
+        wanted = replace(version, created_at=self._live.clock.now())
+        async with self._writing:
+            registry, known = self._live.registry.register(wanted)
+            if registry is self._live.registry:
+                return known
+            if kind in EMBEDDED:
+                registry = registry.move(known.version, Lifecycle.ACTIVE)
+            await self._commit(registry, "discover", known.version)
+        return registry.get(known.version)
+
+    async def configured(self, blocks: Sequence[ModelBlock]) -> None:
+        """The configuration's models are active. One that can't be used is told as an alert; the others serve."""
+        for block in blocks:
+            try:
+                await self._configured(block)
+            except ArbiterError as error:
+                self._live.alert("error", f"model {block.name}: {error}", version=block.name)
+
+    async def _configured(self, block: ModelBlock) -> None:
+        if block.name in self._live.registry.versions:
+            return
+        found = await self.provider(block.provider).inspect(block.source)
+        wanted = replace(
+            found,
+            version=block.name,
+            context=block.context or found.context,
+            parallel=block.parallel or found.parallel,
+            capabilities=frozenset(block.capabilities) or found.capabilities,
+            labels=block.labels or found.labels,
+            pinned=block.pinned,
+            options={**found.options, **block.options},
+            created_at=self._live.clock.now(),
+        )
+        async with self._writing:
+            registry, known = self._live.registry.register(wanted)
+            if known.lifecycle is Lifecycle.DRAFT:
+                registry = registry.move(known.version, Lifecycle.ACTIVE)
+            if registry is not self._live.registry:
+                await self._commit(registry, "configure", known.version)
+
+    # ── first incumbents ──────────────────────────────────────────────────────────────────────────────────────
+
+    async def fill_routes(self) -> None:
+        """Each task that nobody serves gets the best of what qualifies (bundled priors, until there is evidence)."""
+        for task in self._live.tasks:
+            if self._live.find(self._live.routes.get(task).incumbent) is None:
+                await self._fill(task)
+
+    async def _fill(self, task: str) -> None:
+        try:
+            choice = self._evidence.select(task, None, memory_limit=self._pool.budget_bytes)
+        except NoQualifyingModel:
+            return  # the task answers with the reasons until something qualifies
+        route = Route(task=task, incumbent=choice.primary, since=self._live.clock.now())
+        await self._live.store.save_route(route)
+        self._live.put_route(route)
+        await self._decisions.of_choice(
+            task, choice.primary, choice.reasoning,
+            {"qualified": [r.version for r in choice.scores], "disqualified": dict(choice.disqualified)},
+        )  # fmt: skip

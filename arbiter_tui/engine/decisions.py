@@ -1,0 +1,94 @@
+"""The record behind each decision: inputs, thresholds, verdict; and its explanation by id.
+
+Owns: what is written when a model is chosen, swapped, held back, and how an id (of a swap, a decision, a request)
+becomes an explanation. Never: decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from ..core.cost import Outcome
+from ..core.snapshot import SwapView, Why, to_wire
+from ..errors import StoreError, UnknownName
+from .live import Live
+
+SEARCHED = 1_000  # outcomes of the store among which an older request is looked for
+
+
+class Decisions:
+    def __init__(self, live: Live) -> None:
+        self._live = live
+        self.current: dict[str, str] = {}  # task -> id of the decision because of which its incumbent serves
+
+    async def save(self, kind: str, task: str, record: Mapping[str, Any], *, id: str | None = None) -> str:
+        """Commit one decision; a store that refuses is told as an alert, the decision stands. Returns its id."""
+        decision_id = id or self._live.new_id()
+        whole = {"id": decision_id, "kind": kind, "task": task, "at": self._live.clock.now(), **record}
+        try:
+            await self._live.store.save_decision(decision_id, whole)
+        except StoreError as error:
+            self._live.alert("error", f"a decision on {task} could not be stored: {error}", task=task)
+        return decision_id
+
+    async def of_swap(self, swap: SwapView) -> None:
+        await self.save("swap", swap.task, {"verdict": swap.result, "swap": to_wire(swap)}, id=swap.id)
+        if swap.result == "done":
+            self.current[swap.task] = swap.id
+
+    async def of_choice(self, task: str, version: str, reasoning: Sequence[str], inputs: Mapping[str, Any]) -> None:
+        """The first incumbent of a task, by bundled priors or by what was measured."""
+        self.current[task] = await self.save(
+            "selection", task, {"verdict": version, "reasoning": list(reasoning), "inputs": dict(inputs)}
+        )
+
+    def restore(self, swaps: Sequence[SwapView]) -> None:
+        """After a restart: each task serves because of its newest finished swap."""
+        for swap in swaps:
+            if swap.result == "done":
+                self.current.setdefault(swap.task, swap.id)
+
+    async def explain(self, id: str) -> dict[str, Any]:
+        """By the id of a decision, a swap or a request. Raises UnknownName."""
+        found = await self._live.store.decision(id)
+        if found is not None:
+            return dict(found)
+        swap = next((s for s in self._live.swaps if s.id == id), None)
+        if swap is not None:
+            return {"id": id, "kind": "swap", "task": swap.task, "verdict": swap.result, "swap": to_wire(swap)}
+        recent = next((r for r in reversed(self._live.recent) if r.outcome.id == id), None)
+        if recent is not None:
+            return await self._of_request(id, recent.as_dict(), recent.decision_id)
+        for outcome in await self._live.store.list_outcomes(limit=SEARCHED):
+            if outcome.id == id:
+                return await self._of_request(id, asdict(outcome), self._decided_before(outcome))
+        raise UnknownName("decision, swap or request", id)
+
+    async def _of_request(self, id: str, request: Mapping[str, Any], decision_id: str | None) -> dict[str, Any]:
+        decision = await self._live.store.decision(decision_id) if decision_id else None
+        return {
+            "id": id,
+            "kind": "request",
+            "task": request.get("task"),
+            "verdict": request.get("version"),
+            "request": dict(request),
+            "decision": dict(decision) if decision else None,
+            "reasoning": [
+                f"{request.get('version')} was named by the client."
+                if not request.get("task") or request.get("named")
+                else f"{request.get('version')} served {request.get('task')} when the request came."
+            ],
+        }
+
+    def _decided_before(self, outcome: Outcome) -> str | None:
+        """The newest swap of its task that was done before the request and led to its version."""
+        for swap in self._live.swaps:
+            if (swap.task, swap.to) == (outcome.task, outcome.version) and swap.started_at <= outcome.at:
+                return swap.id
+        return None
+
+
+def whys(why: Sequence[Why]) -> list[dict[str, Any]]:
+    return [asdict(w) for w in why]

@@ -1,0 +1,239 @@
+"""What has been measured so far: statistics per task and version, profiles per task, alarms, leaderboards.
+
+Owns: folding outcomes into core's aggregates, and their cached views. Never: measures, stores outcomes (the recorder
+does), decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from ..core.compatibility import Compatibility, check
+from ..core.cost import Outcome
+from ..core.drift import Alarm, Signal
+from ..core.learning import TaskProfile
+from ..core.registry import Lifecycle, ModelVersion
+from ..core.scoring import leaderboard
+from ..core.selection import Selection, disqualified, select
+from ..core.snapshot import RowView
+from ..core.stats import EMPTY, Stats
+from ..core.tasks import Criteria
+from .live import Live
+from .pool import Pool
+from .watch import Watch
+
+STALE_S = 60.0  # a leaderboard without news is recomputed so often: recency fades
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """One version over all tasks. Seconds; unknown is None."""
+
+    requests: int = 0
+    failures: int = 0
+    tokens_per_second: float | None = None
+    ttft_s: float | None = None
+    memory_bytes: int | None = None
+
+    def add(self, outcome: Outcome) -> Totals:
+        rate, ttft = outcome.tokens_per_second, outcome.ttft_s
+        return replace(
+            self,
+            requests=self.requests + 1,
+            failures=self.failures + (outcome.counts and not outcome.success),
+            tokens_per_second=_eased(self.tokens_per_second, rate),
+            ttft_s=_eased(self.ttft_s, ttft),
+            memory_bytes=self.memory_bytes if outcome.memory_bytes is None else outcome.memory_bytes,
+        )
+
+
+def _eased(old: float | None, new: float | None) -> float | None:
+    """A moving mean of the newest ten or so."""
+    if new is None or old is None:
+        return old if new is None else new
+    return old + 0.1 * (new - old)
+
+
+class Evidence:
+    """``predict``: bytes that a provider expects of a version; None if it can't say."""
+
+    def __init__(self, live: Live, predict: Callable[[ModelVersion], int | None]) -> None:
+        self._live = live
+        self._predict = predict
+        self._stats: dict[str, dict[str, Stats]] = {}
+        self._profiles: dict[str, TaskProfile] = {}
+        self._totals: dict[str, Totals] = {}
+        self._requests: dict[str, int] = {}
+        self._boards: dict[str, tuple[object, float, tuple[RowView, ...]]] = {}
+        self._revision: dict[str, int] = {}
+        self._barred: dict[tuple[str, str], int] = {}
+        self._dirty_profiles: set[str] = set()
+        config = live.config.autopilot
+        self.watch = Watch(min_samples=config.drift_min_samples)
+
+    # ── in ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def learn(self, outcome: Outcome) -> None:
+        """Fold one outcome in. A request without a task teaches only the version's totals."""
+        self._totals[outcome.version] = self._totals.get(outcome.version, Totals()).add(outcome)
+        if not outcome.task:
+            return
+        known = self._stats.setdefault(outcome.task, {})
+        known[outcome.version] = known.get(outcome.version, EMPTY).add(outcome)
+        if outcome.source == "request":
+            self._requests[outcome.task] = self._requests.get(outcome.task, 0) + 1
+        self._profiles[outcome.task] = self.profile(outcome.task).observe(outcome)
+        self._dirty_profiles.add(outcome.task)
+        self._note_alarms(outcome, self.watch.outcome(outcome))
+        self._changed(outcome.task)
+
+    def grade(self, outcome: Outcome, quality: float, source: str) -> None:
+        """A grade for an outcome that was learnt before."""
+        known = self._stats.setdefault(outcome.task, {})
+        known[outcome.version] = known.get(outcome.version, EMPTY).graded(quality, source)
+        self._profiles[outcome.task] = self.profile(outcome.task).graded(quality)
+        self._dirty_profiles.add(outcome.task)
+        self._note_alarms(outcome, self.watch.grade(outcome.task, outcome.version, quality))
+        self._changed(outcome.task)
+
+    def _note_alarms(self, outcome: Outcome, alarms: Sequence[Alarm]) -> None:
+        """A change was found: what was measured before it says nothing about what answers now."""
+        known = self._stats[outcome.task]
+        for alarm in alarms:
+            known[outcome.version] = since(known[outcome.version], alarm)
+            text = f"{outcome.version} on {outcome.task}: {alarm.sentence}"
+            self._live.alert("warning", text, task=outcome.task, version=outcome.version)
+
+    def restore(self, outcomes: Iterable[Outcome], profiles: Iterable[TaskProfile]) -> None:
+        """After a restart: statistics from the newest outcomes, profiles as they were stored; no old alarm returns."""
+        for outcome in outcomes:
+            self._totals[outcome.version] = self._totals.get(outcome.version, Totals()).add(outcome)
+            if outcome.task:
+                known = self._stats.setdefault(outcome.task, {})
+                known[outcome.version] = known.get(outcome.version, EMPTY).add(outcome)
+                if outcome.source == "request":
+                    self._requests[outcome.task] = self._requests.get(outcome.task, 0) + 1
+        self._profiles.update({p.task: p for p in profiles})
+
+    def _changed(self, task: str) -> None:
+        self._revision[task] = self._revision.get(task, 0) + 1
+        self._live.on_dirty()
+
+    def forgive(self, task: str, version: str) -> None:
+        """It serves from now on: its alarms start afresh."""
+        self.watch.reset(task, version)
+
+    def bar(self, task: str, version: str) -> None:
+        """It was rolled back: it needs new evidence before the autopilot may bring it back."""
+        samples = self.stats(task).get(version, EMPTY).samples
+        self._barred[(task, version)] = samples + self._live.config.autopilot.min_samples
+
+    def owed(self, task: str) -> dict[str, int]:
+        """Version -> samples that it must have before it may return."""
+        return {version: needed for (known, version), needed in self._barred.items() if known == task}
+
+    # ── out ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def stats(self, task: str) -> dict[str, Stats]:
+        return self._stats.get(task, {})
+
+    def totals(self, version: str) -> Totals:
+        return self._totals.get(version, Totals())
+
+    def requests(self, task: str) -> int:
+        """Requests of clients (not of the benchmark or sentinels)."""
+        return self._requests.get(task, 0)
+
+    def profile(self, task: str) -> TaskProfile:
+        return self._profiles.get(task) or TaskProfile(task=task)
+
+    def take_dirty_profiles(self) -> list[TaskProfile]:
+        """Those that changed since the last call, to be stored."""
+        found = [self._profiles[t] for t in sorted(self._dirty_profiles)]
+        self._dirty_profiles.clear()
+        return found
+
+    def put_back_profiles(self, profiles: Sequence[TaskProfile]) -> None:
+        self._dirty_profiles.update(p.task for p in profiles)
+
+    def contenders(self, task: str) -> list[ModelVersion]:
+        """Versions that a leaderboard of ``task`` lists: capable, not archived."""
+        needed = self._live.task(task).criteria.capabilities
+        states = (Lifecycle.DRAFT, Lifecycle.ACTIVE, Lifecycle.DEPRECATED)
+        return self._live.registry.query(capabilities=needed, lifecycle=states)
+
+    def leaderboard(self, task: str) -> tuple[RowView, ...]:
+        """Cached until there is something new, or a minute has passed."""
+        now = self._live.clock.now()
+        described = self._live.task(task)
+        key = (self._revision.get(task, 0), self._live.registry, described)
+        cached = self._boards.get(task)
+        if cached is not None and now - cached[1] < STALE_S and _same(cached[0], key):
+            return cached[2]
+        rows = leaderboard(described, self.contenders(task), self.stats(task), now=now)
+        self._boards[task] = (key, now, rows)
+        return rows
+
+    def select(self, task: str, criteria: Criteria | None, *, memory_limit: int) -> Selection:
+        return select(
+            self._live.task(task),
+            list(self._live.registry.versions.values()),
+            self.stats(task),
+            now=self._live.clock.now(),
+            criteria=criteria,
+            hardware=self._hardware(),
+            memory_limit=memory_limit,
+        )
+
+    def excluded(self, task: str, *, memory_limit: int) -> dict[str, str]:
+        """Version -> why it may not serve ``task``, as a sentence."""
+        criteria, stats = self._live.task(task).criteria, self.stats(task)
+        found = (
+            (v.version, disqualified(v, criteria, stats.get(v.version, EMPTY), hardware=self._hardware(),
+                                     memory_limit=memory_limit))
+            for v in self._live.registry.versions.values()
+        )  # fmt: skip
+        return {version: reason for version, reason in found if reason is not None}
+
+    def _hardware(self) -> frozenset[str]:
+        return frozenset({"cpu", self._live.hardware.backend.lower()})
+
+    def predicted_bytes(self, version: ModelVersion) -> int | None:
+        """Measured when it last ran, else what its provider expects."""
+        measured = self.totals(version.version).memory_bytes
+        return measured if measured is not None else self._predict(version)
+
+    def compatibility(
+        self, task: str, old: ModelVersion | None, new: ModelVersion, *, strict: bool, pool: Pool
+    ) -> Compatibility:
+        stats = self.stats(task)
+        return check(
+            old,
+            new,
+            task=self._live.task(task),
+            old_stats=stats.get(old.version) if old is not None else None,
+            new_stats=stats.get(new.version),
+            strict=strict or self._live.config.autopilot.strict_compatibility,
+            memory_limit=pool.budget_bytes,
+            new_predicted=self.predicted_bytes(new),
+        )
+
+
+def _same(a: object, b: tuple[object, ...]) -> bool:
+    """By identity where the parts are immutable tables: comparing those would cost more than the board."""
+    return isinstance(a, tuple) and a[0] == b[0] and a[1] is b[1] and a[2] is b[2]
+
+
+def since(stats: Stats, alarm: Alarm) -> Stats:
+    """``stats`` without what the alarm's own signal showed before the change; the other signals keep their past."""
+    kept = stats.newest(alarm.since)
+    match alarm.signal:
+        case Signal.QUALITY:
+            return replace(
+                stats, hits=kept.hits, misses=kept.misses, quality_sources=kept.quality_sources, grades=kept.grades
+            )
+        case Signal.LATENCY:
+            return replace(stats, latencies=kept.latencies)
+        case Signal.FAILURES:
+            return replace(stats, results=kept.results)

@@ -1,0 +1,56 @@
+"""Exploration: a small share of a task's requests goes to another version that is loaded anyway.
+
+Owns: which request explores. Never: loads a model for it, explores when the operator chose the version (by name, by a
+hold, by switching the autopilot off), uses randomness: the n-th request explores where ``n x share`` passes an integer.
+
+The quality of a live answer is unknown unless somebody grades it, so what exploring teaches by itself is latency,
+memory and reliability; it ends at ENOUGH samples of a version.
+"""
+
+from __future__ import annotations
+
+import math
+
+from ..core.registry import Lifecycle, ModelVersion
+from ..core.stats import EMPTY
+from ..core.tasks import AutopilotMode
+from .evidence import Evidence
+from .live import Live, Target
+from .pool import Pool
+
+ENOUGH = 200
+
+
+class Explorer:
+    def __init__(self, live: Live, pool: Pool, evidence: Evidence) -> None:
+        self._live = live
+        self._pool = pool
+        self._evidence = evidence
+        self._count: dict[str, int] = {}
+
+    def version_for(self, target: Target) -> ModelVersion:
+        """The version that answers; synchronous, so that nothing changes before the lease."""
+        share = self._live.config.autopilot.explore_share
+        if target.named or share <= 0:
+            return target.version
+        n = self._count.get(target.task, 0)
+        self._count[target.task] = n + 1
+        if math.floor((n + 1) * share) == math.floor(n * share) or not self._may(target.task):
+            return target.version
+        return self._least_known(target) or target.version
+
+    def _may(self, task: str) -> bool:
+        held = self._live.routes.get(task).hold_until > self._live.clock.now()
+        return self._live.mode(task) is AutopilotMode.ON and not held
+
+    def _least_known(self, target: Target) -> ModelVersion | None:
+        stats = self._evidence.stats(target.task)
+        found = [
+            (samples, v.version, v)
+            for v in self._evidence.contenders(target.task)
+            if v.lifecycle is Lifecycle.ACTIVE
+            and v.version != target.version.version
+            and self._pool.is_ready(v.version)
+            and (samples := stats.get(v.version, EMPTY).samples) < ENOUGH
+        ]
+        return min(found)[2] if found else None

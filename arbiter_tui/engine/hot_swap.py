@@ -1,0 +1,386 @@
+"""Hot swap: carries out, effect by effect, what core/swapping.py says.
+
+Owns: running swaps, who waits behind them, and the switch itself. Never: decides whether to swap (an operator or the
+autopilot does), which step follows (core/swapping.py does).
+
+One order for every swap: the intent is committed; the new version is loaded and answers a real probe; the route table
+is replaced in ONE assignment and committed with the swap's event; requests that the old version still serves end there;
+the old version stays loaded as long as memory allows. Where both don't fit, new requests of the task wait (they are
+accepted, not refused) until the switch or, after a failure, until the old version is back.
+
+Swaps of one task run one after the other: one runs, one may wait, the next gets SwapInProgress.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from ..core.compatibility import Compatibility
+from ..core.registry import Lifecycle, ModelVersion
+from ..core.routing import Route
+from ..core.snapshot import SwapView, Why
+from ..core.swapping import SwapEffect, SwapEvent, SwapEventKind, SwapPhase, SwapState, start, step
+from ..errors import ArbiterError, Incompatible, NothingToRollBack, Refused, SwapInProgress
+from .decisions import Decisions
+from .evidence import Evidence
+from .live import Live
+from .pool import Pool
+
+DRAIN_WITHIN_S = 60.0
+OPERATORS = frozenset({"manual", "rollback"})
+
+
+@dataclass(slots=True, eq=False)
+class Lane:
+    """One task's queue of swaps: at most one running and one waiting."""
+
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    running: str | None = None
+    waiting: str | None = None
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class Job:
+    """One swap on its way. ``name``: what the route will say (a version or an alias)."""
+
+    view: SwapView
+    name: str
+    old: ModelVersion | None
+    new: ModelVersion
+    back: bool
+    state: SwapState
+    hold_until: float = 0.0
+    probe_s: float | None = None
+    warnings: tuple[str, ...] = ()
+    gate: asyncio.Event | None = None
+
+
+class Swapper:
+    def __init__(self, live: Live, pool: Pool, evidence: Evidence, decisions: Decisions) -> None:
+        self._live = live
+        self._pool = pool
+        self._evidence = evidence
+        self._decisions = decisions
+        self._lanes: dict[str, Lane] = {}
+        self._tasks: set[asyncio.Task[SwapView]] = set()
+        self.held: dict[str, asyncio.Event] = {}  # task -> set when its requests may go on
+        self.last_at: dict[str, float] = {}  # task -> unix seconds of its newest finished swap
+        self._effects: Mapping[SwapEffect, Callable[[Job], Awaitable[SwapEvent]]] = {
+            SwapEffect.RECORD: self._record,
+            SwapEffect.WARM: self._warm,
+            SwapEffect.PROBE: self._probe,
+            SwapEffect.TRANSFER: self._transfer,
+            SwapEffect.SWITCH: self._switch,
+            SwapEffect.DRAIN: self._drain,
+            SwapEffect.RESTORE: self._restore,
+        }
+
+    def running(self, task: str) -> str | None:
+        """The id of the task's running swap."""
+        lane = self._lanes.get(task)
+        return lane.running if lane else None
+
+    async def swap(
+        self,
+        task: str,
+        to: str,
+        *,
+        trigger: str = "manual",
+        strict: bool = False,
+        dry_run: bool = False,
+        reason: str = "",
+        why: Sequence[Why] = (),
+        evidence: Mapping[str, Any] | None = None,
+    ) -> SwapView:
+        """Raises UnknownName, Refused (lifecycle), Incompatible, SwapInProgress. A failed swap is returned as such."""
+        self._live.task(task)
+        self._live.registry.get(to)
+        view = SwapView(
+            id=self._live.new_id(), task=task, to=to, trigger=trigger, reason=reason, why=tuple(why),
+            started_at=self._live.clock.now(), evidence=dict(evidence or {}),
+        )  # fmt: skip
+        if dry_run:
+            return self._foresee(view, strict)
+        return await self._in_turn(view, lambda: self._start(view, to, strict=strict))
+
+    async def rollback(self, task: str, *, trigger: str = "rollback", reason: str = "", **more: Any) -> SwapView:
+        """The previous version serves again. Raises NothingToRollBack when there is none (also the second time)."""
+        self._live.task(task)
+        view = SwapView(
+            id=self._live.new_id(), task=task, trigger=trigger, reason=reason or "rolled back",
+            started_at=self._live.clock.now(), **more,
+        )  # fmt: skip
+        return await self._in_turn(view, lambda: self._start_back(view))
+
+    async def settle(self) -> None:
+        """Ends what still runs (the engine is stopping); the recorded intents are undone at the next start."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def recover(self, intents: Sequence[SwapView]) -> None:
+        """After a restart: an intent whose route was switched is done, any other is undone."""
+        for intent in intents:
+            serving = self._live.find(self._live.routes.get(intent.task).incumbent)
+            switched = serving is not None and serving.version == intent.to
+            view = replace(
+                intent,
+                result="done" if switched else "failed",
+                error=None if switched else "undone at restart: the engine ended before the switch",
+            )
+            await self._live.store.save_swap(view)
+            self._live.put_swap(view)
+            self._live.event("swap", f"{view.task}: swap to {view.to} {view.result} at restart", swap=view.id)
+
+    # ── one after the other ───────────────────────────────────────────────────────────────────────────────────
+
+    async def _in_turn(self, view: SwapView, begin: Callable[[], Job | SwapView]) -> SwapView:
+        """A client that leaves doesn't stop a swap: it runs as a task of its own."""
+        lane = self._lanes.setdefault(view.task, Lane())
+        if lane.running is not None and lane.waiting is not None:
+            raise SwapInProgress(
+                f"{view.task} is being swapped ({lane.running}) and one more waits",
+                details={"id": lane.running, "waiting": lane.waiting, "task": view.task},
+            )
+        if lane.running is None:
+            lane.running = view.id
+        else:
+            lane.waiting = view.id
+        task = asyncio.create_task(self._turn(lane, view, begin), name=f"swap-{view.task}")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return await asyncio.shield(task)
+
+    async def _turn(self, lane: Lane, view: SwapView, begin: Callable[[], Job | SwapView]) -> SwapView:
+        try:
+            async with lane.lock:
+                if lane.waiting == view.id:
+                    lane.waiting = None
+                lane.running = view.id
+                job = begin()
+                return job if isinstance(job, SwapView) else await self._drive(job)
+        finally:
+            if lane.waiting == view.id:
+                lane.waiting = None
+            if lane.running == view.id:
+                lane.running = lane.waiting
+
+    # ── before ────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _start(self, view: SwapView, to: str, *, strict: bool) -> Job | SwapView:
+        live, route = self._live, self._live.routes.get(view.task)
+        new, old = self._active(live.registry.get(to)), live.find(route.incumbent)
+        view = replace(view, from_=old.version if old else None, to=new.version)
+        if old is not None and old.version == new.version and route.incumbent == to:
+            return replace(view, result="done", reason=f"{new.version} already serves {view.task}", duration_s=0.0)
+        verdict = self._judge(view.task, old, new, strict)
+        hold = live.clock.now() + live.config.autopilot.hold_s if view.trigger in OPERATORS else 0.0
+        return self._job(view, to, old, new, verdict, back=False, hold=hold)
+
+    def _start_back(self, view: SwapView) -> Job:
+        live, route = self._live, self._live.routes.get(view.task)
+        previous = live.find(route.previous)
+        if route.previous is None or previous is None:
+            raise NothingToRollBack(f"{view.task} has no previous version to roll back to")
+        old = live.find(route.incumbent)
+        view = replace(view, from_=old.version if old else None, to=previous.version)
+        hold = live.clock.now() + live.config.autopilot.hold_s if view.trigger in OPERATORS else 0.0
+        return self._job(view, route.previous, old, previous, None, back=True, hold=hold)
+
+    def _job(
+        self, view: SwapView, name: str, old: ModelVersion | None, new: ModelVersion,
+        verdict: Compatibility | None, *, back: bool, hold: float,
+    ) -> Job:  # fmt: skip
+        warnings = tuple(verdict.warnings) if verdict else ()
+        evidence = {**view.evidence, "warnings": list(warnings), **self._figures(view.task, old, new)}
+        state, _ = start(self._live.clock.monotonic())
+        return Job(
+            view=replace(view, evidence=evidence), name=name, old=old, new=new, back=back, state=state,
+            hold_until=hold, warnings=warnings,
+        )  # fmt: skip
+
+    def _foresee(self, view: SwapView, strict: bool) -> SwapView:
+        found = self._start(view, view.to, strict=strict)
+        if isinstance(found, SwapView):
+            return replace(found, evidence={**found.evidence, "dry_run": True})
+        exclusive = self._exclusive(found.old, found.new)
+        way = "held while one replaces the other" if exclusive else "served without a pause"
+        return replace(
+            found.view,
+            result="done",
+            duration_s=0.0,
+            reason=f"dry run: {found.new.version} would replace {found.view.from_ or 'nothing'}; requests are {way}",
+            evidence={**found.view.evidence, "dry_run": True, "exclusive": exclusive},
+        )
+
+    def _active(self, version: ModelVersion) -> ModelVersion:
+        if version.lifecycle is not Lifecycle.ACTIVE:
+            raise Refused(
+                f"{version.version} is {version.lifecycle}: a task uses only active versions; activate it first",
+                details={"why": [{"rule": "lifecycle", "value": str(version.lifecycle), "threshold": "active",
+                                  "would_change_if": f"arbiter activate {version.version}"}]},
+            )  # fmt: skip
+        return version
+
+    def _judge(self, task: str, old: ModelVersion | None, new: ModelVersion, strict: bool) -> Compatibility:
+        verdict = self._evidence.compatibility(task, old, new, strict=strict, pool=self._pool)
+        if not verdict.ok:
+            raise Incompatible(
+                f"{new.version} can't replace {old.version if old else 'nothing'} on {task}: "
+                + "; ".join(verdict.errors),
+                details={
+                    "errors": list(verdict.errors),
+                    "warnings": list(verdict.warnings),
+                    "why": [
+                        {"rule": c.name, "value": c.value, "threshold": c.needed, "would_change_if": ""}
+                        for c in verdict.checks
+                        if not c.met
+                    ],
+                },
+            )
+        return verdict
+
+    def _exclusive(self, old: ModelVersion | None, new: ModelVersion) -> bool:
+        """Whether loading the new one must first end the old one."""
+        if old is None or old.version == new.version or self._pool.is_ready(new.version):
+            return False
+        view = self._pool.view(old.version)
+        held = view.resident_bytes if view and self._pool.is_ready(old.version) else None
+        needed = self._evidence.predicted_bytes(new)
+        return held is not None and needed is not None and held + needed > self._pool.budget_bytes
+
+    def _figures(self, task: str, old: ModelVersion | None, new: ModelVersion) -> dict[str, Any]:
+        stats = self._evidence.stats(task)
+        return {
+            side: {"version": v.version, "samples": s.samples, "quality": s.quality, "latency_p50_s": s.latency_p50_s,
+                   "success_rate": s.success_rate}
+            for side, v in (("old", old), ("new", new))
+            if v is not None and (s := stats.get(v.version)) is not None
+        }  # fmt: skip
+
+    # ── the way ───────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _drive(self, job: Job) -> SwapView:
+        clock = self._live.clock
+        told = SwapEvent(kind=SwapEventKind.VALIDATED, exclusive=self._exclusive(job.old, job.new))
+        try:
+            while True:
+                job.state, effects = step(job.state, told, clock.monotonic())
+                self._show(job)
+                if not effects or effects[0] is SwapEffect.CLOSE:
+                    break
+                told = await self._carry_out(effects[0], job)
+        finally:
+            self._let_go(job)
+        return await self._close(job)
+
+    async def _carry_out(self, effect: SwapEffect, job: Job) -> SwapEvent:
+        try:
+            return await self._effects[effect](job)
+        except (ArbiterError, TimeoutError) as error:
+            return SwapEvent(kind=SwapEventKind.FAULT, error=str(error) or type(error).__name__)
+
+    async def _record(self, job: Job) -> SwapEvent:
+        await self._live.store.save_swap(job.view)
+        self._live.event("swap", f"{job.view.task}: {job.view.from_} -> {job.view.to}", swap=job.view.id)
+        return SwapEvent(kind=SwapEventKind.RECORDED)
+
+    async def _warm(self, job: Job) -> SwapEvent:
+        if job.state.exclusive:
+            job.gate = self.held[job.view.task] = asyncio.Event()
+        await self._pool.ensure(job.new)
+        return SwapEvent(kind=SwapEventKind.WARMED)
+
+    async def _probe(self, job: Job) -> SwapEvent:
+        job.probe_s = await self._pool.probe(job.new)
+        return SwapEvent(kind=SwapEventKind.PROBED)
+
+    async def _transfer(self, job: Job) -> SwapEvent:
+        """What the task has learnt is committed before another version serves it; it names no model, so it stays."""
+        await self._live.store.save_profiles([self._evidence.profile(job.view.task)])
+        return SwapEvent(kind=SwapEventKind.TRANSFERRED)
+
+    async def _switch(self, job: Job) -> SwapEvent:
+        live, before = self._live, self._live.routes.get(job.view.task)
+        live.put_route(self._route(before, job))
+        self._let_go(job)
+        try:
+            await live.store.save_route(live.routes.get(job.view.task), job.view)
+        except ArbiterError:
+            live.put_route(before)  # what is not committed must not serve after the next start either
+            raise
+        return SwapEvent(kind=SwapEventKind.SWITCHED)
+
+    def _route(self, before: Route, job: Job) -> Route:
+        routes, now = self._live.routes, self._live.clock.now()
+        back = routes.back(job.view.task, now=now, hold_until=job.hold_until) if job.back else None
+        if back is not None:
+            return back.get(job.view.task)
+        if job.old is not None and job.old.version == job.new.version:
+            return replace(before, incumbent=job.name, hold_until=max(before.hold_until, job.hold_until))
+        return routes.switch(job.view.task, job.name, now=now, hold_until=job.hold_until).get(job.view.task)
+
+    async def _drain(self, job: Job) -> SwapEvent:
+        if job.old is not None and job.old.version != job.new.version:
+            async with asyncio.timeout(DRAIN_WITHIN_S):
+                await self._pool.drained(job.old.version)
+        return SwapEvent(kind=SwapEventKind.DRAINED)
+
+    async def _restore(self, job: Job) -> SwapEvent:
+        if job.old is not None:
+            await self._pool.ensure(job.old)
+        return SwapEvent(kind=SwapEventKind.RESTORED)
+
+    def _let_go(self, job: Job) -> None:
+        """Requests that were held go on, wherever the route points now."""
+        if job.gate is not None:
+            job.gate.set()
+            with contextlib.suppress(KeyError):
+                del self.held[job.view.task]
+            job.gate = None
+
+    def _show(self, job: Job) -> None:
+        state = job.state
+        result = {SwapPhase.DONE: "done", SwapPhase.FAILED: "failed"}.get(state.phase, "running")
+        job.view = replace(
+            job.view,
+            result=result,
+            phases=state.phases,
+            error=state.error if result == "failed" else None,
+            duration_s=self._live.clock.monotonic() - state.began if state.over else None,
+        )
+        self._live.put_swap(job.view)
+
+    async def _close(self, job: Job) -> SwapView:
+        live, view = self._live, job.view
+        if view.result == "done":
+            job.view = view = replace(view, evidence={**view.evidence, "probe_s": job.probe_s, "note": job.state.error})
+            self._after_switch(job)
+            await self._mark_rolled_back(job)
+        live.put_swap(view)
+        if view.result == "failed":
+            live.alert("error", f"{view.task}: swap to {view.to} failed: {view.error}", task=view.task, version=view.to)
+        await live.store.save_swap(view)
+        await self._decisions.of_swap(view)
+        live.event("swap", f"{view.task}: {view.from_} -> {view.to} {view.result}", swap=view.id)
+        return view
+
+    def _after_switch(self, job: Job) -> None:
+        self.last_at[job.view.task] = self._live.clock.now()
+        self._evidence.forgive(job.view.task, job.new.version)
+        if job.back and job.old is not None:
+            self._evidence.bar(job.view.task, job.old.version)
+
+    async def _mark_rolled_back(self, job: Job) -> None:
+        if not job.back:
+            return
+        for known in self._live.swaps:
+            if known.task == job.view.task and known.to == job.view.from_ and known.result == "done":
+                undone = replace(known, result="rolled_back")
+                self._live.put_swap(undone)
+                await self._live.store.save_swap(undone)
+                return
