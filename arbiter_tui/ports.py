@@ -72,6 +72,10 @@ class Store(Protocol):
 
     async def save_mode(self, task: str, mode: str) -> None: ...
 
+    def expect(self, outcome_id: str) -> None:
+        """An outcome that will be recorded soon; if the process ends before, it is counted as lost. Never waits."""
+        ...
+
     async def record(self, outcomes: Sequence[Outcome]) -> None:
         """Insert a batch, idempotent by id."""
         ...

@@ -338,6 +338,7 @@ class MemoryStore:
         self.decisions: dict[str, str] = {}
         self.notes: dict[str, str] = {}
         self.ledger_lines: list[dict[str, Any]] = []
+        self.expected: set[str] = set()
         self.closed = False
         self.fail_next: list[Exception] = []
 
@@ -375,6 +376,9 @@ class MemoryStore:
     async def save_mode(self, task: str, mode: str) -> None:
         self._check()
         self.modes[task] = mode
+
+    def expect(self, outcome_id: str) -> None:
+        self.expected.add(outcome_id)
 
     async def record(self, outcomes: Sequence[Outcome]) -> None:
         self._check()

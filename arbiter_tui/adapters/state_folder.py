@@ -162,7 +162,7 @@ def _pid_lives(path: Path) -> bool:
     import psutil
 
     try:
-        return psutil.pid_exists(int(path.read_text(encoding="utf-8")))
+        return bool(psutil.pid_exists(int(path.read_text(encoding="utf-8"))))
     except (OSError, ValueError):
         return False
 
