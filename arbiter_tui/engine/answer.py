@@ -140,12 +140,18 @@ class Answer:
     async def _passed(self, chunk: Chunk) -> Chunk:
         if isinstance(chunk, Done):
             self.usage = chunk.usage
+            await self._run_out()
             await self._release()
             self._end(None)
         elif not self._wrote:
             self._wrote = True
             self.ttft_s = self._clock.monotonic() - self._leased_at
         return chunk
+
+    async def _run_out(self) -> None:
+        """Let the generator reach its own end: closing it at Done would look like a cancellation to the runtime."""
+        if self._stream is not None:
+            await anext(self._stream, None)
 
     def _may_retry(self) -> bool:
         return not self.named and not self._wrote and not self.retried

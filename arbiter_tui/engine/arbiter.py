@@ -21,7 +21,7 @@ from ..core.selection import Selection
 from ..core.snapshot import OperationView, Snapshot, SwapView, Why
 from ..core.tasks import AutopilotMode, Criteria, Preference, Task, Weights
 from ..core.verify import SuiteItem
-from ..errors import Draining, Refused, UnknownName
+from ..errors import ArbiterError, Draining, Refused, UnknownName
 from ..ports import Clock, HardwareProbe, Store
 from ..provider import Provider, Request, Text, Usage
 from .answer import Answer
@@ -153,17 +153,26 @@ class Arbiter:
             held_s += self.clock.monotonic() - before
             target = self.live.resolve(name, task)
         version = self._explorer.version_for(target)
-        answer = self._answer(target, version, request, source, began)
+        answer = self._answer(target, version, self._with_examples(target.task, request), source, began)
         answer.queue_s = held_s
         self._open.add(answer)
         try:
             await answer.open()
+        except ArbiterError:
+            self._open.discard(answer)  # a refusal is no outcome; a load that failed has recorded itself
+            raise
         except BaseException:
-            await answer.aclose()
-            self._open.discard(answer)
+            await answer.aclose()  # the client left while it waited
             raise
         answer.mark_overhead()
         return answer
+
+    def _with_examples(self, task: str, request: Request) -> Request:
+        """The task's worked examples for a bare question; only models without a chat template make use of them."""
+        known = self.live.tasks.get(task)
+        if known is None or not known.few_shot or request.few_shot or len(request.messages) != 1:
+            return request
+        return replace(request, few_shot=known.few_shot)
 
     def _answer(self, target: Target, version: ModelVersion, request: Request, source: str, began: float) -> Answer:
         return Answer(
@@ -327,7 +336,13 @@ class Arbiter:
         for outcome in several:
             self.live.task(outcome.task)
             self.live.registry.get(outcome.version)
-        await self.recorder.commit(several)
+        graded = [
+            replace(
+                o, source="reported", quality_source=o.quality_source or (None if o.quality is None else "reported")
+            )
+            for o in several
+        ]
+        await self.recorder.commit(graded)
 
     # ── looking ───────────────────────────────────────────────────────────────────────────────────────────────
 

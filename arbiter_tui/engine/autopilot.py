@@ -29,6 +29,7 @@ from .pool import Pool
 from .recorder import Recorder
 from .sentinels import Sentinels
 
+COUNTDOWN_S = 10.0
 COLD_LOAD_S = 2.0  # what a load is taken to cost when the version was never loaded here
 
 
@@ -51,6 +52,7 @@ class Autopilot:
         self._swapper = swapper
         self._said: dict[str, tuple[object, ...]] = {}  # task -> what its last stored verdict said
         self._verdicts: dict[str, AutoSwapVerdict] = {}
+        self._narrated_at = 0.0
         self._swaps: dict[str, asyncio.Task[None]] = {}
         self.busy: Callable[[], bool] = lambda: False  # whether a client's request is running
         self.sentinels = Sentinels(live, pool, recorder, asker, lambda: self.busy())
@@ -207,10 +209,13 @@ class Autopilot:
 
     def narrate(self) -> None:
         """One line: what runs, else what is about to happen, else what was last done, else what is missing."""
-        sentence = self._sentence()
-        if sentence != self._live.narrator:
-            self._live.narrator = sentence
-            self._live.dirty()
+        sentence, now = self._sentence(), self._live.clock.monotonic()
+        if sentence == self._live.narrator:
+            return
+        if _words(sentence) == _words(self._live.narrator) and now - self._narrated_at < COUNTDOWN_S:
+            return  # only seconds or samples were counted: a still engine stays still
+        self._live.narrator, self._narrated_at = sentence, now
+        self._live.dirty()
 
     def _sentence(self) -> str:
         live = self._live
@@ -240,3 +245,8 @@ class Autopilot:
 
     def _unknown(self, name: str) -> bool:
         return all(row.quality is None for row in self._evidence.leaderboard(name))
+
+
+def _words(sentence: str) -> str:
+    """Without its figures."""
+    return "".join(c for c in sentence if not c.isdigit())

@@ -20,7 +20,7 @@ from .evidence import Evidence
 from .live import Live
 from .pool import Pool
 
-EMBEDDED = frozenset({"llama_server", "llama_cpp", "fake"})  # kinds whose own finds are active at once
+ELSEWHERE = frozenset({"ollama", "openai_compatible", "openai", "anthropic", "server"})  # runtimes of their own
 DISCOVER_WITHIN_S = 10.0
 
 
@@ -98,27 +98,41 @@ class Catalogue:
         return serving is not None and serving.version == version.version
 
     async def discover_embedded(self) -> None:
-        """What is installed on this machine serves without being asked for; runtimes elsewhere are asked later."""
-        await self.discover(apply=True, kinds=EMBEDDED)
+        """What is installed beside the arbiter serves without being asked for."""
+        await self._adopt_all([p for p in self._providers.values() if p.kind not in ELSEWHERE], quiet=False)
+
+    async def discover_elsewhere(self) -> None:
+        """What other runtimes on this machine have, as drafts; one that does not run here is no trouble."""
+        await self._adopt_all([p for p in self._providers.values() if p.kind in ELSEWHERE], quiet=True)
+
+    async def _adopt_all(self, providers: Sequence[Provider], *, quiet: bool) -> list[ModelVersion]:
+        return [await self._adopt(v) for v in await self._found(providers, quiet=quiet)]
+
+    async def _found(self, providers: Sequence[Provider], *, quiet: bool) -> list[ModelVersion]:
+        several = await asyncio.gather(*(self._found_by(p, quiet) for p in providers))
+        return [version for versions in several for version in versions]
 
     # ── discovery ─────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def discover(self, *, apply: bool, kinds: frozenset[str] | None = None) -> list[ModelVersion]:
-        """What the providers can serve now. ``apply`` registers it: active from embedded kinds, else draft."""
-        asked = [p for p in self._providers.values() if kinds is None or p.kind in kinds]
-        found = [v for versions in await asyncio.gather(*(self._found_by(p) for p in asked)) for v in versions]
+    async def discover(self, *, apply: bool) -> list[ModelVersion]:
+        """What every provider can serve now. ``apply`` registers it: active from embedded ones, else as a draft."""
+        everybody = list(self._providers.values())
         if apply:
-            return [await self._adopt(v) for v in found]
-        return found
+            return await self._adopt_all(everybody, quiet=False)
+        return await self._found(everybody, quiet=False)
 
-    async def _found_by(self, provider: Provider) -> list[ModelVersion]:
-        """A provider that can't say is told as an alert, and hides nobody else's."""
+    async def _found_by(self, provider: Provider, quiet: bool) -> list[ModelVersion]:
+        """A provider that can't say is told as an alert (not if ``quiet``), and hides nobody else's."""
         try:
             async with asyncio.timeout(DISCOVER_WITHIN_S):
-                return await provider.discover()
+                missing = await provider.available()
+                if missing is None:
+                    return await provider.discover()
         except (ProviderError, TimeoutError) as error:
-            self._live.alert("warning", f"{provider.name}: {error or 'did not answer in time'}")
-            return []
+            missing = str(error) or "did not answer in time"
+        if not quiet:
+            self._live.alert("warning", f"{provider.name}: {missing}")
+        return []
 
     async def _adopt(self, version: ModelVersion) -> ModelVersion:
         kind = self._providers[version.provider].kind
@@ -127,7 +141,7 @@ class Catalogue:
             registry, known = self._live.registry.register(wanted)
             if registry is self._live.registry:
                 return known
-            if kind in EMBEDDED:
+            if kind not in ELSEWHERE:
                 registry = registry.move(known.version, Lifecycle.ACTIVE)
             await self._commit(registry, "discover", known.version)
         return registry.get(known.version)

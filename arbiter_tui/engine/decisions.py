@@ -52,12 +52,9 @@ class Decisions:
 
     async def explain(self, id: str) -> dict[str, Any]:
         """By the id of a decision, a swap or a request. Raises UnknownName."""
-        found = await self._live.store.decision(id)
+        found = await self._decision(id)
         if found is not None:
-            return dict(found)
-        swap = next((s for s in self._live.swaps if s.id == id), None)
-        if swap is not None:
-            return {"id": id, "kind": "swap", "task": swap.task, "verdict": swap.result, "swap": to_wire(swap)}
+            return found
         recent = next((r for r in reversed(self._live.recent) if r.outcome.id == id), None)
         if recent is not None:
             return await self._of_request(id, recent.as_dict(), recent.decision_id)
@@ -66,15 +63,25 @@ class Decisions:
                 return await self._of_request(id, asdict(outcome), self._decided_before(outcome))
         raise UnknownName("decision, swap or request", id)
 
+    async def _decision(self, id: str) -> dict[str, Any] | None:
+        """As stored; a swap that still runs as it is now."""
+        found = await self._live.store.decision(id)
+        if found is not None:
+            return dict(found)
+        swap = next((s for s in self._live.swaps if s.id == id), None)
+        if swap is None:
+            return None
+        return {"id": id, "kind": "swap", "task": swap.task, "verdict": swap.result, "swap": to_wire(swap)}
+
     async def _of_request(self, id: str, request: Mapping[str, Any], decision_id: str | None) -> dict[str, Any]:
-        decision = await self._live.store.decision(decision_id) if decision_id else None
+        decision = await self._decision(decision_id) if decision_id else None
         return {
             "id": id,
             "kind": "request",
             "task": request.get("task"),
             "verdict": request.get("version"),
             "request": dict(request),
-            "decision": dict(decision) if decision else None,
+            "decision": decision,
             "reasoning": [
                 f"{request.get('version')} was named by the client."
                 if not request.get("task") or request.get("named")

@@ -6,7 +6,8 @@ does), decides.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ..core.compatibility import Compatibility, check
@@ -23,6 +24,7 @@ from .live import Live
 from .pool import Pool
 from .watch import Watch
 
+KEPT_GRADED = 20_000
 STALE_S = 60.0  # a leaderboard without news is recomputed so often: recency fades
 
 
@@ -67,6 +69,7 @@ class Evidence:
         self._requests: dict[str, int] = {}
         self._boards: dict[str, tuple[object, float, tuple[RowView, ...]]] = {}
         self._revision: dict[str, int] = {}
+        self._graded: OrderedDict[str, None] = OrderedDict()
         self._barred: dict[tuple[str, str], int] = {}
         self._dirty_profiles: set[str] = set()
         config = live.config.autopilot
@@ -89,7 +92,12 @@ class Evidence:
         self._changed(outcome.task)
 
     def grade(self, outcome: Outcome, quality: float, source: str) -> None:
-        """A grade for an outcome that was learnt before."""
+        """A grade for an outcome that was learnt before; a second one of the same answer teaches nothing more."""
+        if outcome.id in self._graded:
+            return
+        self._graded[outcome.id] = None
+        if len(self._graded) > KEPT_GRADED:
+            self._graded.popitem(last=False)
         known = self._stats.setdefault(outcome.task, {})
         known[outcome.version] = known.get(outcome.version, EMPTY).graded(quality, source)
         self._profiles[outcome.task] = self.profile(outcome.task).graded(quality)
@@ -128,6 +136,14 @@ class Evidence:
         """It was rolled back: it needs new evidence before the autopilot may bring it back."""
         samples = self.stats(task).get(version, EMPTY).samples
         self._barred[(task, version)] = samples + self._live.config.autopilot.min_samples
+
+    def all_owed(self) -> dict[str, dict[str, int]]:
+        """Task -> version -> samples, to be stored."""
+        tasks = {task for task, _ in self._barred}
+        return {task: self.owed(task) for task in sorted(tasks)}
+
+    def restore_owed(self, owed: Mapping[str, Mapping[str, int]]) -> None:
+        self._barred = {(t, v): int(n) for t, versions in owed.items() for v, n in versions.items()}
 
     def owed(self, task: str) -> dict[str, int]:
         """Version -> samples that it must have before it may return."""

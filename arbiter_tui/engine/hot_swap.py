@@ -123,7 +123,11 @@ class Swapper:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def recover(self, intents: Sequence[SwapView]) -> None:
-        """After a restart: an intent whose route was switched is done, any other is undone."""
+        """After a restart: an intent whose route was switched is done, any other is undone. Cooldowns go on."""
+        for swap in self._live.swaps:
+            if swap.result in ("done", "rolled_back"):
+                self.last_at.setdefault(swap.task, swap.started_at + (swap.duration_s or 0.0))
+        self._evidence.restore_owed(await self._live.store.note("owed") or {})
         for intent in intents:
             serving = self._live.find(self._live.routes.get(intent.task).incumbent)
             switched = serving is not None and serving.version == intent.to
@@ -251,6 +255,8 @@ class Swapper:
         view = self._pool.view(old.version)
         held = view.resident_bytes if view and self._pool.is_ready(old.version) else None
         needed = self._evidence.predicted_bytes(new)
+        if self._live.config.pool.max_loaded == 1:
+            return held is not None
         return held is not None and needed is not None and held + needed > self._pool.budget_bytes
 
     def _figures(self, task: str, old: ModelVersion | None, new: ModelVersion) -> dict[str, Any]:
@@ -313,6 +319,7 @@ class Swapper:
         except ArbiterError:
             live.put_route(before)  # what is not committed must not serve after the next start either
             raise
+        self._decisions.current[job.view.task] = job.view.id
         return SwapEvent(kind=SwapEventKind.SWITCHED)
 
     def _route(self, before: Route, job: Job) -> Route:
@@ -372,12 +379,13 @@ class Swapper:
     def _after_switch(self, job: Job) -> None:
         self.last_at[job.view.task] = self._live.clock.now()
         self._evidence.forgive(job.view.task, job.new.version)
-        if job.back and job.old is not None:
-            self._evidence.bar(job.view.task, job.old.version)
 
     async def _mark_rolled_back(self, job: Job) -> None:
-        if not job.back:
+        """The version that goes needs new evidence to return, and the swap that brought it says what became of it."""
+        if not job.back or job.old is None:
             return
+        self._evidence.bar(job.view.task, job.old.version)
+        await self._live.store.save_note("owed", self._evidence.all_owed())
         for known in self._live.swaps:
             if known.task == job.view.task and known.to == job.view.from_ and known.result == "done":
                 undone = replace(known, result="rolled_back")

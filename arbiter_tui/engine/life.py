@@ -40,6 +40,7 @@ class Life:
     def __init__(self, arbiter: Arbiter) -> None:
         self._a = arbiter
         self._loops: list[asyncio.Task[None]] = []
+        self._elsewhere: asyncio.Task[None] | None = None
         self._ticks = 0
         self._stopped = False
 
@@ -65,6 +66,7 @@ class Life:
         live.state = "ready"
         a.autopilot.narrate()
         self._begin_loops()
+        self._elsewhere = asyncio.create_task(a.catalogue.discover_elsewhere(), name="discover-elsewhere")
         live.event("engine", "ready")
 
     def _begin_loops(self) -> None:
@@ -166,9 +168,10 @@ class Life:
         a.live.state = "draining"
         a.feed.mark_dirty()
         a.feed.tick()
-        for loop in self._loops:
+        running = [*self._loops, *([self._elsewhere] if self._elsewhere else [])]
+        for loop in running:
             loop.cancel()
-        await asyncio.gather(*self._loops, return_exceptions=True)
+        await asyncio.gather(*running, return_exceptions=True)
         await a.autopilot.stop()
         await a.bench.stop()
         await a.swapper.settle()

@@ -13,7 +13,7 @@ import asyncio
 import contextlib
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from ..config import Config
@@ -160,10 +160,6 @@ class Live:
         """THE switch: one assignment."""
         self.routes = self.routes.with_route(route)
         self.on_dirty()
-
-    def hold(self, task: str, until: float) -> Route:
-        route = self.routes.get(task)
-        return replace(route, hold_until=max(route.hold_until, until))
 
     # ── history ───────────────────────────────────────────────────────────────────────────────────────────────
 
