@@ -105,6 +105,7 @@ class Instance:
     restart_number: int | None = None  # set while an automatic restart wants it
     turn: Turn | None = None  # another model waits for this memory
     leaving: Turn | None = None  # somebody asked to unload it
+    behind: int = 0  # evicted with a line left: its turn was used up, it asks again behind those who waited then
     gone: Line[None] = field(default_factory=Line)
     watchers: list[tuple[set[Lease], asyncio.Future[None]]] = field(default_factory=list)
     failures: Failures = field(default_factory=Failures)
@@ -158,7 +159,7 @@ class Instance:
         if not firsts:
             return (self.restart_number or 0, 0.0)
         eldest = min(firsts, key=lambda w: w.number)
-        return (eldest.number, eldest.since)
+        return (max(eldest.number, self.behind), eldest.since)
 
     def view(self, now: float, expected_load_s: float | None) -> InstanceView:
         """``now``: monotonic seconds."""

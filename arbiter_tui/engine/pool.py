@@ -89,7 +89,7 @@ class Pool:
         )  # fmt: skip
         self._scheduler = Scheduler(
             self._instances, providers, clock, self._keeper, budget_bytes=budget_bytes, max_loaded=max_loaded,
-            measured=measured, serving=serving or tuple,
+            measured=measured, serving=serving or tuple, next_number=self._next,
         )  # fmt: skip
         self._caretaker = Caretaker(
             self._instances, clock, self._keeper, self._scheduler, idle_ttl_s=idle_ttl_s, serving=serving,

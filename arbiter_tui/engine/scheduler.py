@@ -43,6 +43,7 @@ class Scheduler:
         max_loaded: int | None,
         measured: Callable[[str], int | None],
         serving: Callable[[], Iterable[str]],
+        next_number: Callable[[], int],
     ) -> None:
         self._instances = instances
         self._providers = providers
@@ -52,6 +53,7 @@ class Scheduler:
         self.max_loaded = max_loaded
         self._measured = measured
         self._serving = serving
+        self._next_number = next_number
         self.blocked = False  # somebody waits for memory: each release is news
 
     # ── sizes ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -115,6 +117,7 @@ class Scheduler:
             self._refuse(instance, need, chosen.sentence)
             return True
         for name in chosen.evict:
+            self._instances[name].behind = self._next_number()
             self._keeper.end(self._instances[name], f"evicted for {instance.name}")
         for name in chosen.wait_for:
             draining[name] = self._turn(self._instances[name], instance)
