@@ -17,7 +17,7 @@ from typing import Self
 
 from ..errors import ArbiterError
 from .limits import ClientGone, Receive, Scope, Send, read_body, respond
-from .problems import BadRequest, Headers, internal, openai_bytes, retry_after, status_of
+from .problems import JSON, OPENAI, Dialect, Headers, internal, retry_after, status_of
 
 PING_S = 10.0  # silence after which a stream gets a comment: below the idle limits of common proxies
 PING = b": ping\n\n"
@@ -26,7 +26,6 @@ SSE_HEADERS: Headers = [
     (b"cache-control", b"no-cache"),
     (b"x-accel-buffering", b"no"),
 ]
-JSON_HEADERS: Headers = [(b"content-type", b"application/json")]
 log = logging.getLogger(__name__)
 
 
@@ -37,8 +36,12 @@ class StreamCut(Exception):
 class Exchange:
     """``async with Exchange(...)`` around the work: leaving clients cancel it (``gone`` is then True)."""
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send, *, body_limit: int, ping_s: float = PING_S) -> None:
+    def __init__(
+        self, scope: Scope, receive: Receive, send: Send, *, body_limit: int, ping_s: float = PING_S,
+        dialect: Dialect = OPENAI,
+    ) -> None:  # fmt: skip
         self.scope = scope
+        self._dialect = dialect
         self.opened = False
         self.gone = False
         self._receive = receive
@@ -99,19 +102,19 @@ class Exchange:
         self._stop_watching()
         await self._send({"type": "http.response.body", "body": data, "more_body": False})
 
-    async def answer(self, status: int, body: bytes, headers: Headers) -> None:
+    async def answer(self, status: int, body: bytes, headers: Headers, *, kind: bytes = JSON) -> None:
         self._stop_watching()
-        await respond(self._send, status, body, JSON_HEADERS + headers)
+        await respond(self._send, status, body, [(b"content-type", kind), *headers])
 
     async def fail(self, error: ArbiterError, headers: Headers) -> None:
         """Before the stream: an answer with its status. In it: an error event, then the cut."""
-        body = openai_bytes(error)
+        body = self._dialect.render(error)
         if self.opened:
             await self.write(b"data: " + body + b"\n\n")
             raise StreamCut
         status = status_of(error)
         close = [(b"connection", b"close")] if status in (408, 413) else []
-        await self.answer(status, body, retry_after(error, status) + close + headers)
+        await self.answer(status, body, retry_after(error, status) + close + headers, kind=self._dialect.kind)
 
     def _stop_watching(self) -> None:
         if self._watcher is not None:
@@ -137,13 +140,18 @@ Work = Callable[[Exchange], Awaitable[None]]
 class Endpoint:
     """A raw ASGI endpoint (Starlette routes class instances as ASGI apps): runs ``work`` in an Exchange."""
 
-    def __init__(self, work: Work, *, body_limit: int, ping_s: float = PING_S) -> None:
+    def __init__(
+        self, work: Work, *, body_limit: int, ping_s: float = PING_S, dialect: Dialect = OPENAI
+    ) -> None:
+        self._dialect = dialect
         self._work = work
         self._body_limit = body_limit
         self._ping_s = ping_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async with Exchange(scope, receive, send, body_limit=self._body_limit, ping_s=self._ping_s) as exchange:
+        async with Exchange(
+            scope, receive, send, body_limit=self._body_limit, ping_s=self._ping_s, dialect=self._dialect
+        ) as exchange:
             try:
                 await self._work(exchange)
             except (ClientGone, StreamCut):
@@ -154,6 +162,3 @@ class Endpoint:
                 log.exception("unexpected error at %s", scope.get("path"))
                 await exchange.fail(internal(error), [])
 
-
-def no_route(path: str) -> BadRequest:
-    return BadRequest(f"no such path: {path[:200]}", status=404, code="not_found")

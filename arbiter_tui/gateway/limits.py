@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Collection, MutableMapping
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
-from .problems import PROBLEM, BadRequest, Headers, openai_bytes, problem_bytes
+from .problems import BadRequest, Headers, dialect_of
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -24,7 +24,6 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 BODY_BYTES = 8 * 2**20
 BODY_SECONDS = 30.0
 DRAIN_BYTES = 64 * 2**20  # of a body that is too large we discard so much, so that the client gets to read our 413
-CONTROL_PREFIX = "/arbiter/"
 
 
 class ClientGone(Exception):
@@ -65,10 +64,8 @@ class HostGuard:
         if scope["type"] == "http":
             refusal = self._judge(scope)
             if refusal is not None:
-                control = str(scope["path"]).startswith(CONTROL_PREFIX)
-                body = problem_bytes(refusal) if control else openai_bytes(refusal)
-                kind = PROBLEM if control else b"application/json"
-                await respond(send, 403, body, [(b"content-type", kind)])
+                dialect = dialect_of(str(scope["path"]))
+                await respond(send, 403, dialect.render(refusal), [(b"content-type", dialect.kind)])
                 return
         await self._app(scope, receive, send)
 
@@ -119,7 +116,7 @@ def _same_origin(origin: str, host: str) -> bool:
 
 
 async def read_body(scope: Scope, receive: Receive, *, limit: int = BODY_BYTES, seconds: float = BODY_SECONDS) -> bytes:
-    """The whole body. Raises BadRequest (413 too large, 408 too slow) or ClientGone; never holds more than ``limit``."""
+    """The whole body, at most ``limit`` bytes. Raises BadRequest (413 too large, 408 too slow) or ClientGone."""
     declared = header(scope, b"content-length")
     if declared is not None and declared.isdigit() and int(declared) > limit:
         await _discard(receive, seconds)
@@ -192,7 +189,8 @@ def _too_slow(seconds: float) -> BadRequest:
 def parse_object(body: bytes) -> dict[str, Any]:
     """Strict JSON object: UTF-8, no NaN or Infinity, no key twice, no lone surrogate, no abyss. Raises BadRequest."""
     try:
-        value = json.loads(body.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_constant, parse_float=_float)
+        text = body.decode("utf-8")
+        value = json.loads(text, object_pairs_hook=_unique, parse_constant=_constant, parse_float=_float)
         if b"\\u" in body:  # an escaped lone surrogate is valid JSON, but no text: nothing after us could encode it
             json.dumps(value, ensure_ascii=False).encode("utf-8")
     except UnicodeDecodeError:

@@ -27,7 +27,7 @@ from .exchange import PING_S, Endpoint, Exchange
 from .limits import header, parse_object
 from .openai_in import Asked, read_chat, read_completion, read_embeddings
 from .openai_out import Shape, embeddings, usage_of
-from .problems import BadRequest, Headers, ModelLoading
+from .problems import Headers, ModelLoading
 
 LOAD_WAIT_S = 60.0  # a request that is not streamed gets 503 + Retry-After after so long: before common client limits
 Reader = Callable[..., Asked]
@@ -67,7 +67,8 @@ class OpenAIDoor:
         answer = await self._begin(asked, task)
         headers = answer_headers(answer)
         try:
-            shape = Shape(answer.id, answer.version, int(time.time()), chat, asked.stream and asked.include_usage)
+            usage = asked.stream and asked.include_usage
+            shape = Shape(answer.id, answer.version.version, int(time.time()), chat, usage)
             send = _stream if asked.stream else _whole
             await send(exchange, answer, asked.request, shape, headers)
         except ArbiterError as error:
@@ -86,7 +87,7 @@ class OpenAIDoor:
 
     def _still_loading(self, name: str) -> ModelLoading:
         loading = [v for v in self._arbiter.pool.views().values() if v.state in ("loading", "warming")]
-        progress = {"progress": None, "eta_seconds": None}
+        progress: dict[str, float | None] = {"progress": None, "eta_seconds": None}
         if loading:
             progress = {"progress": loading[0].progress, "eta_seconds": loading[0].eta_s}
         message = f"{name} was not ready within {self._load_wait_s:g} s; loading goes on"
@@ -151,7 +152,7 @@ def _task_header(exchange: Exchange) -> str | None:
 def answer_headers(answer: Answer) -> Headers:
     """What served it, and where to ask why."""
     return [
-        (b"x-arbiter-model", answer.version.encode()),
+        (b"x-arbiter-model", answer.version.version.encode()),
         (b"x-arbiter-task", (answer.task or "").encode()),
         (b"x-arbiter-decision", answer.decision_id.encode()),
         (b"x-arbiter-request-id", answer.id.encode()),
@@ -161,9 +162,9 @@ def answer_headers(answer: Answer) -> Headers:
 
 async def _stream(exchange: Exchange, answer: Answer, request: Request, shape: Shape, headers: Headers) -> None:
     chunks = aiter(answer)
-    first = await _first(chunks)  # what the runtime refuses, it refuses here: the status is still ours to choose
+    chunk = await _next(chunks)  # what the runtime refuses, it refuses here: the status is still ours to choose
     await exchange.open(headers)
-    opening, pieces, chunk = shape.opening(), 0, first
+    opening, pieces = shape.opening(), 0
     while isinstance(chunk, Text):
         pieces += 1
         await exchange.write(opening + shape.piece(chunk) if opening else shape.piece(chunk))
@@ -196,12 +197,6 @@ async def _next(chunks: AsyncIterator[Chunk]) -> Chunk:
     return chunk
 
 
-_first = _next
-
-
 def _usage(done: Done, pieces: int, request: Request) -> Mapping[str, Any]:
     size = len((request.prompt or "").encode()) + sum(len(m.content.encode()) for m in request.messages)
     return usage_of(done.usage, pieces=pieces, prompt_bytes=size)
-
-
-__all__ = ["BadRequest", "OpenAIDoor", "answer_headers"]

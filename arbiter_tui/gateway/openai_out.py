@@ -122,7 +122,7 @@ def _offsets(tokens: Sequence[TokenLogprob]) -> list[int]:
 
 
 def usage_of(usage: Usage, *, pieces: int, prompt_bytes: int) -> dict[str, Any]:
-    """OpenAI's usage. What the engine did not count is estimated (a piece is about a token, four bytes too) and said so.
+    """OpenAI's usage. What the engine did not count is estimated (a piece is a token, so are four bytes), and said so.
 
     ``pieces``: text chunks received; ``prompt_bytes``: UTF-8 bytes of the prompt.
     """

@@ -23,7 +23,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
@@ -136,6 +137,23 @@ def openai_bytes(error: e.ArbiterError) -> bytes:
 
 def problem_bytes(error: e.ArbiterError) -> bytes:
     return json.dumps(problem(error), default=str).encode()
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """How a family of endpoints says no: ``render`` makes the body, ``kind`` is its media type."""
+
+    render: Callable[[e.ArbiterError], bytes]
+    kind: bytes
+
+
+OPENAI = Dialect(openai_bytes, JSON)
+PROBLEMS = Dialect(problem_bytes, PROBLEM)
+
+
+def dialect_of(path: str) -> Dialect:
+    """The control API speaks problem details, everything else OpenAI's errors."""
+    return PROBLEMS if path.startswith("/arbiter/") else OPENAI
 
 
 def internal(error: Exception) -> e.ArbiterError:

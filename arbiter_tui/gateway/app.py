@@ -1,0 +1,80 @@
+"""The engine's HTTP surface as one ASGI application.
+
+Owns: which doors stand side by side, and what happens to a path that none of them has. Never: a dialect, a decision.
+
+The hot routes come first: Starlette matches in order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute
+
+from ..engine.arbiter import Arbiter
+from .calls import PREFIX, Ask, Call, Reply, mount
+from .control import Reads
+from .control_writes import Writes
+from .exchange import PING_S
+from .health import Health
+from .limits import HostGuard
+from .openai import LOAD_WAIT_S, OpenAIDoor
+from .openapi import document
+from .operations import Operations
+from .problems import BadRequest, dialect_of
+
+ANY_ADDRESS = frozenset({"0.0.0.0", "::", ""})
+
+
+def build_app(
+    arbiter: Arbiter, *, on_stop: Callable[[], None], load_wait_s: float = LOAD_WAIT_S, ping_s: float = PING_S
+) -> Starlette:
+    """``on_stop``: called once by POST /arbiter/v1/engine/stop, must return at once.
+
+    ``load_wait_s``: longest wait of a request that is not streamed for a model to load (seconds); ``ping_s``: silence
+    after which a stream gets a comment.
+    """
+    server = arbiter.config.server
+    limit = server.limits.body_bytes
+    operations = Operations(arbiter)
+    reads = Reads(arbiter, operations)
+    writes = Writes(arbiter, operations, reads, on_stop=on_stop)
+    calls = [*reads.calls(), *writes.calls()]
+    calls.append(_described(calls))
+    routes: list[BaseRoute] = [
+        *OpenAIDoor(arbiter, body_limit=limit, load_wait_s=load_wait_s, ping_s=ping_s).routes(),
+        *mount(calls, body_limit=limit),
+        *Health(arbiter, body_limit=limit).routes(),
+    ]
+    hosts = {server.host} - ANY_ADDRESS
+    return Starlette(
+        routes=routes,
+        middleware=[Middleware(HostGuard, hosts=hosts)],
+        exception_handlers={404: _refused, 405: _refused},
+    )
+
+
+def _described(calls: list[Call]) -> Call:
+    async def describe(_: Ask) -> Reply:
+        return Reply(document([*calls, call]))
+
+    call = Call(method="GET", path="/openapi.json", summary="This description", do=describe)
+    return call
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    """No such path, or not with this method, in the dialect of its neighbours."""
+    status = error.status_code if isinstance(error, HTTPException) else 404
+    path = request.url.path
+    what = f"{request.method} is not possible at" if status == 405 else "no such path:"
+    hint = f"; the control API is described at {PREFIX}/openapi.json" if path.startswith("/arbiter") else ""
+    code = "method_not_allowed" if status == 405 else "not_found"
+    refusal = BadRequest(f"{what} {path[:200]}{hint}", status=status, code=code)
+    dialect = dialect_of(path)
+    headers = dict(getattr(error, "headers", None) or {})
+    return Response(dialect.render(refusal), status_code=status, headers=headers, media_type=dialect.kind.decode())
