@@ -55,11 +55,13 @@ def main() -> None:
     try:
         import xllamacpp
     except ImportError as error:
-        return channel.send({"event": "failed", "message": f"xllamacpp is not installed ({error})"})
+        channel.send({"event": "failed", "message": f"xllamacpp is not installed ({error})"})
+        return
     try:
         server = xllamacpp.Server(configure(xllamacpp, given))
     except (RuntimeError, ValueError, OSError, MemoryError) as error:
-        return channel.send({"event": "failed", "message": str(error)})
+        channel.send({"event": "failed", "message": str(error)})
+        return
     channel.send(
         {
             "event": "ready",

@@ -13,7 +13,7 @@ import os
 import re
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -47,6 +47,10 @@ class Settings:
     def of(cls, options: Mapping[str, Any]) -> Settings:
         known = {k: v for k, v in options.items() if k in cls.__dataclass_fields__ and v is not None}
         return cls(**known)
+
+    def with_options(self, options: Mapping[str, Any]) -> Settings:
+        """These, with one version's own options on top."""
+        return replace(self, **{k: v for k, v in options.items() if k in self.__dataclass_fields__})
 
     def thread_count(self) -> int:
         return self.threads or physical_cores()
@@ -94,26 +98,28 @@ def embedded_versions(*, provider: str, suffix: str, settings: Settings) -> list
     found: list[ModelVersion] = []
     for known, path in installed_models():
         with contextlib.suppress(ModelUnusable):  # listed only when usable; `inspect` of the path says why
-            found.append(_named(known, describe(str(path), provider=provider, suffix=suffix, settings=settings), suffix))
+            version = describe(str(path), provider=provider, suffix=suffix, settings=settings)
+            found.append(_named(known, version, suffix))
     return found
 
 
 def _named(known: EmbeddedModel, version: ModelVersion, suffix: str) -> ModelVersion:
-    from dataclasses import replace
-
     return replace(
         version, version=f"{known.name}.{suffix}", model=known.model, category=known.category, licence=known.licence,
         family=known.model.split("-")[0],
     )  # fmt: skip
 
 
-def predicted_bytes(version: ModelVersion, *, engine_bytes: int, parallel: int) -> int | None:
-    """Weights + KV cache for every slot + compute buffers + the engine itself; None if the file can't tell."""
+def predicted_bytes(version: ModelVersion, *, engine_bytes: int, parallel: int, windowed: bool = True) -> int | None:
+    """Weights + KV cache for every slot + compute buffers + the engine itself; None if the file can't tell.
+
+    ``windowed``: the engine keeps only the window of layers with a sliding one.
+    """
     try:
         head = header(version.source)
     except ModelUnusable:
         return None
-    cache = head.kv_bytes(version.context or DEFAULT_CONTEXT, parallel)
+    cache = head.kv_bytes(version.context or DEFAULT_CONTEXT, parallel, windowed=windowed)
     if cache is None:
         return None
     return head.file_bytes + cache + _compute_bytes(head) + engine_bytes

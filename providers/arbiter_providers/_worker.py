@@ -1,7 +1,7 @@
 """The child's end of the pipes between a provider and its worker process.
 
 Owns: the lifeline (a worker never outlives its parent), the first line (parameters) and the messages both ways, one
-JSON object a line. Never: a model. It is imported by workers only and imports little: a worker's start is a user's wait.
+JSON object a line. Never: a model. It imports little: a worker's start is a user's wait.
 
 stdin carries messages from the parent; its end means that the parent is gone, even by ``kill -9``. What the engine
 prints, on stdout too, goes to stderr, where the parent keeps a log ring.

@@ -66,10 +66,11 @@ class GgufHeader:
             value = max((v for v in value if isinstance(v, int)), default=None)
         return int(value) if isinstance(value, int) else None
 
-    def kv_bytes(self, context: int, parallel: int = 1, element_bytes: int = 2) -> int | None:
+    def kv_bytes(self, context: int, parallel: int = 1, *, windowed: bool = True) -> int | None:
         """Bytes of the KV cache for ``parallel`` sequences of ``context`` tokens each; None if the header is silent.
 
-        Layers with a sliding window keep only their window (padded by one micro-batch of 512 tokens).
+        Layers with a sliding window keep only their window (padded by one micro-batch of 512 tokens) if the engine is
+        told so (``windowed``). Keys and values are 2-byte floats.
         """
         layers, heads = self.number("block_count"), self.number("attention.head_count")
         width = self.number("embedding_length")
@@ -78,9 +79,9 @@ class GgufHeader:
         kv_heads = self.number("attention.head_count_kv") or heads
         keys = self.number("attention.key_length") or width // heads
         values = self.number("attention.value_length") or width // heads
-        per_token = kv_heads * (keys + values) * element_bytes
+        per_token = kv_heads * (keys + values) * 2
         window = self.number("attention.sliding_window")
-        if not window or self.architecture not in _FULL_LAYER_EVERY:
+        if not windowed or not window or self.architecture not in _FULL_LAYER_EVERY:
             return layers * per_token * context * parallel
         full = layers // _FULL_LAYER_EVERY[self.architecture]
         short = min(context, window + 512)

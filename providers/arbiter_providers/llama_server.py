@@ -54,7 +54,7 @@ class LlamaServerProvider:
         return predicted_bytes(version, engine_bytes=_ENGINE_BYTES, parallel=version.parallel)
 
     async def load(self, version: ModelVersion, *, timeout_s: float, on_event: EventSink) -> LoadedModel:
-        settings = Settings.of({**_options(self._settings), **version.options})
+        settings = self._settings.with_options(version.options)
         head = await asyncio.to_thread(header, version.source)
         parameters = {
             "path": str(head.path), "context": version.context or settings.context, "parallel": version.parallel,
@@ -73,10 +73,6 @@ class LlamaServerProvider:
 
     async def close(self) -> None:
         await asyncio.gather(*(m.unload() for m in list(self._loaded)))
-
-
-def _options(settings: Settings) -> dict[str, object]:
-    return {name: getattr(settings, name) for name in Settings.__dataclass_fields__}
 
 
 class LlamaServerModel:
@@ -169,7 +165,7 @@ class LlamaServerModel:
             return False
 
     async def _dead(self) -> ProviderError:
-        """The worker closed a connection in mid-answer: wait for its end to be noticed, so that the error can say why."""
+        """A connection was cut in mid-answer: wait until the worker's end is noticed, so that the error can say why."""
         try:
             async with asyncio.timeout(_HEALTH_S):
                 await self._child.gone.wait()
