@@ -17,6 +17,7 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "tests" / "tui"))
 
 import canned  # noqa: E402  (its folder is put on the path above)
+import fake_cockpit  # noqa: E402
 
 KEPT: dict[str, tuple[tuple[int, int], dict[str, Any], Sequence[str]]] = {
     "main-dark-120x40": ((120, 40), {}, ()),
@@ -31,7 +32,7 @@ KEPT: dict[str, tuple[tuple[int, int], dict[str, Any], Sequence[str]]] = {
 
 async def picture(snapshot: canned.Snapshot, size: tuple[int, int], press: Sequence[str], **kw: Any) -> str:
     """One SVG of the cockpit after some keys; ids are made stable so that equal pictures are equal files."""
-    app = canned.cockpit(snapshot, **kw)
+    app = fake_cockpit.cockpit(snapshot, **kw)
     async with app.run_test(size=size) as pilot:
         await pilot.pause()
         for key in press:
@@ -46,6 +47,7 @@ def rendered(svg: str, path: Path) -> None:
     import cairosvg
 
     local = re.sub(r"@font-face \{.*?\}", "", svg, flags=re.S).replace("Fira Code", "DejaVu Sans Mono")
+    local = local.replace("font-size: 20px", "font-size: 20.27px")  # that font's advance, on the grid of the SVG
     cairosvg.svg2png(bytestring=local.encode(), write_to=str(path), scale=1.0)
 
 

@@ -1,4 +1,5 @@
-"""What each key does: dialogs first where something would be lost, then the command. Owns: the flow from key to command.
+"""What each key does: dialogs first where something would be lost, then the command. Owns: the flow from key to
+command.
 
 Never: drawing, the wire's polling (app.py).
 """
@@ -49,7 +50,7 @@ class Actions:
 
         self.app.push_screen(Confirm(self.app.view, question, sentences, choices, default=default), answered)
 
-    # models ----------------------------------------------------------------------------------------------------------
+    # models -----------------------------------------------------------------------------------------------
     def do_warm(self) -> None:
         version = self.app.main.target()
         if version:
@@ -73,7 +74,7 @@ class Actions:
             lambda _: self.app.commander.unload(model.version),
         )
 
-    # tasks -----------------------------------------------------------------------------------------------------------
+    # tasks ------------------------------------------------------------------------------------------------
     def do_swap(self) -> None:
         from .screens.swap_dialog import SwapChoice, SwapDialog
 
@@ -87,7 +88,15 @@ class Actions:
             worries = (
                 []
                 if choice.preview is None
-                else [*choice.preview.warnings, *(f"{v} is unloaded to make room" for v in choice.preview.evict)]
+                else [
+                    *choice.preview.warnings,
+                    *(f"{v} is unloaded to make room" for v in choice.preview.evict),
+                    *(
+                        ["both do not fit: requests wait while the models change places"]
+                        if choice.preview.exclusive
+                        else []
+                    ),
+                ]
             )
             if worries:
                 question = f"swap {task} to {choice.to}?"
@@ -131,7 +140,7 @@ class Actions:
         running = [o for o in snapshot.operations if o.state == "running" and o.kind == "bench"] if snapshot else []
         if running:
             op = running[0]
-            said = f"{fmt.percent(op.progress)} done{', ' + fmt.left(op.eta_s) if op.eta_s is not None else ''}. {op.message}"
+            said = ", ".join(x for x in (f"{fmt.percent(op.progress)} done", fmt.left(op.eta_s), op.message) if x)
             choices = [Choice("stop", "Cancel it", "what it has measured is kept")]
             self._ask("a benchmark is running", [said], choices, lambda _: self.app.commander.cancel(op.id))
             return
@@ -163,7 +172,7 @@ class Actions:
             default=view.autopilot,
         )
 
-    # views -----------------------------------------------------------------------------------------------------------
+    # views ------------------------------------------------------------------------------------------------
     def do_task(self) -> None:
         from .screens.task_picker import TaskPicker
 

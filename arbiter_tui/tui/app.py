@@ -10,13 +10,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import getpass
+import importlib
 import os
 import signal
 import socket
 import sys
 import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 from textual.app import App
 from textual.screen import Screen
@@ -55,7 +56,8 @@ class CockpitApp(App[int]):
         theme: str | None = None,
         where: str | None = None,
         now: Callable[[], float] = time.monotonic,
-        keymap: dict[str, str] | None = None,
+        keys: Mapping[str, str] | None = None,
+        story: Callable[[], str | None] | None = None,
     ) -> None:
         chosen = themes.choose(theme, os.environ)  # Textual removes NO_COLOR from the environment
         super().__init__()
@@ -71,13 +73,14 @@ class CockpitApp(App[int]):
         self._stopping: asyncio.Task[None] | None = None
         self._dimmed = False
         self._now = now
-        self._keymap_wanted = keymap or {}
+        self._keymap_wanted = dict(keys or {})
         self.view = View(
             read_only=read_only, where=f"{getpass.getuser()}@{socket.gethostname()}" if where is None else where
         )
         self.commander = Commander(lambda: self.engine, self.say)
         self.main = MainScreen(self.view, self.commander)
         self.actions_ = Actions(self)
+        self._story = story
         self._seen_at: float | None = None
         self._poll: asyncio.Task[None] | None = None
         self._requests: int | None = None
@@ -90,10 +93,10 @@ class CockpitApp(App[int]):
         if self._keymap_wanted:
             self.set_keymap(self._keymap_wanted)
         self._watch_signals()
-        self.set_interval(1.0, self.check_stale)
+        self.set_interval(1.0, self.tick)
         self.call_after_refresh(self.start_polling)
 
-    # the wire ----------------------------------------------------------------------------------------------------------
+    # the wire -----------------------------------------------------------------------------------------------
     def start_polling(self) -> None:
         if self._poll is not None:
             self._poll.cancel()
@@ -149,6 +152,15 @@ class CockpitApp(App[int]):
             self.view.link = "gone" if self.view.snapshot is not None else "connecting"
         self.sync()
 
+    def tick(self) -> None:
+        """Once a second: the story's newest line, and whether the wire has fallen silent."""
+        if self._story is not None:
+            told = self._story()
+            if told != self.view.story:
+                self.view.story = told
+                self.main.narrator.sync()
+        self.check_stale()
+
     def check_stale(self) -> None:
         """Silence for three seconds is shown with its age."""
         if self._seen_at is None or self.view.link not in ("live", "stale"):
@@ -168,7 +180,7 @@ class CockpitApp(App[int]):
         if self.screen is not self.main and hasattr(self.screen, "sync"):
             self.screen.sync()
 
-    # what keys need ------------------------------------------------------------------------------------------------------
+    # what keys need -------------------------------------------------------------------------------------------
     def act(self, action: str) -> None:
         self.actions_.run(action)
 
@@ -212,7 +224,7 @@ class CockpitApp(App[int]):
             for panel in self.main.query("*"):
                 panel.refresh()
 
-    # signals -------------------------------------------------------------------------------------------------------------
+    # signals --------------------------------------------------------------------------------------------------
     def _watch_signals(self) -> None:
         """TERM, HUP and INT leave through the door. Textual alone restores no terminal on the first two."""
         if threading.current_thread() is not threading.main_thread() or self.is_headless:
@@ -243,37 +255,30 @@ class _Starter:
 
     def __init__(self, url: str | None, start: Callable[[], str | None] | None) -> None:
         self.url, self._start = url, start
-        self._done = threading.Event()
-        self._error: BaseException | None = None
-        self._begun = False
-
-    def begin(self) -> None:
-        if not self._begun:
-            self._begun = True
-            threading.Thread(target=self._run, name="engine-start", daemon=True).start()
-
-    def _run(self) -> None:
-        try:
-            if self._start is not None:
-                self.url = self._start() or self.url
-            from .. import client  # noqa: F401  (slow to import: here, not on the event loop)
-        except BaseException as error:  # handed to connect(), which raises it on the loop
-            self._error = error
-        self._done.set()
 
     async def connect(self) -> Engine:
-        self.begin()
-        while not self._done.is_set():
-            await asyncio.sleep(0.02)
-        if self._error is not None:
-            error, self._error, self._begun = self._error, None, False
-            self._done.clear()
-            raise error
+        loop, done = asyncio.get_running_loop(), asyncio.Event()
+        failed: list[BaseException] = []
+
+        def work() -> None:
+            try:
+                if self._start is not None and self.url is None:
+                    self.url = self._start()
+                importlib.import_module("arbiter_tui.client")  # slow: here, not on the event loop
+            except BaseException as error:
+                failed.append(error)  # raised on the loop, below
+            with contextlib.suppress(RuntimeError):  # the loop is closed: the cockpit was left meanwhile
+                loop.call_soon_threadsafe(done.set)
+
+        # Not the default executor: that one is joined at exit, and starting an engine may take long.
+        threading.Thread(target=work, name="engine-start", daemon=True).start()
+        await done.wait()
+        if failed:
+            raise failed[0]
         if self.url is None:
             raise EngineUnreachable("no engine's address is known")
-        from ..client import ControlClient
-
-        return ControlClient(self.url)
+        client: Engine = importlib.import_module("arbiter_tui.client").ControlClient(self.url)
+        return client
 
 
 def run_cockpit(
@@ -284,18 +289,25 @@ def run_cockpit(
     owns_engine: bool = False,
     read_only: bool = False,
     theme: str | None = None,
-    keymap: dict[str, str] | None = None,
+    keys: Mapping[str, str] | None = None,
+    story: Callable[[], str | None] | None = None,
     on_quit: Callable[[bool], None] | None = None,
 ) -> int:
     """Show the cockpit until it is left; returns the exit code (128 + number after a signal).
 
     ``url``: the engine's; ``start`` (on a thread, after the first paint) may start one and return its URL; ``connect``
-    replaces both. ``on_quit(stop)`` runs once the terminal is restored: ``stop`` says that the engine this cockpit
+    replaces both. ``keys`` remaps actions; ``story`` is asked each second for a line to show to spectators.
+    ``on_quit(stop)`` runs once the terminal is restored: ``stop`` says that the engine this cockpit
     started shall end. Without it the engine is asked over the wire.
     """
     starter = _Starter(url, start)
     app = CockpitApp(
-        connect=connect or starter.connect, owns_engine=owns_engine, read_only=read_only, theme=theme, keymap=keymap
+        connect=connect or starter.connect,
+        owns_engine=owns_engine,
+        read_only=read_only,
+        theme=theme,
+        keys=keys,
+        story=story,
     )
     app.stops_over_wire = on_quit is None
     try:

@@ -1,5 +1,5 @@
-"""Carries out what a key asked of the engine. Owns: the call, its refusal in words, and the wait for a snapshot that proves
-it. Never: dialogs, drawing.
+"""Carries out what a key asked of the engine. Owns: the call, its refusal in words, and the wait for a snapshot that
+proves it. Never: dialogs, drawing.
 
 A command is announced at once and called done only when a snapshot shows it.
 """

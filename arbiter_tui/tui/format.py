@@ -12,8 +12,7 @@ from rich.cells import cell_len, chop_cells
 
 DASH = "–"
 EIGHTHS = " ▏▎▍▌▋▊▉█"
-BRAILLE_LEFT = (0x40, 0x04, 0x02, 0x01)  # dots of a cell's left column, from the bottom
-BRAILLE_RIGHT = (0x80, 0x20, 0x10, 0x08)
+LOWER = " ▁▂▃▄▅▆▇█"
 
 
 def size(value: float | None) -> str:
@@ -165,26 +164,13 @@ def interval(low: float | None, mid: float | None, high: float | None, width: in
     return text[:m], "●", text[m + 1 :]
 
 
-def braille(values: Sequence[float | None], width: int, rows: int) -> list[str]:
-    """A filled curve of the newest ``2 * width`` values (0..1), ``rows`` lines from top to bottom; gaps stay empty."""
-    wanted = width * 2
-    newest = list(values)[-wanted:]
-    padded: list[float | None] = [None] * (wanted - len(newest)) + newest
-    levels = [0 if v is None else max(1, round(min(1.0, max(0.0, v)) * rows * 4)) for v in padded]
-    lines = []
-    for row in range(rows):
-        floor = (rows - 1 - row) * 4
-        cells = []
-        for i in range(0, wanted, 2):
-            dots = 0
-            for k in range(4):
-                if levels[i] > floor + k:
-                    dots |= BRAILLE_LEFT[k]
-                if levels[i + 1] > floor + k:
-                    dots |= BRAILLE_RIGHT[k]
-            cells.append(chr(0x2800 + dots) if dots else " ")
-        lines.append("".join(cells))
-    return lines
+def curve(values: Sequence[float | None], width: int, rows: int) -> list[str]:
+    """A filled curve of the newest ``width`` values (0..1), ``rows`` lines from top to bottom; gaps stay empty."""
+    newest = list(values)[-width:]
+    missing = " " * (width - len(newest))
+    levels = [0 if v is None else max(1, round(min(1.0, max(0.0, v)) * rows * 8)) for v in newest]
+    floors = [(rows - 1 - row) * 8 for row in range(rows)]
+    return [missing + "".join(LOWER[min(8, max(0, level - floor))] for level in levels) for floor in floors]
 
 
 def plural(n: int, noun: str) -> str:

@@ -82,5 +82,4 @@ FOOTER = (
     "log",
     "sort",
     "freeze",
-    "quit",
 )

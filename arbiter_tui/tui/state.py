@@ -1,7 +1,8 @@
-"""What the screen knows besides the snapshot. Owns: the view's state and small questions asked of it. Never: widgets, I/O.
+"""What the screen knows besides the snapshot. Owns: the view's state and small questions asked of it. Never: widgets,
+I/O.
 
-``Link``: connecting (nothing seen yet) -> live -> stale (silent for 3 s) -> gone (the wire is down, reconnecting); error
-when the engine could not be started or refused the cockpit for good.
+``Link``: connecting (nothing seen yet) -> live -> stale (silent for 3 s) -> gone (the wire is down, reconnecting);
+error when the engine could not be started or refused the cockpit for good.
 """
 
 from __future__ import annotations
@@ -66,6 +67,7 @@ class View:
     read_only: bool = False
     notice: Notice | None = None
     where: str = ""
+    story: str | None = None  # what a scripted show says of itself
     history: History = field(default_factory=History)
 
     @property

@@ -1,8 +1,8 @@
 """Lines of styled text, frames and tables: the pure half of every widget.
 
-Owns: ``Span`` (text, token), ``Line`` (tuple of spans) and their layout by terminal cells. Never: colours (theme.py maps
-tokens), Textual, state. A token is a meaning: figure, label, unit, rule, accent, serve, trial, warn, fail, ok, title; the
-suffix ``@`` marks a span of the selected row.
+Owns: ``Span`` (text, token), ``Line`` (tuple of spans) and their layout by terminal cells. Never: colours (theme.py
+maps tokens), Textual, state. A token is a meaning: figure, label, unit, rule, accent, serve, trial, warn, fail, ok,
+title; the suffix ``@`` marks a span of the selected row.
 """
 
 from __future__ import annotations
@@ -194,12 +194,19 @@ def changed(old: Line, new: Line) -> tuple[int, int] | None:
 
 
 def version_name(version: str, width: int, token: str = "figure") -> Line:
-    """A version, its provider's suffix dim: ``smollm2-135m-q4_1.llama-server``."""
-    text = fmt.fit(version, width)
-    stem, dot, suffix = version.rpartition(".")
-    if text != version or not dot or not suffix[:1].isalpha():
-        return (Span(text, token),)
-    return (Span(stem, token), Span(dot + suffix, "unit"))
+    """A version, its provider dim: ``smollm2-135m-q4_1.llama-server``; narrower ``smollm2-135m-q4_1.server``."""
+    stem, dot, provider = version.rpartition(".")
+    if not dot or not provider[:1].isalpha() or cell_len(stem) + 1 > width:
+        return (Span(fmt.fit(stem if dot and cell_len(stem) == width else version, width), token),)
+    for suffix in (provider, provider.rpartition("-")[2]):
+        if cell_len(stem) + 1 + cell_len(suffix) <= width:
+            return (Span(stem, token), Span(dot + suffix, "unit"))
+    room = width - cell_len(stem) - 1
+    return (
+        (Span(stem, token), Span(dot + fmt.shorten(provider.rpartition("-")[2], room), "unit"))
+        if room > 2
+        else (Span(stem, token),)
+    )
 
 
 def paragraphs(text: str, width: int, token: str = "label") -> list[Line]:

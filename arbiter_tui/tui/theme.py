@@ -13,19 +13,39 @@ from rich.style import Style
 from textual.theme import Theme
 
 DARK = {
-    "surface": "#0f1317", "selected": "#1b2732", "figure": "#eef2f5", "label": "#b6c0c8", "unit": "#7b8791",
-    "rule": "#2c363f", "accent": "#6cb6e0", "serve": "#7fd1a0", "trial": "#c0a6f0", "warn": "#e6b765", "fail": "#ee7a74",
-}  # fmt: skip
+    "surface": "#0f1317",
+    "selected": "#1b2732",
+    "figure": "#eef2f5",
+    "label": "#b6c0c8",
+    "unit": "#7b8791",
+    "rule": "#2c363f",
+    "accent": "#6cb6e0",
+    "serve": "#7fd1a0",
+    "trial": "#c0a6f0",
+    "warn": "#e6b765",
+    "fail": "#ee7a74",
+    "graph": "#4d6b80",
+}
 LIGHT = {
-    "surface": "#fbfaf7", "selected": "#e3edf5", "figure": "#0c1115", "label": "#39424a", "unit": "#68727b",
-    "rule": "#d3d0c8", "accent": "#15649c", "serve": "#14713f", "trial": "#6743b3", "warn": "#8a5a05", "fail": "#b3241f",
-}  # fmt: skip
+    "surface": "#fbfaf7",
+    "selected": "#e3edf5",
+    "figure": "#0c1115",
+    "label": "#39424a",
+    "unit": "#68727b",
+    "rule": "#d3d0c8",
+    "accent": "#15649c",
+    "serve": "#14713f",
+    "trial": "#6743b3",
+    "warn": "#8a5a05",
+    "fail": "#b3241f",
+    "graph": "#8fa9bd",
+}
 BOLD = frozenset({"title", "head"})
 ALIASES = {
     "ok": "serve",
     "title": "figure",
     "head": "label",
-    "curve": "label",
+    "curve": "graph",
     "track": "rule",
     "focus": "accent",
     "key": "accent",
@@ -47,9 +67,17 @@ def _rgb(colours: Mapping[str, str]) -> dict[str, Style]:
 
 def _ansi() -> dict[str, Style]:
     base = {
-        "figure": Style(bold=True), "label": Style(), "unit": Style(dim=True), "rule": Style(dim=True), "accent": Style(color="cyan", bold=True),
-        "serve": Style(color="green"), "trial": Style(color="magenta"), "warn": Style(color="yellow", bold=True), "fail": Style(color="red", bold=True),
-    }  # fmt: skip
+        "figure": Style(bold=True),
+        "label": Style(),
+        "unit": Style(dim=True),
+        "rule": Style(dim=True),
+        "accent": Style(color="cyan", bold=True),
+        "serve": Style(color="green"),
+        "trial": Style(color="magenta"),
+        "warn": Style(color="yellow", bold=True),
+        "fail": Style(color="red", bold=True),
+        "graph": Style(dim=True),
+    }
     styles = dict(base)
     for name, of in ALIASES.items():
         styles[name] = base[of] + (Style(bold=True) if name in BOLD else Style())
@@ -68,19 +96,38 @@ PALETTES: dict[str, dict[str, Style]] = {
 
 def _theme(name: str, colours: Mapping[str, str], dark: bool) -> Theme:
     return Theme(
-        name=name, primary=colours["accent"], accent=colours["accent"], foreground=colours["label"], background=colours["surface"],
-        surface=colours["surface"], panel=colours["surface"], warning=colours["warn"], error=colours["fail"], success=colours["serve"], dark=dark,
-    )  # fmt: skip
+        name=name,
+        primary=colours["accent"],
+        accent=colours["accent"],
+        foreground=colours["label"],
+        background=colours["surface"],
+        surface=colours["surface"],
+        panel=colours["surface"],
+        warning=colours["warn"],
+        error=colours["fail"],
+        success=colours["serve"],
+        dark=dark,
+    )
 
 
 THEMES = (
     _theme("arbiter-dark", DARK, True),
     _theme("arbiter-light", LIGHT, False),
     Theme(
-        name="arbiter-ansi", ansi=True, primary="ansi_cyan", accent="ansi_cyan", foreground="ansi_default", background="ansi_default",
-        surface="ansi_default", panel="ansi_default", boost="ansi_default", warning="ansi_yellow", error="ansi_red", success="ansi_green",
+        name="arbiter-ansi",
+        ansi=True,
+        primary="ansi_cyan",
+        accent="ansi_cyan",
+        foreground="ansi_default",
+        background="ansi_default",
+        surface="ansi_default",
+        panel="ansi_default",
+        boost="ansi_default",
+        warning="ansi_yellow",
+        error="ansi_red",
+        success="ansi_green",
     ),
-)  # fmt: skip
+)
 SHORT = {"dark": "arbiter-dark", "light": "arbiter-light", "ansi": "arbiter-ansi"}
 
 

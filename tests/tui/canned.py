@@ -1,15 +1,12 @@
-"""Canned snapshots and a fake engine: what the cockpit's tests and the pictures in screenshots/ are made of.
+"""Canned snapshots: what the cockpit's tests and the pictures in screenshots/ are made of.
 
 Nothing here is measured; the figures are those of a plausible afternoon. Times are fixed and read in UTC.
 """
 
 from __future__ import annotations
 
-import asyncio
-import math
 import os
 import time
-from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -28,10 +25,7 @@ from arbiter_tui.core.snapshot import (
     SwapView,
     TaskView,
     Why,
-)  # fmt: skip
-from arbiter_tui.errors import ArbiterError, EngineUnreachable
-from arbiter_tui.tui.app import CockpitApp
-from arbiter_tui.tui.state import Trouble, machine_values
+)
 
 os.environ["TZ"] = "UTC"
 time.tzset()
@@ -55,12 +49,49 @@ def model(version: str, **kw: Any) -> ModelView:
 
 
 MODELS = (
-    model(SMOL, state="ready", resident_bytes=214 * M, predicted_bytes=220 * M, in_flight=3, queued=1, tokens_per_second=204.0, ttft_s=0.009, requests=8412, health="ok", quantization="Q4_1", aliases=("fast",), last_used_at=NOW - 1),
-    model(GEMMA, state="ready", resident_bytes=371 * M, predicted_bytes=380 * M, in_flight=2, tokens_per_second=118.0, ttft_s=0.042, requests=3170, failures=0, health="ok", quantization="Q4_K_M", pinned=True, last_used_at=NOW - 2),
+    model(
+        SMOL,
+        state="ready",
+        resident_bytes=214 * M,
+        predicted_bytes=220 * M,
+        in_flight=3,
+        queued=1,
+        tokens_per_second=204.0,
+        ttft_s=0.009,
+        requests=8412,
+        health="ok",
+        quantization="Q4_1",
+        aliases=("fast",),
+        last_used_at=NOW - 1,
+    ),
+    model(
+        GEMMA,
+        state="ready",
+        resident_bytes=371 * M,
+        predicted_bytes=380 * M,
+        in_flight=2,
+        tokens_per_second=118.0,
+        ttft_s=0.042,
+        requests=3170,
+        failures=0,
+        health="ok",
+        quantization="Q4_K_M",
+        pinned=True,
+        last_used_at=NOW - 2,
+    ),
     model(GEMMA_Q8, state="loading", predicted_bytes=520 * M, progress=0.6, eta_s=7.0, quantization="Q8_0"),
-    model(SMOL_CPP, state="cold", predicted_bytes=231 * M, tokens_per_second=136.0, ttft_s=0.014, requests=640, health="ok", quantization="Q4_1"),
+    model(
+        SMOL_CPP,
+        state="cold",
+        predicted_bytes=231 * M,
+        tokens_per_second=136.0,
+        ttft_s=0.014,
+        requests=640,
+        health="ok",
+        quantization="Q4_1",
+    ),
     model(QWEN, state="cold", predicted_bytes=int(3.1 * G), backend=None, quantization="Q5_K_M"),
-)  # fmt: skip
+)
 
 
 def row(
@@ -77,8 +108,22 @@ def row(
     p: float,
     **kw: Any,
 ) -> RowView:
-    return RowView(version=version, rank=rank, utility=u, utility_low=low, utility_high=high, quality=q, quality_source="verifier", latency_p50_s=p50, latency_p95_s=p95,
-                   memory_bytes=int(mem * M), samples=n, p_best=p, success_rate=kw.pop("success", 1.0), **kw)  # fmt: skip
+    return RowView(
+        version=version,
+        rank=rank,
+        utility=u,
+        utility_low=low,
+        utility_high=high,
+        quality=q,
+        quality_source="verifier",
+        latency_p50_s=p50,
+        latency_p95_s=p95,
+        memory_bytes=int(mem * M),
+        samples=n,
+        p_best=p,
+        success_rate=kw.pop("success", 1.0),
+        **kw,
+    )
 
 
 TOPIC = (
@@ -116,14 +161,69 @@ TASKS = (
     TaskView(task="yes-no", incumbent=SMOL, requests=3007, autopilot="off", leaderboard=YESNO),
 )
 SWAPS = (
-    SwapView(id="sw-7", task="topic", from_=SMOL, to=GEMMA, trigger="auto", result="done", reason="quality .41 → .81 on 388 and 412 answers; P(better) .99", started_at=NOW - 95, duration_s=0.41,
-             phases=(Phase(name="load", seconds=0.31), Phase(name="probe", seconds=0.06), Phase(name="switch", seconds=0.0004), Phase(name="drain", seconds=0.04)),
-             why=(Why(rule="better", value=0.79, threshold=0.65, would_change_if="its lower bound falls below .65"),)),
-    SwapView(id="sw-6", task="yes-no", from_=GEMMA, to=SMOL, trigger="manual", result="done", reason="asked for on this screen", started_at=NOW - 1140, duration_s=0.002),
-    SwapView(id="sw-5", task="topic", from_=GEMMA, to=SMOL, trigger="rollback", result="rolled_back", reason="undone after 40 s", started_at=NOW - 2500, duration_s=0.003),
-    SwapView(id="sw-4", task="extraction", from_=SMOL, to=QWEN, trigger="auto", result="failed", error="qwen3-4b-q5.ollama: the runtime did not answer in 120 s; smollm2 stayed", started_at=NOW - 7300, duration_s=120.0),
-    SwapView(id="sw-3", task="extraction", from_=SMOL, to=GEMMA, trigger="auto", result="done", reason="success .71 is under .80", started_at=NOW - 90000, duration_s=0.52),
-)  # fmt: skip
+    SwapView(
+        id="sw-7",
+        task="topic",
+        from_=SMOL,
+        to=GEMMA,
+        trigger="auto",
+        result="done",
+        reason="quality .41 → .81 on 388 and 412 answers; P(better) .99",
+        started_at=NOW - 95,
+        duration_s=0.41,
+        phases=(
+            Phase(name="load", seconds=0.31),
+            Phase(name="probe", seconds=0.06),
+            Phase(name="switch", seconds=0.0004),
+            Phase(name="drain", seconds=0.04),
+        ),
+        why=(Why(rule="better", value=0.79, threshold=0.65, would_change_if="its lower bound falls below .65"),),
+    ),
+    SwapView(
+        id="sw-6",
+        task="yes-no",
+        from_=GEMMA,
+        to=SMOL,
+        trigger="manual",
+        result="done",
+        reason="asked for on this screen",
+        started_at=NOW - 1140,
+        duration_s=0.002,
+    ),
+    SwapView(
+        id="sw-5",
+        task="topic",
+        from_=GEMMA,
+        to=SMOL,
+        trigger="rollback",
+        result="rolled_back",
+        reason="undone after 40 s",
+        started_at=NOW - 2500,
+        duration_s=0.003,
+    ),
+    SwapView(
+        id="sw-4",
+        task="extraction",
+        from_=SMOL,
+        to=QWEN,
+        trigger="auto",
+        result="failed",
+        error="qwen3-4b-q5.ollama: the runtime did not answer in 120 s; smollm2 stayed",
+        started_at=NOW - 7300,
+        duration_s=120.0,
+    ),
+    SwapView(
+        id="sw-3",
+        task="extraction",
+        from_=SMOL,
+        to=GEMMA,
+        trigger="auto",
+        result="done",
+        reason="success .71 is under .80",
+        started_at=NOW - 90000,
+        duration_s=0.52,
+    ),
+)
 
 
 def r(value: float | None, why: str | None = None, estimated: bool = False) -> Reading:
@@ -131,9 +231,16 @@ def r(value: float | None, why: str | None = None, estimated: bool = False) -> R
 
 
 HARDWARE = HardwareView(
-    cpu=r(0.34), cores=(0.5, 0.2, 0.4, 0.26), ram_used_bytes=r(6.4 * G), ram_total_bytes=r(15.6 * G), swap_used_bytes=r(0.0), cpu_power_w=r(28.0),
-    gpu_why="no NVIDIA driver is loaded; arbiter doctor shows what it looked for", backend="CPU", cpu_name="a processor",
-)  # fmt: skip
+    cpu=r(0.34),
+    cores=(0.5, 0.2, 0.4, 0.26),
+    ram_used_bytes=r(6.4 * G),
+    ram_total_bytes=r(15.6 * G),
+    swap_used_bytes=r(0.0),
+    cpu_power_w=r(28.0),
+    gpu_why="no NVIDIA driver is loaded; arbiter doctor shows what it looked for",
+    backend="CPU",
+    cpu_name="a processor",
+)
 
 
 def gpu(index: int, busy: float, used: float, heat: float) -> GpuView:
@@ -149,13 +256,32 @@ def gpu(index: int, busy: float, used: float, heat: float) -> GpuView:
 
 
 HEALTHY = Snapshot(
-    revision=41, taken_at=NOW,
-    engine=EngineView(state="ready", autopilot="on", requests=12582, failed=0, requests_per_second=12.4, uptime_s=5000.0, version="0.1.0"),
+    revision=41,
+    taken_at=NOW,
+    engine=EngineView(
+        state="ready",
+        autopilot="on",
+        requests=12582,
+        failed=0,
+        requests_per_second=12.4,
+        uptime_s=5000.0,
+        version="0.1.0",
+    ),
     budget=BudgetView(limit_bytes=2 * G, used_bytes=585 * M),
-    models=MODELS, tasks=TASKS, hardware=HARDWARE, swaps=SWAPS,
+    models=MODELS,
+    tasks=TASKS,
+    hardware=HARDWARE,
+    swaps=SWAPS,
     narrator="topic: trying gemma3-270m-q8_0 on 10% of requests; 31 of 44 pairs seen, no verdict yet (P worse .12)",
-    alerts=(AlertView(id="a1", at=NOW - 7180, level="warning", message="qwen3-4b-q5.ollama did not load: the runtime did not answer in 120 s"),),
-)  # fmt: skip
+    alerts=(
+        AlertView(
+            id="a1",
+            at=NOW - 7180,
+            level="warning",
+            message="qwen3-4b-q5.ollama did not load: the runtime did not answer in 120 s",
+        ),
+    ),
+)
 EMPTY = Snapshot(
     revision=1,
     taken_at=NOW,
@@ -165,15 +291,35 @@ EMPTY = Snapshot(
     narrator="",
 )
 SWAPPING = replace(
-    HEALTHY, revision=42, narrator="topic: swapping smollm2 → gemma3; the probe answered, the route changes next",
-    swaps=(replace(SWAPS[0], id="sw-8", result="running", duration_s=None, started_at=NOW - 1, phases=SWAPS[0].phases[:2]), *SWAPS[1:]),
-)  # fmt: skip
+    HEALTHY,
+    revision=42,
+    narrator="topic: swapping smollm2 → gemma3; the probe answered, the route changes next",
+    swaps=(
+        replace(SWAPS[0], id="sw-8", result="running", duration_s=None, started_at=NOW - 1, phases=SWAPS[0].phases[:2]),
+        *SWAPS[1:],
+    ),
+)
 FAILED = replace(
-    HEALTHY, revision=43, engine=replace(HEALTHY.engine, failed=3),
-    models=(MODELS[0], replace(MODELS[1], state="failed", resident_bytes=None, in_flight=0, error="the worker was killed (signal 9); next try in 4 s"), *MODELS[2:]),
+    HEALTHY,
+    revision=43,
+    engine=replace(HEALTHY.engine, failed=3),
+    models=(
+        MODELS[0],
+        replace(
+            MODELS[1],
+            state="failed",
+            resident_bytes=None,
+            in_flight=0,
+            error="the worker was killed (signal 9); next try in 4 s",
+        ),
+        *MODELS[2:],
+    ),
     narrator="gemma3-270m-q4_k_m died; topic is answered by smollm2-135m until it is back",
-    alerts=(AlertView(id="a2", at=NOW - 3, level="error", message="gemma3-270m-q4_k_m.llama-server died (signal 9)"), *HEALTHY.alerts),
-)  # fmt: skip
+    alerts=(
+        AlertView(id="a2", at=NOW - 3, level="error", message="gemma3-270m-q4_k_m.llama-server died (signal 9)"),
+        *HEALTHY.alerts,
+    ),
+)
 BENCHING = replace(
     HEALTHY,
     revision=44,
@@ -195,20 +341,42 @@ FOUR_GPUS = replace(
     ),
 )
 LONG = replace(
-    HEALTHY, revision=46,
-    models=(model("一个非常长的模型名称-q4_k_m.llama-server", state="ready", resident_bytes=300 * M, tokens_per_second=20.0), model("a-model-with-an-exceedingly-long-name-that-nobody-can-read-at-once-q5_k_m.openai_compatible", state="ready", resident_bytes=9 * G), *MODELS),
+    HEALTHY,
+    revision=46,
+    models=(
+        model(
+            "一个非常长的模型名称-q4_k_m.llama-server", state="ready", resident_bytes=300 * M, tokens_per_second=20.0
+        ),
+        model(
+            "a-model-with-an-exceedingly-long-name-that-nobody-can-read-at-once-q5_k_m.openai_compatible",
+            state="ready",
+            resident_bytes=9 * G,
+        ),
+        *MODELS,
+    ),
     narrator="翻訳: " + "a sentence that goes on and on, " * 8,
-)  # fmt: skip
+)
 
 
 def crowd(models: int = 50, tasks: int = 20) -> Snapshot:
     """Many models and tasks, all different."""
     states = ("ready", "ready", "cold", "loading", "cold", "failed", "draining")
     many = tuple(
-        model(f"model-{i:02d}-{(1, 3, 7, 13)[i % 4]}b-q{4 + i % 4}.llama-server", state=states[i % 7], resident_bytes=(i + 1) * 90 * M if i % 7 < 2 else None, predicted_bytes=(i + 1) * 90 * M,
-              tokens_per_second=200.0 / (1 + i % 9), ttft_s=0.01 * (1 + i % 9), in_flight=i % 3, requests=i * 37, progress=0.3, eta_s=9.0, error="did not start" if states[i % 7] == "failed" else None)
+        model(
+            f"model-{i:02d}-{(1, 3, 7, 13)[i % 4]}b-q{4 + i % 4}.llama-server",
+            state=states[i % 7],
+            resident_bytes=(i + 1) * 90 * M if i % 7 < 2 else None,
+            predicted_bytes=(i + 1) * 90 * M,
+            tokens_per_second=200.0 / (1 + i % 9),
+            ttft_s=0.01 * (1 + i % 9),
+            in_flight=i % 3,
+            requests=i * 37,
+            progress=0.3,
+            eta_s=9.0,
+            error="did not start" if states[i % 7] == "failed" else None,
+        )
         for i in range(models)
-    )  # fmt: skip
+    )
     boards = []
     for t in range(tasks):
         order = [many[(t * 7 + k) % models] for k in range(min(models, 12))]
@@ -245,150 +413,3 @@ def crowd(models: int = 50, tasks: int = 20) -> Snapshot:
         budget=BudgetView(limit_bytes=24 * G, used_bytes=int(19.7 * G)),
         narrator="all is quiet",
     )
-
-
-class FakeEngine:
-    """An engine behind no wire: hands out what it is given, records every call, waits like the long poll does."""
-
-    def __init__(self, *snapshots: Snapshot, fail: ArbiterError | None = None) -> None:
-        self.snapshots = list(snapshots)
-        self.fail = fail
-        self.calls: list[tuple[Any, ...]] = []
-        self.preview: Mapping[str, Any] = {"warnings": [], "evict": []}
-        self.refuse: dict[str, ArbiterError] = {}
-        self._news = asyncio.Event()
-
-    def show(self, snapshot: Snapshot) -> None:
-        self.snapshots.append(snapshot)
-        self._news.set()
-
-    async def snapshot(self, after: int | None = None, wait: float | None = None, task: str | None = None) -> Snapshot:
-        if self.fail is not None:
-            raise self.fail
-        if not self.snapshots or (after is not None and self.snapshots[-1].revision == after):
-            self._news.clear()
-            await self._news.wait()
-            if self.fail is not None:
-                raise self.fail
-        return self.snapshots[-1]
-
-    def lose(self) -> None:
-        self.fail = EngineUnreachable("connection refused")
-        self._news.set()
-
-    async def _note(self, *call: Any) -> Any:
-        self.calls.append(call)
-        if call[0] in self.refuse:
-            raise self.refuse[call[0]]
-        return None
-
-    async def warm(self, v: str) -> Any:
-        return await self._note("warm", v)
-
-    async def unload(self, v: str) -> Any:
-        return await self._note("unload", v)
-
-    async def swap(self, task: str, to: str, *, dry_run: bool = False) -> Any:
-        await self._note("dry_run" if dry_run else "swap", task, to)
-        return self.preview
-
-    async def rollback(self, task: str) -> Any:
-        return await self._note("rollback", task)
-
-    async def autopilot(self, task: str | None, mode: str) -> Any:
-        return await self._note("autopilot", task, mode)
-
-    async def bench(self, tasks: Sequence[str] | None = None) -> Any:
-        return await self._note("bench", tasks)
-
-    async def cancel(self, op_id: str) -> Any:
-        return await self._note("cancel", op_id)
-
-    async def explain(self, id: str) -> Mapping[str, Any]:
-        await self._note("explain", id)
-        return {
-            "task": "topic",
-            "verdict": "swap",
-            "at": NOW,
-            "why": [
-                {
-                    "rule": "better",
-                    "value": 0.79,
-                    "threshold": 0.65,
-                    "would_change_if": "its lower bound falls below .65",
-                }
-            ],
-        }
-
-    async def log(self, v: str) -> Sequence[str]:
-        await self._note("log", v)
-        return [f"llama_model_load: line {i}" for i in range(40)] + ["error: something\x1b[31m went wrong"]
-
-    async def select(self, task: str) -> Mapping[str, Any]:
-        await self._note("select", task)
-        return {
-            "primary": GEMMA,
-            "fallback": SMOL,
-            "confidence": 0.93,
-            "scores": [],
-            "reasoning": ["best utility .84", "well within its latency budget"],
-        }
-
-    async def stop(self) -> Any:
-        return await self._note("stop")
-
-    async def aclose(self) -> None:
-        await self._note("aclose")
-
-
-class Clock:
-    """Monotonic time that only a test moves."""
-
-    def __init__(self) -> None:
-        self.at = 100.0
-
-    def __call__(self) -> float:
-        return self.at
-
-
-def wave(snapshot: Snapshot, seconds: int = 240) -> list[tuple[float, dict[str, float | None]]]:
-    """A past for the curves: two slow waves and a ripple around the present values."""
-    now = machine_values(snapshot)
-    out = []
-    for i in range(seconds):
-        swing = 0.5 + 0.32 * math.sin(i / 17) + 0.18 * math.sin(i / 3.1) * math.cos(i / 41)
-        out.append(
-            (
-                snapshot.taken_at - seconds + i,
-                {k: None if v is None else min(1.0, max(0.02, v * (0.45 + swing))) for k, v in now.items()},
-            )
-        )
-    return out
-
-
-def cockpit(
-    *snapshots: Snapshot,
-    theme: str = "dark",
-    history: bool = True,
-    state: str = "live",
-    engine: FakeEngine | None = None,
-    **kw: Any,
-) -> CockpitApp:
-    """The app on a fake engine, deterministic: fixed place, clock, curves. ``state``: live, stale, gone, error, connecting."""
-    engine = engine or FakeEngine(*snapshots)
-    kw.setdefault("now", Clock())
-    connects = None if state in ("live", "stale", "gone") else engine
-    app = CockpitApp(None if connects else engine, theme=theme, where="me@gpu-box", **kw)
-    if history and snapshots:
-        for at, values in wave(snapshots[0]):
-            app.view.history.add(at, values)
-    if state in ("stale", "gone", "error"):
-        app.start_polling = lambda: None  # type: ignore[method-assign]
-        app.view.snapshot, app.view.link = (snapshots[0] if snapshots else None), state  # type: ignore[assignment]
-        app.view.task, app.view.age_s = "topic", 7
-        app.view.trouble = Trouble(
-            "The engine could not be started",
-            "port 8017 is in use by another program (pid 4242)",
-            "q quits; arbiter doctor says what is missing.",
-        )
-    return app

@@ -1,11 +1,13 @@
-"""The main screen: five regions, their places and the keys. Owns: layout, focus, what a key means where. Never: the wire."""
+"""The main screen: five regions, their places and the keys. Owns: layout, focus, what a key means where. Never: the
+wire.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, ClassVar, cast
 
 from textual.app import ComposeResult
-from textual.binding import Binding
+from textual.binding import Binding, BindingType
 from textual.containers import Container
 from textual.screen import Screen
 
@@ -46,17 +48,18 @@ def _binding_id(action: str) -> str:
 
 
 class MainScreen(Screen[None]):
-    BINDINGS = [
-        Binding(
-            a.key.replace("?", "question_mark"),
-            a.id if "(" in a.id else f"run('{a.id}')",
-            a.word,
-            id=_binding_id(a.id),
-            tooltip=a.sentence,
-            show=False,
-        )
-        for a in ACTIONS
-    ] + [
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *(
+            Binding(
+                a.key.replace("?", "question_mark"),
+                a.id if "(" in a.id else f"run('{a.id}')",
+                a.word,
+                id=_binding_id(a.id),
+                tooltip=a.sentence,
+                show=False,
+            )
+            for a in ACTIONS
+        ),
         Binding("escape", "dismiss_notice", show=False),
         Binding("tab", "next_region(1)", show=False),
         Binding("shift+tab", "next_region(-1)", show=False),
@@ -145,7 +148,7 @@ class MainScreen(Screen[None]):
 
     # what applies --------------------------------------------------------------------------------------------------
     def target(self) -> str | None:
-        """The version that a model's key acts on: the selected row of the ranking where that is focused, else of the models."""
+        """The version that a model's key acts on: the ranking's selected row where that is focused, else the models'."""
         row = self.board.selected() if self.focused_panel() is self.board else None
         model = self.pool.selected()
         return row.version if row else model.version if model else None
@@ -187,13 +190,8 @@ class MainScreen(Screen[None]):
                     else None
                 )
             case "swap" | "autopilot" | "bench" | "task" | "explain":
-                return (
-                    "there is no task"
-                    if task is None
-                    else "there is no model"
-                    if action == "swap" and not snapshot.models
-                    else None
-                )  # type: ignore[union-attr]
+                empty = action == "swap" and snapshot is not None and not snapshot.models
+                return "there is no task" if task is None else "there is no model" if empty else None
             case "rollback":
                 return (
                     "there is no task" if task is None else "nothing served before" if task.previous is None else None

@@ -39,6 +39,17 @@ def model_lines(view: View, model: ModelView, width: int) -> list[Line]:
             if t.candidate == model.version
             else ("  ", "unit")
         )
-        lines.append(line(mark, (f"{fmt.fit(t.task, 20):<20}", "figure"), (f"{r.rank or fmt.DASH:>5}", "label"), (f"{fmt.score(r.utility):>7}", "figure"), (f"{fmt.score(r.quality):>7}", "label"),
-                          (f"{fmt.seconds(r.latency_p50_s):>9}{fmt.seconds(r.latency_p95_s):>9}{fmt.count(r.samples):>7}", "label")))  # fmt: skip
+        lines.append(
+            line(
+                mark,
+                (f"{fmt.fit(t.task, 20):<20}", "figure"),
+                (f"{r.rank or fmt.DASH:>5}", "label"),
+                (f"{fmt.score(r.utility):>7}", "figure"),
+                (f"{fmt.score(r.quality):>7}", "label"),
+                (
+                    f"{fmt.seconds(r.latency_p50_s):>9}{fmt.seconds(r.latency_p95_s):>9}{fmt.count(r.samples):>7}",
+                    "label",
+                ),
+            )
+        )
     return lines

@@ -72,6 +72,7 @@ class Sheet(ModalScreen[R | None], Generic[R]):
         self.typing = False
         self._offset = 0
         self._rows: list[str | None] = []  # the key of each drawn row
+        self._fitted = (0, 0)
         self._body = SheetBody(view, self)
 
     # what a sheet says -------------------------------------------------------------------------------------------
@@ -104,7 +105,8 @@ class Sheet(ModalScreen[R | None], Generic[R]):
         width = min(self.WIDE, size.width - 2)
         lines = sum(len(e.lines) for e in self.entries(width - 6))
         height = max(5, min(lines + 4 + (1 if self.FILTER else 0), size.height - 2))
-        if (self._body.styles.width, self._body.styles.height) != (width, height):
+        if (width, height) != self._fitted:
+            self._fitted = (width, height)
             self._body.styles.width, self._body.styles.height = width, height
         self._body.sync()
 

@@ -24,6 +24,7 @@ class Preview:
     warnings: tuple[str, ...] = ()
     evict: tuple[str, ...] = ()
     refusal: str | None = None
+    exclusive: bool = False
 
     @classmethod
     def of(cls, answer: Any) -> Preview:
@@ -31,11 +32,9 @@ class Preview:
         data = answer if isinstance(answer, dict) else {**dict(getattr(answer, "evidence", {}) or {})}
         data = {**dict(data.get("evidence") or {}), **data}
         warned = data.get("warnings") or getattr(answer, "warnings", ()) or ()
-        return cls(
-            tuple(str(w) for w in warned),
-            tuple(str(e) for e in data.get("evict") or ()),
-            data.get("error") or getattr(answer, "error", None),
-        )
+        refusal = data.get("error") or getattr(answer, "error", None)
+        evict = tuple(str(e) for e in data.get("evict") or ())
+        return cls(tuple(str(w) for w in warned), evict, refusal, bool(data.get("exclusive")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,9 +112,17 @@ class SwapDialog(Sheet[SwapChoice]):
         )
         label = version_name(model.version, name)
         used = sum(len(s.text) for s in label)
-        text = line((f"{(row.rank if row else 0) or fmt.DASH:>3}  ", "unit"), ("◆ " if here else "  ", "serve"), *label, " " * max(0, name - used),
-                    (f"{fmt.score(row.utility if row else None):>6}", "figure"), (f"{shown:>7}", "serve" if here or (gain or 0) > 0 else "unit"),
-                    (f"{fmt.score(row.quality if row else None):>6}", "label"), (f"{memory:>8}", "label"), (f"  {model.state}", "label" if model.state == "ready" else "unit"))  # fmt: skip
+        text = line(
+            (f"{(row.rank if row else 0) or fmt.DASH:>3}  ", "unit"),
+            ("◆ " if here else "  ", "serve"),
+            *label,
+            " " * max(0, name - used),
+            (f"{fmt.score(row.utility if row else None):>6}", "figure"),
+            (f"{shown:>7}", "serve" if here or (gain or 0) > 0 else "unit"),
+            (f"{fmt.score(row.quality if row else None):>6}", "label"),
+            (f"{memory:>8}", "label"),
+            (f"  {model.state}", "label" if model.state == "ready" else "unit"),
+        )
         return Entry((text,), model.version)
 
     def _says(self, width: int) -> list[Line]:
@@ -140,9 +147,13 @@ class SwapDialog(Sheet[SwapChoice]):
         )
         for w in preview.warnings:
             lines += paragraphs("▲ " + w, width, "warn")
+        if preview.exclusive:
+            lines += paragraphs(
+                "▲ both do not fit: the old one is unloaded first, and restored if this one fails", width, "warn"
+            )
         if preview.evict:
             lines += paragraphs("▲ to make room it unloads " + fmt.list_of(preview.evict), width, "warn")
-        if not preview.warnings and not preview.evict:
+        if not (preview.warnings or preview.evict or preview.exclusive):
             lines.append(line(("✓ ", "ok"), ("compatible; nothing has to be unloaded. r undoes it.", "label")))
         return lines
 

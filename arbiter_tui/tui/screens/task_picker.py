@@ -30,8 +30,14 @@ class TaskPicker(Sheet[str]):
             serving = row_of(t, t.incumbent)
             utility = fmt.score(serving.utility if serving else None)
             room = max(8, width - 22 - 4 - 13 - 10)
-            text = line((f"{fmt.fit(t.task, 20):<22}", "figure"), ("◆ " if t.incumbent else "  ", "serve"), (f"{fmt.fit(t.incumbent or 'nobody', room):<{room}}", "label"),
-                        (f"{utility:>5}", "figure"), (f"{fmt.count(t.requests):>7} reqs", "unit"), (f"{t.autopilot:>9}", "label" if t.autopilot == "on" else "warn"))  # fmt: skip
+            text = line(
+                (f"{fmt.fit(t.task, 20):<22}", "figure"),
+                ("◆ " if t.incumbent else "  ", "serve"),
+                (f"{fmt.fit(t.incumbent or 'nobody', room):<{room}}", "label"),
+                (f"{utility:>5}", "figure"),
+                (f"{fmt.count(t.requests):>7} reqs", "unit"),
+                (f"{t.autopilot:>9}", "label" if t.autopilot == "on" else "warn"),
+            )
             out.append(Entry((text,), t.task, t.task))
         return out or [Entry((line(("no task is known yet", "unit")),))]
 

@@ -21,7 +21,7 @@ class Footer(LineWidget):
         self.sync()
 
     def draw(self, width: int, height: int) -> list[Line]:
-        help_ = line(("?", "key"), (" help ", "unit"))
+        help_ = line(("q", "key"), (" quit  ", "unit"), ("?", "key"), (" help ", "unit"))
         spans: list[Span] = [Span(" ")]
         for action in self.actions:
             more = (Span(action.shown, "key"), Span(f" {action.word}  ", "unit"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from .. import format as fmt
-from ..text import Line, Span, line, spread
+from ..text import Line, Span, line, spread, width_of
 from .panel import LineWidget
 
 MODES = {
@@ -26,11 +26,15 @@ class Header(LineWidget):
     def draw(self, width: int, height: int) -> list[Line]:
         view = self.view
         right = line((view.where, "unit"), " ")
-        parts: list[Span] = [Span(" arbiter", "title"), Span("   ")]
+        gap = "    " if width >= 100 else "  "
+        parts: list[Span] = [Span(" arbiter", "title"), Span(gap)]
         parts += self._status()
         if view.snapshot is not None and view.link in ("live", "stale"):
-            parts += self._counts(width)
-        return [spread(tuple(parts), right if width >= 70 else (), width), *[() for _ in range(height - 1)]]
+            parts += self._counts(width, gap)
+        return [
+            spread(tuple(parts), right if width_of(tuple(parts)) + width_of(right) < width else (), width),
+            *[() for _ in range(height - 1)],
+        ]
 
     def _status(self) -> list[Span]:
         view = self.view
@@ -50,11 +54,11 @@ class Header(LineWidget):
         spans = [Span(f"{glyph} ", token), Span(words, "label")]
         return [*spans, Span("   read-only", "warn")] if view.read_only or engine.read_only else spans
 
-    def _counts(self, width: int) -> list[Span]:
+    def _counts(self, width: int, gap: str) -> list[Span]:
         snapshot = self.view.snapshot
         assert snapshot is not None
         states = Counter(m.state for m in snapshot.models)
-        parts = [Span("    "), Span(str(states["ready"]), "figure"), Span(" ready", "unit")]
+        parts = [Span(gap), Span(str(states["ready"]), "figure"), Span(" ready", "unit")]
         for state in ("loading", "warming", "failed"):
             if states[state]:
                 parts += [
@@ -64,12 +68,12 @@ class Header(LineWidget):
                 ]
         engine = snapshot.engine
         if width >= 100:
-            parts += [Span("    "), Span(fmt.count(engine.requests), "figure"), Span(" requests", "unit")]
+            parts += [Span(gap), Span(fmt.count(engine.requests), "figure"), Span(" requests", "unit")]
         parts += [
-            Span("    "),
+            Span(gap),
             Span(fmt.rate(engine.requests_per_second), "figure"),
             Span(" req/s", "unit"),
-            Span("    "),
+            Span(gap),
         ]
         bad = engine.failed > 0
         return [

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from ...core.snapshot import RowView
 from .. import format as fmt
@@ -43,7 +44,7 @@ class Leaderboard(ListPanel[RowView]):
         if task is None:
             return ()
         big = float("inf")
-        keys = {
+        keys: dict[str, Callable[[RowView], Any]] = {
             "rank": lambda r: r.rank,
             "quality": lambda r: -(r.quality if r.quality is not None else -1.0),
             "p50": lambda r: r.latency_p50_s if r.latency_p50_s is not None else big,
@@ -64,7 +65,7 @@ class Leaderboard(ListPanel[RowView]):
             Column("name", "model", 0, lambda r, w: version_name(r.version, w), align="left"),
             Column("utility", "util", 4, lambda r, w: figure(fmt.score(r.utility))),
             Column("axis", "0" + "utility".center(axis - 2) + "1", axis, self._axis, 2, "left"),
-            Column("p_best", "P(best)", 7, self._p_best, 3),
+            Column("p_best", "P(best)" if width > 74 else "best", 7 if width > 74 else 4, self._p_best, 3),
             Column("quality", "qual", 5, lambda r, w: figure(fmt.score(r.quality)), 4),
             Column("p50", "p50", 6, lambda r, w: figure(fmt.seconds(r.latency_p50_s)), 5),
             Column("p95", "p95", 6, lambda r, w: figure(fmt.seconds(r.latency_p95_s)), 8),

@@ -1,4 +1,6 @@
-"""Region 3, machine: is it well, and what fills the pool. Owns: drawing readings and their curves. Never: reading them."""
+"""Region 3, machine: is it well, and what fills the pool. Owns: drawing readings and their curves. Never: reading
+them.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +46,7 @@ class Machine(Panel):
         tail = pool_lines(snapshot, width)
         if not hw.gpus:
             tail = [*paragraphs(f"no GPU: {hw.gpu_why or 'none was found'}", width, "unit")[:2], *tail]
-        each = max(1, min(5, (height - len(tail)) // len(meters)))
+        each = max(1, min(6, (height - len(tail)) // len(meters)))
         lines: list[Line] = []
         for name, reading, note in meters:
             lines += self._meter(name, reading, note, width, each)
@@ -62,8 +64,8 @@ class Machine(Panel):
         values = self.view.history.of(name)
         if rows == 1:
             wide = max(8, min(24, width - NAME - VALUE - 4 - width_of(note)))
-            return [line(*head, "  ", (fmt.braille(values, wide, 1)[0], "curve"), "  ", *note)]
-        curve = fmt.braille(values, width - NAME, rows - 1)
+            return [line(*head, "  ", (fmt.curve(values, wide, 1)[0], "curve"), "  ", *note)]
+        curve = fmt.curve(values, width - NAME, rows - 1)
         return [line(*head, "  ", *note), *(line(" " * NAME, (c, "curve")) for c in curve)]
 
 
@@ -104,8 +106,16 @@ def pool_lines(snapshot: Snapshot, width: int) -> list[Line]:
     room = max(8, min(40, width - NAME - VALUE - 22))
     done = fmt.bar(full, room).rstrip()
     token = "warn" if (full or 0) > 0.95 else "serve"
-    head = line((f"{'pool':<{NAME}}", "label"), (f"{fmt.percent(full):>{VALUE}}", "figure"), "  ", (done, token), ("·" * (room - len(done)), "track"),
-                "  ", (fmt.size(budget.used_bytes), "label"), (f" / {fmt.size(budget.limit_bytes)}", "unit"))  # fmt: skip
+    head = line(
+        (f"{'pool':<{NAME}}", "label"),
+        (f"{fmt.percent(full):>{VALUE}}", "figure"),
+        "  ",
+        (done, token),
+        ("·" * (room - len(done)), "track"),
+        "  ",
+        (fmt.size(budget.used_bytes), "label"),
+        (f" / {fmt.size(budget.limit_bytes)}", "unit"),
+    )
     loaded = sorted((m for m in snapshot.models if m.resident_bytes), key=lambda m: -(m.resident_bytes or 0))
     if not loaded:
         return [head]

@@ -1,4 +1,7 @@
-"""Region 5, the narrator: the one line that a spectator reads. Owns: drawing it, and zoomed the alerts and long work."""
+"""Region 5, the narrator: the one line that a spectator reads.
+
+Owns: drawing it, and zoomed the alerts and long work. Never: writing its sentences.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +31,7 @@ class Narrator(Panel):
         view = self.view
         if view.notice is not None:
             return (Span(view.notice.text, view.notice.token),)
-        return self.story()
+        return (Span(view.story, "figure"),) if view.story and not view.dimmed else self.story()
 
     def story(self) -> Line:
         view = self.view
@@ -53,7 +56,7 @@ class Narrator(Panel):
     def second(self) -> list[Line]:
         """Room for more: the story under a notice, long work, the newest alert."""
         snapshot = self.view.snapshot
-        lines = [self.story()] if self.view.notice is not None else []
+        lines = [self.story()] if self.view.notice is not None or self.view.story else []
         if snapshot is not None and not self.view.dimmed:
             lines += [operation(o) for o in snapshot.operations if o.state == "running"]
             lines += [alert(a, snapshot) for a in snapshot.alerts if a.level != "info"]
@@ -74,8 +77,15 @@ class Narrator(Panel):
 
 def operation(op: OperationView) -> Line:
     glyph, token = STATES.get(op.state, ("?", "unit"))
-    return line((f"{glyph} ", token), (op.kind, "figure"), " ", (fmt.steps(op.progress, 10), "label"), (f" {fmt.percent(op.progress)}", "figure"),
-                (f" · {fmt.left(op.eta_s)}" if op.eta_s is not None else "", "unit"), (f" · {op.message}" if op.message else "", "unit"))  # fmt: skip
+    return line(
+        (f"{glyph} ", token),
+        (op.kind, "figure"),
+        " ",
+        (fmt.steps(op.progress, 10), "label"),
+        (f" {fmt.percent(op.progress)}", "figure"),
+        (f" · {fmt.left(op.eta_s)}" if op.eta_s is not None else "", "unit"),
+        (f" · {op.message}" if op.message else "", "unit"),
+    )
 
 
 def alert(item: AlertView, snapshot: Snapshot) -> Line:

@@ -1,7 +1,8 @@
 """The base of every region: lines in, cells out. Owns: diffing lines, the frame, the cursor. Never: what is shown.
 
-A panel keeps the lines that it drew last; new lines are compared with them and only the columns that differ are asked to
-be repainted. An unchanged snapshot therefore writes nothing to the terminal. The cursor is bound to an item's identity.
+A panel keeps the lines that it drew last; new lines are compared with them and only the columns that differ are
+asked to be repainted. An unchanged snapshot therefore writes nothing to the terminal. The cursor is bound to an
+item's identity.
 """
 
 from __future__ import annotations
@@ -80,6 +81,7 @@ class Panel(LineWidget, can_focus=True):
 
     digit = 0
     name_ = ""
+    margin = 1  # empty cells before the body
 
     def subject(self) -> Line:
         return ()
@@ -106,7 +108,8 @@ class Panel(LineWidget, can_focus=True):
         rule = "focus" if self.has_focus else "rule"
         if height == 1:
             return [collapsed(self.heading(), self.figure(), width, rule)]
-        body = [line((" ", "label"), *pad(b, width - 4)) for b in self.body(width - 4, height - 2)]
+        left = self.margin
+        body = [line((" " * left, "label"), *b) for b in self.body(width - 3 - left, height - 2)]
         return frame(self.heading(), self.figure(), body, width, height, rule=rule, foot=self.foot())
 
     def on_focus(self) -> None:
@@ -119,6 +122,7 @@ class Panel(LineWidget, can_focus=True):
 class ListPanel(Panel, Generic[T]):
     """A panel with items: a cursor bound to an identity, scrolled so that it stays in sight."""
 
+    margin = 0  # the cursor's own column stands there
     top_lines = 1  # lines above the items: the table's header
     SORTS: tuple[str, ...] = ()
 

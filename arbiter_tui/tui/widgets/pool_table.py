@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from ...core.snapshot import ModelView
 from .. import format as fmt
@@ -11,9 +12,15 @@ from ..text import Column, Line, Span, Table, line, paragraphs, version_name
 from .panel import ListPanel
 
 GLYPHS = {
-    "ready": ("●", "serve"), "loading": ("◐", "label"), "warming": ("◓", "label"), "cold": ("○", "unit"), "draining": ("◒", "warn"),
-    "unloading": ("◌", "unit"), "failed": ("✕", "fail"), "quarantined": ("▲", "warn"),
-}  # fmt: skip
+    "ready": ("●", "serve"),
+    "loading": ("◐", "label"),
+    "warming": ("◓", "label"),
+    "cold": ("○", "unit"),
+    "draining": ("◒", "warn"),
+    "unloading": ("◌", "unit"),
+    "failed": ("✕", "fail"),
+    "quarantined": ("▲", "warn"),
+}
 ORDER = {
     "ready": 0,
     "warming": 1,
@@ -59,7 +66,7 @@ class PoolTable(ListPanel[ModelView]):
         snapshot = self.view.snapshot
         if snapshot is None:
             return ()
-        keys = {
+        keys: dict[str, Callable[[ModelView], Any]] = {
             "state": lambda m: (not state.serves(snapshot, m.version), ORDER.get(m.state, 9)),
             "memory": lambda m: (-(m.resident_bytes or 0), -(m.predicted_bytes or 0)),
             "speed": lambda m: (-(m.tokens_per_second or 0.0),),

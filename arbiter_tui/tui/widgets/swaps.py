@@ -6,11 +6,14 @@ from collections.abc import Sequence
 
 from ...core.snapshot import SwapView
 from .. import format as fmt
-from ..text import Line, line, paragraphs
+from ..text import Line, line, paragraphs, spread, version_name, width_of
 from .panel import ListPanel
+
+NARROW = 84  # cells of the region below which names get a line of their own
 
 RESULTS = {"running": ("◐", "label"), "done": ("✓", "ok"), "failed": ("✕", "fail"), "rolled_back": ("↩", "warn")}
 TRIGGERS = {"manual": "you", "auto": "auto", "rollout": "rollout", "rollback": "undo", "schedule": "plan"}
+NARROW = 84  # cells of the region below which names get a line of their own
 WORDS = {"running": "running", "done": "done", "failed": "failed", "rolled_back": "undone"}
 
 
@@ -56,26 +59,38 @@ class Swaps(ListPanel[SwapView]):
         return item.id
 
     def lines_each(self, count: int, height: int) -> int:
-        return 2 if count * 2 <= max(height, 12) or height >= 12 else 1
+        if self.size.width < NARROW and height >= 9:
+            return 3
+        return 2 if height >= 8 else 1
 
     def item(self, item: SwapView, width: int, lines: int) -> list[Line]:
+        """One line: when, task, from -> to, result. Two: and why. Three, where narrow: names on their own line."""
         now = self.view.snapshot.taken_at if self.view.snapshot else 0.0
         glyph, token = RESULTS.get(item.result, ("?", "unit"))
         took = fmt.seconds(item.duration_s) if item.duration_s is not None else WORDS.get(item.result, item.result)
         tail = line(
-            (f" {TRIGGERS.get(item.trigger, item.trigger):<7}", "unit"), (f"{glyph} ", token), (f"{took:>7}", "label")
+            (f"{TRIGGERS.get(item.trigger, item.trigger):<7} ", "unit"), (f"{glyph} ", token), (f"{took:>7}", "label")
         )
-        head = line((fmt.clock(item.started_at, now), "unit"), "  ", (f"{fmt.fit(item.task, 14):<14}", "label"), "  ")
-        room = max(8, width - 23 - 17)
-        new = fmt.fit(
-            item.to, max(6, (room - 3) // 2 if len(item.from_ or "") + len(item.to) + 3 > room else len(item.to))
-        )
-        old = fmt.fit(item.from_ or "nothing", max(4, room - 3 - len(new)))
-        used = sum(len(x) for x in (old, new)) + 3
-        first = line(*head, (old, "unit"), (" → ", "unit"), (new, "figure"), " " * max(0, room - used), *tail)
-        if lines == 1:
-            return [first]
-        return [first, line(" " * 7, (fmt.shorten(why(item), width - 7), "fail" if item.error else "unit"))]
+        head = line((f"{fmt.clock(item.started_at, now):<6} ", "unit"))
+        reason = line((fmt.shorten(why(item), width - 7), "fail" if item.error else "unit"))
+        if lines == 3:
+            task = line((fmt.fit(item.task, max(8, width - 28)), "figure"))
+            return [
+                spread(line(*head, *task), tail, width),
+                line(" " * 7, *self._names(item, width - 7)),
+                line(" " * 7, *reason),
+            ]
+        task = line((f"{fmt.fit(item.task, 14):<14}  ", "figure"))
+        first = spread(line(*head, *task, *self._names(item, max(12, width - 42))), tail, width)
+        return [first] if lines == 1 else [first, line(" " * 7, *reason)]
+
+    def _names(self, item: SwapView, room: int) -> Line:
+        """``from -> to``; where it is narrow each has half of the room."""
+        old = item.from_ or "nothing"
+        half = (room - 3) // 2
+        new_room = max(half, room - 3 - len(old))
+        new = version_name(item.to, new_room, "figure")
+        return line(*version_name(old, max(half, room - 3 - width_of(new)), "label"), (" → ", "unit"), *new)
 
     def empty(self, width: int) -> list[Line]:
         if self.view.snapshot is None:
