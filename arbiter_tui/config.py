@@ -20,17 +20,21 @@ from pathlib import Path
 from typing import Any
 
 from .config_reader import Setting, Where, read_values, schema_of, setting, setting_schema, settings
-from .core.registry import VERSION_NAME
-from .core.tasks import AutopilotMode, Criteria, Preference, Task, Weights
+from .config_tasks import MODES, NAME, TASK_SETTINGS, ConfiguredTask, merge_tasks, patch_task, read_task
+from .core.tasks import Task
 from .errors import ConfigError
+
+__all__ = [
+    "AutopilotConfig", "Config", "ConfigError", "ConfiguredTask", "LimitsConfig", "ModelBlock", "PoolConfig",
+    "ProviderBlock", "RetentionConfig", "RolloutConfig", "ScheduleConfig", "ServerConfig", "TelemetryConfig",
+    "TuiConfig", "WindowConfig", "find", "load", "merge_tasks", "parse", "patch_task", "schema", "state_dir",
+]  # fmt: skip
 
 FILE_NAME = "arbiter.toml"
 APP = "arbiter"
-MODES = tuple(mode.value for mode in AutopilotMode)
 TRIGGERS = ("degraded", "better")
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 TIME_OF_DAY = r"([01]\d|2[0-3]):[0-5]\d"
-NAME = VERSION_NAME.pattern.strip("^$")
 SECRET_SCHEMES = ("env:", "keyring:", "file:")
 _SECRET_KEY = re.compile(r"(.*_)?(key|token|password|secret)")
 
@@ -158,13 +162,6 @@ class ModelBlock:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ConfiguredTask(Task):
-    """A task from the file. ``given``: the keys that were written, so that merging overrides only those."""
-
-    given: frozenset[str] = frozenset()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     server: ServerConfig = setting(factory=ServerConfig, kind="section", section=ServerConfig, help="the doors")
     pool: PoolConfig = field(default_factory=PoolConfig)
@@ -189,28 +186,6 @@ class Config:
 
 
 _BUDGET = Setting(kind="size", low=1, help="of all loaded models; bytes or a text like 2GiB")
-_PREFERENCES = tuple(p.value for p in Preference)
-_CRITERIA: Mapping[str, Setting] = {
-    "hardware": Setting(kind="text", help="cpu, cuda, metal …"),
-    "max_latency_s": Setting(kind="number", low=0.001, help="slower models do not qualify"),
-    "max_memory_bytes": Setting(kind="size", low=1, help="larger models do not qualify"),
-    "min_context": Setting(kind="int", low=1, help="tokens"),
-    "quality_threshold": Setting(kind="number", low=0, high=1, help="degraded below quality_factor x this"),
-    "latency_budget_s": Setting(kind="number", low=0.001, help="latency at which its share of the utility is 0"),
-    "memory_budget_bytes": Setting(kind="size", low=1, help="memory at which its share of the utility is 0"),
-}
-_TASK: Mapping[str, Setting] = {
-    "name": Setting(kind="text", pattern=NAME, required=True, help="unique; a bundled task's name changes that one"),
-    "description": Setting(kind="text", help="for people"),
-    "capabilities": Setting(kind="texts", help="what a model must have"),
-    "weights": Setting(kind="table", help="quality, latency, memory, reliability, recency"),
-    "preference": Setting(kind="text", choices=_PREFERENCES, help="doubles that share"),
-    **_CRITERIA,
-    "suite": Setting(kind="text", help="a bundled suite's name, or a JSONL file of {prompt, reference, verifier}"),
-    "autopilot": Setting(kind="text", choices=MODES, help="of this task"),
-    "private": Setting(kind="flag", help="its prompts are never kept"),
-    "max_tokens": Setting(kind="int", low=1, high=1_000_000, help="of an answer of the suite"),
-}
 
 
 def find() -> Path | None:
@@ -256,27 +231,10 @@ def from_table(table: Mapping[str, Any], where: Where) -> Config:
         **values,
         pool=_pool(table.get("pool", {}), where.key("pool")),
         providers=tuple(_provider(v, w) for v, w in _items(table, "providers", where)),
-        tasks=tuple(_task(v, w) for v, w in _items(table, "tasks", where)),
+        tasks=tuple(read_task(v, w) for v, w in _items(table, "tasks", where)),
     )
     _check(config, where)
     return config
-
-
-def merge_tasks(bundled: Iterable[Task], configured: Iterable[Task]) -> tuple[Task, ...]:
-    """Bundled tasks in their order, changed where a configured one of the same name says so, then the new ones."""
-    merged = {task.name: task for task in bundled}
-    for task in configured:
-        base = merged.get(task.name)
-        merged[task.name] = task if base is None else _over(base, task)
-    return tuple(merged.values())
-
-
-def patch_task(base: Task, patch: Mapping[str, Any], *, source: str = "request") -> Task:
-    """``base`` with the keys of ``patch`` (those of a [[tasks]] block). Raises ConfigError; a new name is refused."""
-    change = _task({"name": base.name, **patch}, Where(source, "task"))
-    if change.name != base.name:
-        raise Where(source, "task.name").error(change.name, f"can't rename {base.name}")
-    return _over(base, change)
 
 
 def schema() -> dict[str, Any]:
@@ -289,7 +247,10 @@ def schema() -> dict[str, Any]:
         **found["properties"],
         "pool": pool,
         "providers": {"type": "array", "items": {**schema_of(ProviderBlock), "additionalProperties": True}},
-        "tasks": {"type": "array", "items": {**task, "properties": {k: setting_schema(s) for k, s in _TASK.items()}}},
+        "tasks": {
+            "type": "array",
+            "items": {**task, "properties": {k: setting_schema(s) for k, s in TASK_SETTINGS.items()}},
+        },
     }
     return {**found, "$schema": "https://json-schema.org/draft/2020-12/schema", "properties": properties}
 
@@ -331,47 +292,6 @@ def _provider(table: Any, where: Where) -> ProviderBlock:
     return ProviderBlock(**named, options=options)
 
 
-def _task(table: Any, where: Where) -> ConfiguredTask:
-    if not isinstance(table, Mapping):
-        raise where.error(table, "must be a table")
-    values = read_values(_TASK, table, where)
-    criteria: dict[str, Any] = {k: values[k] for k in _CRITERIA if k in values}
-    if "capabilities" in values:
-        criteria["capabilities"] = frozenset(values["capabilities"])
-    if "preference" in values:
-        criteria["preference"] = Preference(values["preference"])
-    if "weights" in values:
-        criteria["weights"] = _weights(values["weights"], where.key("weights"))
-    own = {k: v for k, v in values.items() if k in _OWN}
-    if "autopilot" in own:
-        own["autopilot"] = AutopilotMode(own["autopilot"])
-    return ConfiguredTask(criteria=Criteria(**criteria), given=frozenset(own) | frozenset(criteria), **own)
-
-
-def _weights(table: Mapping[str, Any], where: Where) -> Weights:
-    share = Setting(kind="number", low=0, high=1000)
-    known = {f.name: share for f in fields(Weights)}
-    # A partial table keeps the specified default of the weights that it does not name.
-    weights = Weights(**read_values(known, table, where))
-    if sum(getattr(weights, name) for name in known) <= 0:
-        raise where.error(table, "at least one weight must be above 0")
-    return weights
-
-
-def _over(base: Task, change: Task) -> Task:
-    """``base`` with what ``change`` says: a ConfiguredTask's written keys, else all that differs from a default."""
-    if isinstance(change, ConfiguredTask):
-        given = change.given
-    else:
-        plain = Task(name=change.name)
-        given = frozenset(f for f in _OWN if getattr(change, f) != getattr(plain, f)) | frozenset(
-            f.name for f in fields(Criteria) if getattr(change.criteria, f.name) != getattr(plain.criteria, f.name)
-        )
-    criteria = {f.name: getattr(change.criteria, f.name) for f in fields(Criteria) if f.name in given}
-    own = {name: getattr(change, name) for name in _OWN if name in given}
-    return replace(base, criteria=replace(base.criteria, **criteria), **own)
-
-
 def _check(config: Config, where: Where) -> None:
     host = where.key("server").key("host")
     if not _is_loopback(config.server.host):
@@ -404,5 +324,4 @@ def _minute(time_of_day: str) -> int:
     return int(hours) * 60 + int(minutes)
 
 
-_OWN = ("name", "description", "suite", "autopilot", "private", "max_tokens")
 _SECTIONS = frozenset({f.name for f in fields(Config)} - {"path"})

@@ -53,6 +53,7 @@ class Recorder:
         if len(self._fresh) + len(self._unsaved) >= self._limit:
             self.dropped += 1
             return False
+        self._store.expect(outcome.id)  # so that a crash before its commit is known to have cost it
         self._fresh.append(outcome)
         if len(self._fresh) >= BATCH and (self._early is None or self._early.done()):
             self._early = asyncio.get_running_loop().create_task(self.flush(), name="recorder-early-flush")
