@@ -152,9 +152,7 @@ def _changed(alarm: Alarm) -> str:
     return alarm.sentence.removeprefix(f"{alarm.signal} ")
 
 
-def _replace(
-    given: AutoSwapInput, incumbent: str, leads: Sequence[Lead], degraded: tuple[Why, ...]
-) -> AutoSwapVerdict:
+def _replace(given: AutoSwapInput, incumbent: str, leads: Sequence[Lead], degraded: tuple[Why, ...]) -> AutoSwapVerdict:
     """The incumbent is degraded: the best other version that is better than it is now takes over."""
     ailing = f"{incumbent} is degraded on {given.task.name} ({_ailment(degraded)})"
     gone = incumbent in given.excluded

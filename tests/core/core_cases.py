@@ -17,7 +17,12 @@ MIB = 1024**2
 
 
 def version(name: str, **changes: Any) -> ModelVersion:
-    known: dict[str, Any] = {"provider": "fake", "model": name, "source": f"/{name}.gguf", "lifecycle": Lifecycle.ACTIVE}
+    known: dict[str, Any] = {
+        "provider": "fake",
+        "model": name,
+        "source": f"/{name}.gguf",
+        "lifecycle": Lifecycle.ACTIVE,
+    }
     return ModelVersion(version=name, **{**known, **changes})
 
 
@@ -27,9 +32,15 @@ def outcome(n: int = 0, **changes: Any) -> Outcome:
 
 
 def measured(
-    n: int = 40, *, quality: float | None = 0.8, latency_s: float | None = 1.0, memory: int | None = 100 * MIB,
-    failed: int = 0, at: float = NOW, source: str = "suite",
-) -> Stats:  # fmt: skip
+    n: int = 40,
+    *,
+    quality: float | None = 0.8,
+    latency_s: float | None = 1.0,
+    memory: int | None = 100 * MIB,
+    failed: int = 0,
+    at: float = NOW,
+    source: str = "suite",
+) -> Stats:
     """Statistics of ``n`` requests, the last ``failed`` of which failed; grades are 0 or 1 with that mean."""
     stats = Stats()
     for i in range(n):
@@ -37,10 +48,16 @@ def measured(
         good = i < n - failed
         stats = stats.add(
             outcome(
-                i, success=good, latency_s=latency_s, memory_bytes=memory, quality=grade, quality_source=source, at=at,
+                i,
+                success=good,
+                latency_s=latency_s,
+                memory_bytes=memory,
+                quality=grade,
+                quality_source=source,
+                at=at,
                 failure=None if good else Failure.TIMEOUT,
             )
-        )  # fmt: skip
+        )
     return stats
 
 

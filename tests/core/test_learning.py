@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from core_cases import MIB, criteria, outcome, outcomes
@@ -25,8 +26,13 @@ def taught(many: list[Outcome]) -> TaskProfile:
 
 def usual(n: int = 20, **changes: object) -> TaskProfile:
     known: dict[str, object] = {
-        "latency_s": 0.5, "ttft_s": 0.1, "memory_bytes": 100 * MIB, "tokens_in": 200, "tokens_out": 20, "quality": 0.8,
-    }  # fmt: skip
+        "latency_s": 0.5,
+        "ttft_s": 0.1,
+        "memory_bytes": 100 * MIB,
+        "tokens_in": 200,
+        "tokens_out": 20,
+        "quality": 0.8,
+    }
     return taught([outcome(i, **{**known, **changes}) for i in range(n)])
 
 
@@ -51,8 +57,6 @@ def test_enhancing_fills_what_is_unset_and_touches_nothing_else(many: list[Outco
 @given(outcomes, outcomes)
 def test_a_profile_holds_no_models_name(one: Outcome, other: Outcome) -> None:
     """The same experience teaches the same, whoever served it: what was learnt cannot depend on a model's name."""
-    from dataclasses import replace
-
     mine = taught([one, other])
     theirs = taught([replace(one, version="someone-else"), replace(other, version="a-third")])
     assert mine == theirs
@@ -77,10 +81,17 @@ def test_a_profile_stays_small_whatever_it_sees() -> None:
         size = 1.37 ** (i % 90)
         profile = profile.observe(
             outcome(
-                i, success=i % 5 > 0, failure=None if i % 5 else kinds[i % len(kinds)], latency_s=size * 1e-6,
-                ttft_s=size * 1e-7, memory_bytes=int(size), tokens_in=int(size), tokens_out=int(size), quality=0.123456789,
+                i,
+                success=i % 5 > 0,
+                failure=None if i % 5 else kinds[i % len(kinds)],
+                latency_s=size * 1e-6,
+                ttft_s=size * 1e-7,
+                memory_bytes=int(size),
+                tokens_in=int(size),
+                tokens_out=int(size),
+                quality=0.123456789,
             )
-        )  # fmt: skip
+        )
     assert len(json.dumps(profile.as_dict())) <= 10_000
 
 
@@ -118,7 +129,7 @@ def test_old_behaviour_fades() -> None:
 
 
 def test_learnt_limits_admit_what_is_usual() -> None:
-    """A model that behaves as the task is used to passes every learnt limit; one that is ten times worse passes none."""
+    """A model that behaves as the task is used to passes every learnt limit; a ten times worse one none."""
     enhanced = usual().enhance(Criteria())
     assert enhanced.max_latency_s is not None
     assert 0.5 < enhanced.max_latency_s < 5.0

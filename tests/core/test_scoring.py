@@ -62,7 +62,7 @@ def test_the_order_of_arrival_decides_nothing(task: Task, stats: dict[str, Stats
 
 @given(tasks, boards)
 def test_rows_are_ranked_and_bounded(task: Task, stats: dict[str, Stats]) -> None:
-    """Ranks count from 1 with falling utility; utility and interval lie in 0..1 around each other; P(best) sums to 1."""
+    """Ranks count from 1 with falling utility, which lies within its interval; P(best) sums to 1."""
     rows = leaderboard(task, [version(name) for name in stats], stats, now=NOW)
     assert [row.rank for row in rows] == list(range(1, len(rows) + 1))
     utilities = [row.utility or 0.0 for row in rows]
@@ -125,7 +125,8 @@ def test_an_unknown_dimension_is_neutral_and_uncertain() -> None:
 
 
 @pytest.mark.parametrize(
-    ("preference", "winner"), [(Preference.FAST, "fast"), (Preference.QUALITY, "good"), (Preference.LOW_MEMORY, "small")]
+    ("preference", "winner"),
+    [(Preference.FAST, "fast"), (Preference.QUALITY, "good"), (Preference.LOW_MEMORY, "small")],
 )
 def test_a_preference_decides_between_specialists(preference: Preference, winner: str) -> None:
     """Each preference makes its own specialist the first of three that are otherwise close."""

@@ -77,7 +77,9 @@ def test_the_wait_in_the_queue_is_not_the_models() -> None:
 
 def test_it_is_bounded() -> None:
     """However long a version serves, the windows are; success is that of the newest requests."""
-    stats = folded([outcome(i, latency_s=1.0, ttft_s=0.1, tokens_out=5, energy_j=1.0, quality=1.0) for i in range(1000)])
+    stats = folded(
+        [outcome(i, latency_s=1.0, ttft_s=0.1, tokens_out=5, energy_j=1.0, quality=1.0) for i in range(1000)]
+    )
     assert max(map(len, (stats.latencies, stats.ttfts, stats.rates, stats.energies, stats.grades))) == WINDOW
     assert (len(stats.results), stats.samples) == (SUCCESS_WINDOW, 1000)
     for i in range(SUCCESS_WINDOW // 2):
@@ -89,9 +91,18 @@ def test_unknown_is_none() -> None:
     """Nothing measured is None everywhere, never 0."""
     empty = Stats()
     figures = (
-        empty.quality, empty.quality_source, empty.latency_p50_s, empty.latency_p95_s, empty.latency_error_s, empty.ttft_s,
-        empty.tokens_per_second, empty.energy_j, empty.success_rate, empty.memory_bytes, empty.last_at,
-    )  # fmt: skip
+        empty.quality,
+        empty.quality_source,
+        empty.latency_p50_s,
+        empty.latency_p95_s,
+        empty.latency_error_s,
+        empty.ttft_s,
+        empty.tokens_per_second,
+        empty.energy_j,
+        empty.success_rate,
+        empty.memory_bytes,
+        empty.last_at,
+    )
     assert set(figures) == {None}
     assert empty.quality_interval == (0.0, 1.0)
 
