@@ -10,7 +10,6 @@ import asyncio
 from dataclasses import dataclass
 from enum import StrEnum
 
-from ..errors import ProviderError
 from ..provider import InstanceStats, LoadedModel
 
 BACK_OFF_CAP_S = 60.0
@@ -63,7 +62,7 @@ async def ask(model: LoadedModel, *, within_s: float = ANSWER_WITHIN_S) -> Answe
             return Answer.WELL if await model.health() else Answer.SICK
     except TimeoutError:
         return Answer.SILENT
-    except (ProviderError, OSError):
+    except Exception:  # also what a provider may not raise: one that can't be asked is not well
         return Answer.SICK
 
 
@@ -82,5 +81,5 @@ async def measure(model: LoadedModel, *, within_s: float = ANSWER_WITHIN_S) -> I
     try:
         async with asyncio.timeout(within_s):
             return await model.stats()
-    except (TimeoutError, ProviderError, OSError):
+    except Exception:  # unknown stays None, whatever a provider does; its health has its own question
         return None

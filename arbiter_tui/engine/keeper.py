@@ -98,7 +98,7 @@ class Keeper:
             self._log("cancelled", instance.name, "the load was cancelled")
         elif (error := task.exception()) is not None:
             self._rest(instance)
-            self._fail(instance, _as_provider_error(error, instance.name))
+            self._fail(instance, as_provider_error(error, instance.name))
         else:
             life.model = task.result()
             self._born(instance, life)
@@ -226,7 +226,7 @@ def _again(error: ArbiterError) -> ArbiterError:
     return twin
 
 
-def _as_provider_error(error: BaseException, name: str) -> ProviderError:
+def as_provider_error(error: BaseException, name: str) -> ProviderError:
     """A provider that breaks its contract still may not break the pool."""
     if isinstance(error, ProviderError):
         return error

@@ -25,7 +25,7 @@ from ..ports import Clock
 from ..provider import Provider
 from .balancer import Turn
 from .instance import Instance, Lease, State
-from .keeper import Keeper, fail_all
+from .keeper import Keeper, as_provider_error, fail_all
 
 TURN_S = 2.0  # a victim may start admitted work for this long, or twice its own load, whichever is longer
 UNKNOWN_RELOAD_S = 1.0
@@ -99,8 +99,9 @@ class Scheduler:
         draining: dict[str, Turn] = {}
         reserved = seats = 0
         for instance in demands:
-            instance.predicted = self.predict(instance)
-            need = instance.predicted or 0
+            need = self._need(instance)
+            if need is None:
+                continue
             if seats:
                 self._try_beside(instance, need, reserved, seats)
             elif not instance.asked:
@@ -109,6 +110,16 @@ class Scheduler:
                 reserved, seats = reserved + need, seats + 1
         self.blocked = seats > 0
         self._set_turns(draining)
+
+    def _need(self, instance: Instance) -> int | None:
+        """Bytes; None if its provider failed on the question: its waiters are told, the pass goes on for the rest."""
+        try:
+            instance.predicted = self.predict(instance)
+        except Exception as error:
+            instance.restart_number, instance.error = None, str(error)
+            fail_all(instance, as_provider_error(error, instance.name))
+            return None
+        return instance.predicted or 0
 
     def _try_first(self, instance: Instance, need: int, draining: dict[str, Turn]) -> bool:
         """True if settled (loading, or failed for good); False if it waits for room that is being made."""

@@ -91,7 +91,7 @@ async def test_a_cold_model_is_served_in_bounded_time_under_a_flood() -> None:
     await bench.until(lambda: len(served) >= 20)
     for _ in range(5):
         before = len(served)
-        async with bench.pool.lease(bench.version("b")):
+        async with asyncio.timeout(10), bench.pool.lease(bench.version("b")):
             waited = len(served) - before
             assert waited <= 10, "those in line (6) and in flight (2), and nobody who came later"
         resumed = len(served)
@@ -177,7 +177,7 @@ async def test_a_victim_stays_the_victim() -> None:
     clock = asyncio.ensure_future(run_clock(bench, clients))
     await bench.until(lambda: {"a", "b"} <= set(served))
     before = len(served)
-    async with bench.pool.lease(bench.version("c")):
+    async with asyncio.timeout(10), bench.pool.lease(bench.version("c")):
         assert len(served) - before <= 12
     stop.set()
     await asyncio.gather(*clients, clock)

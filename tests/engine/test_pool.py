@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from pool_bench import MIB, Bench
 
+from arbiter_tui.core.registry import ModelVersion
 from arbiter_tui.engine.pool import Pool
 from arbiter_tui.errors import Draining, LoadFailed, ModelUnusable, OutOfBudget, Overloaded, UnknownName
 from arbiter_tui.provider import Message, Request
@@ -163,8 +164,9 @@ async def test_too_large_even_alone_fails_fast() -> None:
     assert bench.pool.is_ready("a")
 
 
-async def test_pinned_is_never_evicted_and_the_refusal_names_it() -> None:
+async def test_pinned_is_never_evicted_and_the_refusal_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """A pin holds against demand; the error says what to unpin; unpinned, the demand goes through."""
+    monkeypatch.setattr("arbiter_tui.engine.keeper.SHIELD_S", 0.0)
     bench = Bench(budget_mib=150)
     await bench.pool.ensure(bench.version("a"))
     bench.pool.pin("a", True)
@@ -291,19 +293,42 @@ async def test_a_failed_load_tells_everybody_and_the_next_request_tries_again() 
 async def test_a_provider_that_breaks_its_contract_breaks_nothing() -> None:
     """A foreign exception from load becomes LoadFailed, with its cause."""
 
-    class Careless(FakeErrors):
-        pass
+    async def careless(version: object, **how: Any) -> Any:
+        raise KeyError("no such thing")
 
     bench = Bench()
-    bench.provider.load = Careless().load  # type: ignore[method-assign]
+    bench.provider.load = careless  # type: ignore[method-assign]
     with pytest.raises(LoadFailed, match="KeyError") as failed:
         await bench.pool.ensure(bench.version("a"))
     assert isinstance(failed.value.__cause__, KeyError)
 
 
-class FakeErrors:
-    async def load(self, version: object, **how: Any) -> Any:
-        raise KeyError("no such thing")
+async def test_a_provider_that_fails_on_its_prediction_fails_its_own_waiters() -> None:
+    """An error while planning reaches those who asked for that version; others are planned in the same pass."""
+    bench = Bench()
+    predict = bench.provider.predicted_bytes
+
+    def missing(version: ModelVersion) -> int | None:
+        if version.version == "a":
+            raise FileNotFoundError("a.gguf")
+        return predict(version)
+
+    bench.provider.predicted_bytes = missing  # type: ignore[method-assign]
+    failing, fine = bench.holder("a"), bench.holder("b")
+    await bench.until(lambda: fine.holding)
+    with pytest.raises(LoadFailed, match=r"FileNotFoundError: a\.gguf"):
+        await failing.task
+    await fine.finish()
+
+
+async def test_a_model_of_unknown_size_is_admitted_and_measured() -> None:
+    """No prediction: it loads, and counts with what it holds as soon as that is known."""
+    bench = Bench()
+    bench.provider.predicted_bytes = lambda version: None  # type: ignore[method-assign]
+    await bench.pool.ensure(bench.version("a", file_bytes=None))
+    assert bench.pool.views()["a"].predicted_bytes is None
+    await bench.clock.settle()
+    assert bench.pool.used_bytes() == 100 * MIB
 
 
 async def test_an_unknown_provider_is_named() -> None:
