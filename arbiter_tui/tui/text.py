@@ -70,11 +70,9 @@ def spread(left: Line, right: Line, width: int, token: str = "label") -> Line:
     """``left`` at the left end and ``right`` at the right one; the left one gives way."""
     right = clip(right, width)
     room = width - width_of(right)
-    return (
-        pad(left, room - 1 if right and room > 0 else room, token)
-        + ((Span(" ", token),) if right and room > 0 else ())
-        + right
-    )
+    if not right or room <= 0:
+        return (*pad(left, room, token), *right)
+    return (*pad(left, room - 1, token), Span(" ", token), *right)
 
 
 def marked(spans: Line) -> Line:
@@ -122,7 +120,7 @@ def collapsed(title: Line, figure: Line, width: int, rule: str) -> Line:
 
 @dataclass(frozen=True, slots=True)
 class Column(Generic[T]):
-    """``cell(row, width)`` draws one cell. ``width`` 0 takes what is left (one such column). Lower ``rank`` stays longer."""
+    """``cell(row, width)`` draws one cell. ``width`` 0 takes the rest; the column of highest ``rank`` goes first."""
 
     key: str
     title: str

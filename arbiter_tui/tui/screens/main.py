@@ -148,7 +148,7 @@ class MainScreen(Screen[None]):
 
     # what applies --------------------------------------------------------------------------------------------------
     def target(self) -> str | None:
-        """The version that a model's key acts on: the ranking's selected row where that is focused, else the models'."""
+        """The version that a model's key acts on: the ranking's selected row where focused, else the models'."""
         row = self.board.selected() if self.focused_panel() is self.board else None
         model = self.pool.selected()
         return row.version if row else model.version if model else None

@@ -7,7 +7,8 @@ from typing import Any
 
 from ...core.snapshot import RowView
 from .. import format as fmt
-from ..text import Column, Line, Span, Table, line, paragraphs, version_name
+from ..state import row_of
+from ..text import Column, Line, Span, Table, line, pad, paragraphs, version_name
 from .panel import ListPanel
 from .pool_table import figure
 
@@ -16,7 +17,7 @@ LEGEND = (
     ("◆", "serve", "serves"),
     ("◇", "trial", "on trial"),
     ("⌂", "label", "best trade-off"),
-    ("├●┤", "unit", "utility, 0 to 1"),
+    ("├●┤", "unit", "utility"),
 )
 
 
@@ -76,7 +77,7 @@ class Leaderboard(ListPanel[RowView]):
         ]
 
     def _table(self, width: int) -> Table[RowView]:
-        return Table.choose(self.columns(width), width, flexible=20, widest=40)
+        return Table.choose(self.columns(width), width, flexible=20 if width < 84 else 33, widest=40)
 
     def table_head(self, width: int) -> list[Line]:
         return [self._table(width).header(self.sort, ascending=self.sort in ("rank", "p50", "memory"))]
@@ -113,6 +114,31 @@ class Leaderboard(ListPanel[RowView]):
         if height >= 6 and task is not None:
             serving = next((r for r in task.leaderboard if r.version == task.incumbent), None)
             lines = [*self._sentence(item, serving, width), line(), *lines]
+        room = height - len(lines) - 2
+        return [*lines, line(), *self._tasks(width, room)] if room >= 3 else lines
+
+    def _tasks(self, width: int, room: int) -> list[Line]:
+        """Who serves each task: what remains of the room."""
+        snapshot = self.view.snapshot
+        if snapshot is None:
+            return []
+        name = max(10, min(32, width - 34))
+        lines = [line(("every task", "head"))]
+        for t in snapshot.tasks:
+            serving = row_of(t, t.incumbent)
+            who = version_name(t.incumbent, name, "label") if t.incumbent else line(("nobody", "warn"))
+            here = "accent" if t.task == self.view.task else "label"
+            lines.append(
+                line(
+                    (f"{fmt.fit(t.task, 14):<15} ", here),
+                    ("◆ " if t.incumbent else "▲ ", "serve" if t.incumbent else "warn"),
+                    *pad(who, name),
+                    (f" {fmt.score(serving.utility if serving else None):>4}", "figure"),
+                    ("" if t.autopilot == "on" else f"  {t.autopilot}", "warn"),
+                )
+            )
+        if len(lines) > room:
+            lines = [*lines[: room - 1], line((f"and {len(lines) - room + 1} more: t", "unit"))]
         return lines
 
     def _sentence(self, row: RowView, serving: RowView | None, width: int) -> list[Line]:

@@ -46,7 +46,7 @@ class Machine(Panel):
         tail = pool_lines(snapshot, width)
         if not hw.gpus:
             tail = [*paragraphs(f"no GPU: {hw.gpu_why or 'none was found'}", width, "unit")[:2], *tail]
-        each = max(1, min(6, (height - len(tail)) // len(meters)))
+        each = max(1, min(9, (height - len(tail)) // len(meters)))
         lines: list[Line] = []
         for name, reading, note in meters:
             lines += self._meter(name, reading, note, width, each)

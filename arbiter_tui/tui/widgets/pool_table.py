@@ -97,7 +97,7 @@ class PoolTable(ListPanel[ModelView]):
         ]
 
     def _table(self, width: int) -> Table[ModelView]:
-        return Table.choose(self.columns(), width, flexible=22)
+        return Table.choose(self.columns(), width, flexible=22 if width < 84 else 33)
 
     def table_head(self, width: int) -> list[Line]:
         return [self._table(width).header(self.sort)]

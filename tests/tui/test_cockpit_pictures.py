@@ -1,0 +1,59 @@
+"""Pictures of every state, compared with accepted ones: sizes, themes, states. Behaviour is tested elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from canned import BENCHING, EMPTY, FAILED, FOUR_GPUS, HEALTHY, LONG, SWAPPING, crowd
+from fake_cockpit import cockpit
+
+SMALL, USUAL, LARGE = (80, 24), (120, 40), (200, 60)
+CASES: dict[str, tuple[Any, tuple[int, int], dict[str, Any], list[str]]] = {
+    "healthy-80": (HEALTHY, SMALL, {}, []),
+    "healthy-120": (HEALTHY, USUAL, {}, []),
+    "healthy-200": (HEALTHY, LARGE, {}, []),
+    "light-80": (HEALTHY, SMALL, {"theme": "light"}, []),
+    "light-120": (HEALTHY, USUAL, {"theme": "light"}, []),
+    "ansi-120": (HEALTHY, USUAL, {"theme": "ansi"}, []),
+    "empty-120": (EMPTY, USUAL, {}, []),
+    "empty-80": (EMPTY, SMALL, {}, []),
+    "error-120": (None, USUAL, {"state": "error"}, []),
+    "stale-120": (HEALTHY, USUAL, {"state": "stale"}, []),
+    "gone-120": (HEALTHY, USUAL, {"state": "gone"}, []),
+    "swapping-120": (SWAPPING, USUAL, {}, []),
+    "failed-120": (FAILED, USUAL, {}, []),
+    "benching-80-now": (BENCHING, SMALL, {}, ["5"]),
+    "four-gpus-120": (FOUR_GPUS, USUAL, {}, []),
+    "four-gpus-80-machine": (FOUR_GPUS, SMALL, {}, ["3"]),
+    "crowd-120": (crowd(), USUAL, {}, []),
+    "long-names-80": (LONG, SMALL, {}, []),
+    "ranking-80": (HEALTHY, SMALL, {}, ["2"]),
+    "swaps-80": (HEALTHY, SMALL, {}, ["4"]),
+    "unload-120": (HEALTHY, USUAL, {}, ["u"]),
+    "swap-dialog-120": (HEALTHY, USUAL, {}, ["s"]),
+    "swap-dialog-80-light": (HEALTHY, SMALL, {"theme": "light"}, ["s"]),
+    "swap-record-120": (HEALTHY, USUAL, {}, ["4", "enter"]),
+    "help-80": (HEALTHY, SMALL, {}, ["question_mark"]),
+    "too-small": (HEALTHY, (40, 8), {}, []),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_picture(snap_compare: Callable[..., bool], case: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The screen looks as it was accepted to look."""
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    snapshot, size, kw, press = CASES[case]
+    assert snap_compare(cockpit(*([snapshot] if snapshot else []), **kw), press=press, terminal_size=size)
+
+
+def test_picture_without_colour(snap_compare: Callable[..., bool], monkeypatch: pytest.MonkeyPatch) -> None:
+    """NO_COLOR: weights and reverse video only, every meaning still there as a glyph."""
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert snap_compare(cockpit(HEALTHY), terminal_size=USUAL)
+
+
+def test_picture_before_the_first_snapshot(snap_compare: Callable[..., bool]) -> None:
+    """While the engine starts the screen is there and says so."""
+    assert snap_compare(cockpit(), terminal_size=USUAL)

@@ -1,0 +1,129 @@
+"""The cockpit in a real pseudo-terminal: paints, obeys keys, follows a resize, restores on every way out."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import select
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pyte
+import pytest
+
+HERE = Path(__file__).resolve().parent
+SCRIPT = (
+    f"import sys; sys.path.insert(0, {str(HERE)!r})\n"
+    "from canned import HEALTHY\n"
+    "from fake_cockpit import FakeEngine\n"
+    "from arbiter_tui.tui.app import run_cockpit\n"
+    "async def connect(): return FakeEngine(HEALTHY)\n"
+    "sys.exit(run_cockpit(connect=connect, theme='dark'))\n"
+)
+DEADLINE_S = 20.0
+
+
+class Terminal:
+    """A program in a pty with pyte as its screen."""
+
+    def __init__(self, columns: int = 120, rows: int = 40) -> None:
+        self.screen = pyte.Screen(columns, rows)
+        self.stream = pyte.ByteStream(self.screen)
+        self.raw = b""
+        self.master, slave = pty.openpty()
+        self.resize(columns, rows)
+        env = {**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor"}
+        env.pop("NO_COLOR", None)
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", SCRIPT], stdin=slave, stdout=slave, stderr=slave, env=env, start_new_session=True
+        )
+        os.close(slave)
+
+    def resize(self, columns: int, rows: int) -> None:
+        fcntl.ioctl(self.master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+        self.screen.resize(rows, columns)
+
+    def read(self) -> None:
+        ready, _, _ = select.select([self.master], [], [], 0.05)
+        if not ready:
+            return
+        try:
+            data = os.read(self.master, 65536)
+        except OSError:  # EIO: the other end is closed
+            return
+        self.raw += data
+        self.stream.feed(data)
+
+    def text(self) -> str:
+        return "\n".join(self.screen.display)
+
+    def wait(self, true: Callable[[], bool]) -> None:
+        end = time.monotonic() + DEADLINE_S
+        while not true():
+            assert time.monotonic() < end, self.text()
+            self.read()
+
+    def press(self, keys: str) -> None:
+        os.write(self.master, keys.encode())
+
+    def gone(self) -> bool:
+        return self.process.poll() is not None
+
+    def close(self) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+        os.close(self.master)
+
+
+@pytest.fixture
+def terminal() -> Iterator[Terminal]:
+    t = Terminal()
+    try:
+        yield t
+    finally:
+        t.close()
+
+
+@pytest.mark.terminal
+def test_it_paints_obeys_keys_follows_a_resize_and_quits(terminal: Terminal) -> None:
+    """One sitting: the regions, a dialog, a smaller window, out."""
+    terminal.wait(lambda: "gemma3-270m" in terminal.text() and "swaps" in terminal.text())
+    terminal.press("s")
+    terminal.wait(lambda: "who serves topic" in terminal.text())
+    terminal.press("\x1b")
+    terminal.wait(lambda: "who serves topic" not in terminal.text())
+    terminal.resize(80, 24)
+    os.kill(terminal.process.pid, signal.SIGWINCH)
+    terminal.wait(lambda: "─ 4 swaps" in terminal.text())
+    terminal.press("q")
+    terminal.wait(terminal.gone)
+    assert terminal.process.returncode == 0
+    restored(terminal)
+
+
+@pytest.mark.terminal
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_signal_restores_the_terminal(terminal: Terminal, number: signal.Signals) -> None:
+    """Terminated, interrupted or hung up: modes are undone and the exit code says which signal it was."""
+    terminal.wait(lambda: "gemma3-270m" in terminal.text())
+    os.kill(terminal.process.pid, number)
+    terminal.wait(terminal.gone)
+    assert terminal.process.returncode == 128 + number
+    restored(terminal)
+
+
+def restored(terminal: Terminal) -> None:
+    """The alternate screen, the mouse and the hidden cursor are given back, in this order of last words."""
+    for _ in range(5):
+        terminal.read()
+    for on, off in ((b"?1049h", b"?1049l"), (b"?1003h", b"?1003l"), (b"?25l", b"?25h")):
+        assert on not in terminal.raw or terminal.raw.rindex(off) > terminal.raw.rindex(on), (on, off)
+    assert b"\x1b[?1016l" in terminal.raw
