@@ -154,7 +154,7 @@ def answer_headers(answer: Answer) -> Headers:
     return [
         (b"x-arbiter-model", answer.version.version.encode()),
         (b"x-arbiter-task", (answer.task or "").encode()),
-        (b"x-arbiter-decision", answer.decision_id.encode()),
+        (b"x-arbiter-decision", (answer.decision_id or answer.id).encode()),  # both can be asked at /explain
         (b"x-arbiter-request-id", answer.id.encode()),
         (b"x-arbiter-overhead-ms", b"%.3f" % (answer.overhead_s * 1000)),
     ]
