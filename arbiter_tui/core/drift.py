@@ -19,7 +19,6 @@ from enum import StrEnum
 from .cost import Outcome
 
 HISTORY = 500  # newest values kept to locate a change in
-EDGE = 3  # a change is not located closer than this to either end
 
 
 class Signal(StrEnum):
@@ -110,13 +109,10 @@ def locate(values: Sequence[float], *, shares: bool = True) -> int:
     Gaussian with one variance, whose ratio is k (n - k) / n x (difference of means) squared.
     """
     n = len(values)
-    edge = min(EDGE, max(1, n // 2))
     total, left = sum(values), 0.0
     best, at = -1.0, max(n - 1, 0)
     for k in range(1, n):
         left += values[k - 1]
-        if k < edge or k > n - edge:
-            continue
         a, b = left / k, (total - left) / (n - k)
         ratio = k * _kl(a, total / n) + (n - k) * _kl(b, total / n) if shares else k * (n - k) / n * (a - b) ** 2
         if ratio > best:
