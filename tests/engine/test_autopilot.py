@@ -1,0 +1,172 @@
+"""The autopilot: it acts on evidence, obeys its operator, and can explain itself."""
+
+from __future__ import annotations
+
+import pytest
+from engine_kit import ASK, Engine
+
+from arbiter_tui.core.drift import Alarm, Signal
+from arbiter_tui.core.tasks import Criteria, Task
+from arbiter_tui.engine.watch import Watch
+from arbiter_tui.errors import LoadFailed, Refused, UnknownName
+from arbiter_tui.testing import Behaviour
+
+ON = {"mode": "on", "cooldown_s": 10.0}
+
+
+async def test_it_swaps_to_what_is_credibly_better_and_says_why() -> None:
+    """Evidence alone moves the route; the swap carries its figures and the decision behind it can be read by id."""
+    async with Engine(**ON) as e:
+        await e.teach("a", quality=0.2)
+        await e.teach("b", quality=1.0)
+        await e.until(lambda: e.serving() == "b", step_s=0.5)
+        await e.until(lambda: e.arbiter.swaps[0].result == "done")
+        swap = e.arbiter.swaps[0]
+        assert swap.trigger == "auto"
+        assert swap.why[0].rule == "better"
+        decision = await e.arbiter.explain(swap.evidence["decision"])
+        assert decision["kind"] == "autopilot"
+        assert decision["inputs"]["leaderboard"]
+        assert decision["thresholds"]["cooldown_s"] == 10.0
+        assert "b" in e.arbiter.snapshot().narrator
+
+
+async def test_without_evidence_it_does_nothing() -> None:
+    """Neither a bundled order nor time moves a route."""
+    async with Engine(**ON) as e:
+        await e.arbiter.execute("work", ASK)
+        await e.clock.advance(30.0)
+        assert e.serving() == "a"
+        assert not e.arbiter.swaps
+        assert "benchmark" in e.arbiter.snapshot().narrator
+
+
+@pytest.mark.parametrize("mode", ["observe", "off"])
+async def test_observing_or_off_it_only_says_what_it_would_do(mode: str) -> None:
+    """The verdict is a hold with the mode as its reason, stored once, and the route stands."""
+    async with Engine(**ON) as e:
+        await e.arbiter.set_autopilot(mode)
+        await e.teach("a", quality=0.2)
+        await e.teach("b", quality=1.0)
+        await e.clock.advance(20.0)
+        assert e.serving() == "a"
+        verdict = e.arbiter.autopilot.judge("work")
+        assert verdict.action == "hold"
+        assert {"observe", "mode"} & {w.rule for w in verdict.why}
+        holds = [d for d in e.store.decisions.values() if '"hold"' in d]
+        assert len(holds) == 1
+        assert e.arbiter.snapshot().engine.autopilot == mode
+
+
+async def test_an_operators_swap_is_held_and_the_cooldown_follows_every_swap() -> None:
+    """It waits for both, then acts; the narrator names what it waits for."""
+    async with Engine(mode="on", cooldown_s=30.0, hold_s=100.0) as e:
+        await e.arbiter.swap("work", "b")
+        await e.teach("b", quality=0.2)
+        await e.teach("a", quality=1.0)
+        await e.clock.advance(50.0)
+        assert e.serving() == "b"
+        assert "hold" in e.arbiter.snapshot().narrator
+        await e.until(lambda: e.serving() == "a", step_s=10.0)
+        assert e.clock.now() - 1_700_000_000.0 >= 100.0
+
+
+async def test_a_degraded_version_is_replaced() -> None:
+    """Failures below the threshold bring in the best other version."""
+    async with Engine(**ON) as e:
+        await e.teach("b", quality=0.6)
+        await e.teach("a", quality=0.7)
+        await e.teach("a", quality=None, success=False, count=40)
+        await e.until(lambda: e.serving() == "b", step_s=0.5)
+        assert "success" in {w.rule for w in e.arbiter.swaps[0].why}
+
+
+async def test_a_silent_loss_of_quality_is_found_and_rolled_back() -> None:
+    """Quality falls while everything succeeds: an alarm, an alert, and the previous version serves again."""
+    async with Engine(mode="on", cooldown_s=5.0, drift_min_samples=10, hold_s=0.0) as e:
+        await e.teach("a", quality=0.75, count=30)
+        await e.arbiter.swap("work", "b", trigger="auto")
+        await e.clock.advance(6.0)
+        await e.teach("b", quality=1.0, count=30)
+        await e.clock.advance(2.0)
+        assert e.serving() == "b"
+        await e.teach("b", quality=0.0, count=30)
+        await e.until(lambda: e.serving() == "a", step_s=0.5)
+        await e.until(lambda: e.arbiter.swaps[0].result == "done")
+        assert "drift_quality" in {w.rule for w in e.arbiter.swaps[0].why}
+        assert any("quality fell" in a.message for a in e.arbiter.snapshot().alerts)
+        await e.clock.advance(60.0)
+        assert e.serving() == "a", "what was rolled back needs new evidence to return"
+
+
+async def test_a_version_repointed_behind_its_alias_is_judged_by_its_own_evidence() -> None:
+    """When the alias of a route moves to a worse version, the better one comes back."""
+    async with Engine(**ON) as e:
+        await e.teach("a", quality=1.0)
+        await e.teach("b", quality=0.1)
+        await e.arbiter.alias("champion", "a")
+        await e.arbiter.swap("work", "champion", trigger="auto")
+        await e.arbiter.alias("champion", "b")
+        await e.until(lambda: e.serving() == "a", step_s=1.0)
+        assert (e.arbiter.swaps[0].from_, e.arbiter.swaps[0].to) == ("b", "a")
+
+
+async def test_a_swap_that_fails_is_not_tried_again_before_the_cooldown() -> None:
+    """One alert and a pause, not a loop of loads."""
+    models = {"a": Behaviour(), "b": Behaviour(fail_load=[LoadFailed("no") for _ in range(50)])}
+    async with Engine(models, mode="on", cooldown_s=60.0) as e:
+        await e.teach("a", quality=0.2)
+        await e.teach("b", quality=1.0)
+        await e.until(lambda: [s for s in e.arbiter.swaps if s.result == "failed"], step_s=0.5)
+        await e.clock.advance(20.0)
+        assert e.serving() == "a"
+        assert len(e.arbiter.swaps) == 1
+
+
+async def test_sentinels_ask_the_serving_version_in_quiet_moments_only() -> None:
+    """Known questions at the configured rate, graded, recorded as such, never while a client is served."""
+    task = Task(name="work", criteria=Criteria())
+    async with Engine({"a": Behaviour(answer="yes"), "b": Behaviour()}, tasks=(task,), mode="on",
+                      sentinels_per_hour=60.0) as e:  # fmt: skip
+        await e.clock.advance(300.0)
+        assert not e.store.outcomes, "nobody uses it: nothing is asked"
+        await e.arbiter.execute("work", ASK)
+        e.arbiter.autopilot.busy = lambda: True
+        await e.clock.advance(120.0)
+        asked = [o for o in e.store.outcomes.values() if o.source == "sentinel"]
+        assert not asked
+        e.arbiter.autopilot.busy = lambda: False
+        await e.clock.advance(600.0)
+        asked = [o for o in e.store.outcomes.values() if o.source == "sentinel"]
+        assert 8 <= len(asked) <= 11
+        assert {(o.version, o.quality, o.quality_source) for o in asked} == {("a", 1.0, "sentinel")}
+        assert e.arbiter.evidence.requests("work") == 1
+
+
+async def test_a_mode_that_does_not_exist_is_refused() -> None:
+    """Unknown modes and tasks change nothing."""
+    async with Engine() as e:
+        with pytest.raises(Refused):
+            await e.arbiter.set_autopilot("maybe")
+        with pytest.raises(UnknownName):
+            await e.arbiter.set_autopilot("on", "nothing")
+        assert e.store.modes == {}
+
+
+def test_an_alarm_ends_when_its_signal_has_recovered() -> None:
+    """It stands through bad values, falls after enough good ones, and starts afresh with a new incumbency."""
+    watch = Watch(min_samples=5)
+    for _ in range(20):
+        assert not watch.grade("work", "a", 1.0)
+    raised: list[Alarm] = []
+    for _ in range(10):
+        raised += watch.grade("work", "a", 0.0)
+    assert [a.signal for a in raised] == [Signal.QUALITY]
+    assert watch.alarms("work", "a")
+    for _ in range(5):
+        watch.grade("work", "a", 1.0)
+    assert not watch.alarms("work", "a")
+    for _ in range(10):
+        watch.grade("work", "a", 0.0)
+    watch.reset("work", "a")
+    assert not watch.alarms("work", "a")
