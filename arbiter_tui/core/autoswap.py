@@ -4,8 +4,8 @@ Owns: the two triggers, the vetoes, the reasons with their figures. Never: carry
 
 1. Nobody serves yet: none.
 2. Trigger *degraded*: success < performance_threshold, or quality < quality_factor x the task's threshold, or a drift
-   alarm, or the incumbent no longer qualifies. The best other version that is better than the incumbent
-   is now takes over; if that is the one which served before, it is a rollback.
+   alarm, or the incumbent no longer qualifies. The best other version takes over if it is better than what the
+   incumbent has become by more than the cost of swapping; if it is the one which served before, that is a rollback.
 3. Trigger *better*: the lower bound of a challenger's lead (90% interval of the difference, so P(wrong) <= .05) is
    above the cost of swapping; the challenger's own lower bound is then above the incumbent's utility plus that cost.
 4. Vetoes on both: the operator's hold, the cooldown, too few samples on either side, new evidence owed after a
@@ -30,6 +30,7 @@ Action = Literal["swap", "hold", "none", "rollback"]
 Trigger = Literal["degraded", "better"]
 AMORTISED_S = 300.0  # a load pays off over this long: its seconds as a share of them are the cost, in utility
 MAX_COST = 0.1
+MATERIAL_SLOWDOWN = 1.5  # latency follows load and prompts: a smaller rise is reported, not acted upon
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,7 +117,7 @@ def decide(given: AutoSwapInput) -> AutoSwapVerdict:
 def _degraded(given: AutoSwapInput, incumbent: str) -> tuple[Why, ...]:
     """Every sign that the incumbent is degraded."""
     stats, limits = given.stats.get(incumbent, EMPTY), given.limits
-    found = [_alarm_why(alarm) for alarm in given.alarms]
+    found = [_alarm_why(alarm) for alarm in given.alarms if _material(alarm)]
     if incumbent in given.excluded:
         found.append(
             Why(rule="qualifies", value=given.excluded[incumbent], threshold=None, would_change_if="it qualified again")
@@ -139,6 +140,10 @@ def _below(rule: str, value: float, threshold: float) -> Why:
     return Why(rule=rule, value=value, threshold=threshold, would_change_if=f"{rule} were at least {share(threshold)}")
 
 
+def _material(alarm: Alarm) -> bool:
+    return alarm.signal is not Signal.LATENCY or alarm.after >= MATERIAL_SLOWDOWN * alarm.before
+
+
 def _alarm_why(alarm: Alarm) -> Why:
     return Why(
         rule=f"drift_{alarm.signal}",
@@ -156,10 +161,12 @@ def _replace(given: AutoSwapInput, incumbent: str, leads: Sequence[Lead], degrad
     """The incumbent is degraded: the best other version that is better than it is now takes over."""
     ailing = f"{incumbent} is degraded on {given.task.name} ({_ailment(degraded)})"
     gone = incumbent in given.excluded
-    better = [lead for lead in leads if gone or lead.by > 0.0]
+    cost = given.limits.switching_cost
+    better = [lead for lead in leads if gone or lead.by > cost]
     if not better:
         best = max((lead.by for lead in leads), default=None)
-        missing = Why(rule="alternative", value=best, threshold=0.0, would_change_if="another version were better")
+        needed = f"another version led by more than {share(cost)}"
+        missing = Why(rule="alternative", value=best, threshold=cost, would_change_if=needed)
         return _none(f"{ailing}, and no other version is better", *degraded, missing)
     lead = _first_free(given, better)
     back = lead.row.version == given.route.previous
