@@ -42,7 +42,7 @@ class Stand:
         return self.provider.loaded[name]
 
     def how(self, name: str) -> Behaviour:
-        return self.provider.behaviours[name]
+        return self.provider.behaviour(name)
 
     async def chat(self, model: str = "fake-a", text: str = "hi", **more: Any) -> httpx.Response:
         body = {"model": model, "messages": [{"role": "user", "content": text}], **more}
