@@ -41,8 +41,8 @@ class _Parser(argparse.ArgumentParser):
         raise SystemExit(2)
 
 
-def _common() -> argparse.ArgumentParser:
-    common = argparse.ArgumentParser(add_help=False)
+def _common() -> _Parser:
+    common = _Parser(add_help=False)
     g = common.add_argument_group("everywhere")
     quiet = argparse.SUPPRESS
     g.add_argument("--config", metavar="FILE", default=quiet, help="configuration file")
@@ -127,7 +127,7 @@ COMMANDS = (
     "rollback", "autopilot", "bench", "feedback", "explain", "doctor", "config", "ledger",
 )  # fmt: skip
 
-_DOORS = {
+_DOORS: dict[str | None, str] = {
     "serve": "serving:serve", "stop": "serving:stop", None: "serving:cockpit", "attach": "serving:attach",
     "demo": "demo:demo", "doctor": "doctor:doctor", "config": "local:config", "run": "work:run", "bench": "work:bench",
     "register": "work:register", "ledger": "local:ledger",

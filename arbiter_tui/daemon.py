@@ -15,6 +15,7 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,8 +24,11 @@ from uuid import uuid4
 from .errors import ArbiterError, ConfigError
 
 if TYPE_CHECKING:
+    import uvicorn
+
     from .config import Config
     from .engine.arbiter import Arbiter
+    from .ports import Clock, Store
 
 STOP_DEADLINE_S = 10.0
 
@@ -93,8 +97,8 @@ class Daemon:
         finally:
             await store.close()
 
-    async def _serve(self, store: object, listener: socket.socket, url: str, clock: object) -> int:
-        arbiter = self.build(store, clock, url)
+    async def _serve(self, store: Store, listener: socket.socket, url: str, clock: Clock) -> int:
+        arbiter = self.build(store, clock, port=listener.getsockname()[1])
         server = _server(arbiter, self.request_stop)
         serving = asyncio.create_task(server.serve(sockets=[listener]), name="http")
         starting = asyncio.create_task(arbiter.start(), name="start")
@@ -114,22 +118,23 @@ class Daemon:
             await self._wind_down(arbiter, server, serving)
         return 0
 
-    async def _wind_down(self, arbiter: Arbiter, server: object, serving: asyncio.Task[None]) -> None:
+    async def _wind_down(self, arbiter: Arbiter, server: uvicorn.Server, serving: asyncio.Task[None]) -> None:
         self._say("arbiter: draining and stopping")
         try:
             async with asyncio.timeout(STOP_DEADLINE_S):
                 await arbiter.stop(deadline_s=STOP_DEADLINE_S - 2.0)
         except TimeoutError:
             self._say("arbiter: the deadline passed; the workers were ended")
-        server.should_exit = True  # type: ignore[attr-defined]
+        server.should_exit = True
         done, _ = await asyncio.wait({serving}, timeout=1.0)
         if not done:
-            server.force_exit = True  # type: ignore[attr-defined]
+            server.force_exit = True
             serving.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await serving
 
-    def build(self, store: object, clock: object, url: str) -> Arbiter:
+    def build(self, store: Store, clock: Clock, *, port: int | None = None) -> Arbiter:
+        """``port``: the one that listens, where the configuration left the choice to the system."""
         from .adapters.hardware import open_probe
         from .adapters.plugins import load_providers
         from .config import merge_tasks
@@ -137,24 +142,25 @@ class Daemon:
         from .engine.arbiter import Arbiter
 
         tasks = merge_tasks(bundled_tasks(), self.config.tasks)
+        server = self.config.server if port is None else replace(self.config.server, port=port)
         return Arbiter(
-            replace(self.config, tasks=tasks),
-            store=store,  # type: ignore[arg-type]
+            replace(self.config, tasks=tasks, server=server),
+            store=store,
             providers=load_providers(self.config.providers),
             probe=open_probe(),
-            clock=clock,  # type: ignore[arg-type]
+            clock=clock,
             new_id=lambda: uuid4().hex[:16],
             suites=bundled_suites(),
         )
 
 
-def _server(arbiter: Arbiter, on_stop: object) -> object:
+def _server(arbiter: Arbiter, on_stop: Callable[[], None]) -> uvicorn.Server:
     import uvicorn
 
     from .gateway.app import build_app
 
     config = uvicorn.Config(
-        build_app(arbiter, on_stop=on_stop),  # type: ignore[arg-type]
+        build_app(arbiter, on_stop=on_stop),
         log_level="warning", access_log=False, lifespan="off", server_header=False, date_header=False,
         timeout_keep_alive=30, timeout_graceful_shutdown=1, h11_max_incomplete_event_size=64 * 1024,
     )  # fmt: skip

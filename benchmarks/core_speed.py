@@ -1,4 +1,4 @@
-"""Pure decisions at 100 models x 50 tasks, and taking a warm lease: each must take at most 1 ms at the 95th percentile."""
+"""Pure decisions at 100 models x 50 tasks, and taking a warm lease: each at most 1 ms at the 95th percentile."""
 
 from __future__ import annotations
 

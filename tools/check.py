@@ -32,14 +32,15 @@ def wheel_tests() -> None:
         run("install the wheel", sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--target", target, built)
         # -P and an explicit path: the installed files come first, and the checkout is not importable at all.
         code = (
-            "import sys; sys.path[:] = [sys.argv[1]] + [p for p in sys.path if 'arbiter' not in p or 'site-packages' in p];"
+            "import sys; site = sys.argv[1];"
+            "sys.path[:] = [site] + [p for p in sys.path if 'site-packages' in p or 'arbiter' not in p];"
             "import arbiter_tui, arbiter_providers, pytest;"
-            "assert arbiter_tui.__file__.startswith(sys.argv[1]), arbiter_tui.__file__;"
+            "assert arbiter_tui.__file__.startswith(site), arbiter_tui.__file__;"
             "raise SystemExit(pytest.main(sys.argv[2:]))"
         )
         tests = [ROOT / "tests" / name for name in ("core", "engine", "adapters", "gateway")]
-        run("tests on the built wheel", sys.executable, "-P", "-c", code, target, *tests, "-q", "-x",
-            "--rootdir", ROOT, "-c", ROOT / "pyproject.toml", "-p", "no:cacheprovider", "--import-mode=importlib", cwd=place)  # fmt: skip
+        options = ["-q", "-x", "--rootdir", ROOT, "-c", ROOT / "pyproject.toml", "-p", "no:cacheprovider"]
+        run("tests on the built wheel", sys.executable, "-P", "-c", code, target, *tests, *options, cwd=place)
 
 
 def main() -> int:

@@ -42,9 +42,10 @@ def state_dir(options: Namespace) -> Path:
 
 def running(options: Namespace) -> dict[str, Any] | None:
     """{pid, url} of this state folder's engine, None without one."""
-    from ..adapters.state_folder import running_engine
+    from ..adapters.state_folder import running as engine_of
 
-    return running_engine(state_dir(options))
+    found = engine_of(state_dir(options))
+    return dict(found) if found and found.get("url") else None
 
 
 def engine_url(options: Namespace) -> str | None:
@@ -150,7 +151,7 @@ async def offline(options: Namespace) -> AsyncIterator[ControlClient]:
     store = await SqliteStore.open(folder, url=None, clock=clock)
     try:
         daemon = Daemon(load_config(options), folder, announce=False)
-        arbiter = daemon.build(store, clock, "")
+        arbiter = daemon.build(store, clock)
         await arbiter.start(serving=False)
         try:
             app = build_app(arbiter, on_stop=lambda: None)

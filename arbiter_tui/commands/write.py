@@ -93,7 +93,14 @@ def _say(o: Namespace, answer: Any) -> str:
 
 
 def swap_line(s: Mapping[str, Any], *, dry: bool = False) -> str:
-    head = "would swap" if dry else {"done": "swapped", "rolled_back": "rolled back"}.get(s["result"], s["result"])
+    back = s.get("trigger") == "rollback" and s["result"] == "done"
+    head = (
+        "would swap"
+        if dry
+        else "rolled back"
+        if back
+        else {"done": "swapped", "rolled_back": "rolled back"}.get(s["result"], s["result"])
+    )
     took = f" in {t.duration(s['duration_s'])}" if s.get("duration_s") is not None and not dry else ""
     lines = [f"{head} {s['task']}: {s.get('from') or t.DASH} → {s['to']}{took}  ({s['id']})"]
     lines += [f"  {p['name']} {t.duration(p['seconds'])}" for p in s.get("phases", [])]
@@ -102,7 +109,7 @@ def swap_line(s: Mapping[str, Any], *, dry: bool = False) -> str:
     if s.get("error"):
         lines.append(f"  {s['error']}")
     lines += [f"  warning: {w}" for w in s.get("warnings", [])]
-    if s["result"] == "done" and not dry:
+    if s["result"] == "done" and not dry and not back:
         lines.append(f"  undo: arbiter rollback {s['task']}")
     return "\n".join(lines)
 

@@ -127,9 +127,12 @@ class Arbiter:
         """Newest first, the running ones included."""
         return list(self.live.swaps)
 
-    async def start(self) -> None:
-        """Load the state, settle half-made swaps, register what is there, begin the loops. Raises StoreError."""
-        await self._life.start()
+    async def start(self, *, serving: bool = True) -> None:
+        """Load the state, settle half-made swaps, register what is there, begin the loops. Raises StoreError.
+
+        ``serving`` False opens the state only: nothing is loaded, a swap stores its route.
+        """
+        await self._life.start(serving=serving)
 
     async def stop(self, deadline_s: float = 10.0) -> None:
         """Refuse new work, drain, end the instances, flush the store. Idempotent. Seconds."""

@@ -27,7 +27,7 @@ from ..core.swapping import SwapEffect, SwapEvent, SwapEventKind, SwapPhase, Swa
 from ..errors import ArbiterError, Incompatible, NothingToRollBack, Refused, SwapInProgress
 from .decisions import Decisions
 from .evidence import Evidence
-from .live import Live
+from .live import OFFLINE, Live
 from .pool import Pool
 
 DRAIN_WITHIN_S = 60.0
@@ -296,12 +296,16 @@ class Swapper:
         return SwapEvent(kind=SwapEventKind.RECORDED)
 
     async def _warm(self, job: Job) -> SwapEvent:
+        if self._live.state == OFFLINE:
+            return SwapEvent(kind=SwapEventKind.WARMED)
         if job.state.exclusive:
             job.gate = self.held[job.view.task] = asyncio.Event()
         await self._pool.ensure(job.new)
         return SwapEvent(kind=SwapEventKind.WARMED)
 
     async def _probe(self, job: Job) -> SwapEvent:
+        if self._live.state == OFFLINE:
+            return SwapEvent(kind=SwapEventKind.PROBED)
         job.probe_s = await self._pool.probe(job.new)
         return SwapEvent(kind=SwapEventKind.PROBED)
 

@@ -17,6 +17,7 @@ from ..config import Config, patch_task
 from ..core.tasks import AutopilotMode, Task
 from ..errors import ArbiterError, ConfigError
 from ..ports import HardwareProbe
+from .live import OFFLINE
 from .views import settle_hardware
 
 if TYPE_CHECKING:
@@ -46,7 +47,8 @@ class Life:
 
     # ── start ─────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def start(self) -> None:
+    async def start(self, *, serving: bool = True) -> None:
+        """``serving`` False: only the state, for commands that need no engine; nothing is loaded."""
         a, live = self._a, self._a.live
         state = await a.store.load()
         live.registry, live.routes, live.lost = state.registry, state.routes, state.lost
@@ -63,8 +65,10 @@ class Life:
         await a.catalogue.configured(a.config.models)
         await a.catalogue.discover_embedded()
         await a.catalogue.fill_routes()
-        live.state = "ready"
+        live.state = "ready" if serving else OFFLINE
         a.autopilot.narrate()
+        if not serving:
+            return
         self._begin_loops()
         self._elsewhere = asyncio.create_task(a.catalogue.discover_elsewhere(), name="discover-elsewhere")
         live.event("engine", "ready")

@@ -26,6 +26,7 @@ from ..core.verify import SuiteItem
 from ..errors import NoQualifyingModel, Refused, UnknownName
 from ..ports import Clock, HardwareProbe, Store
 
+OFFLINE = "offline"  # the state folder is open, but nothing is served or loaded
 KEPT_SWAPS = 200
 KEPT_REQUESTS = 200
 KEPT_EVENTS = 1_000
