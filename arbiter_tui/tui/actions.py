@@ -6,7 +6,6 @@ Never: drawing, the wire's polling (app.py).
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -296,13 +295,3 @@ class Actions:
         ]
         said = "Others have used this engine in the last minutes."
         self._ask("quit", [said], choices, lambda c: self.app.leave(stop=c == "stop"), default="stop")
-
-
-async def stop_quietly(stop: Awaitable[Any], within_s: float) -> bool:
-    """Ask the engine to stop; it drains by itself, so only the asking is waited for."""
-    try:
-        async with asyncio.timeout(within_s):
-            await stop
-    except (ArbiterError, OSError, TimeoutError):
-        return False
-    return True

@@ -24,7 +24,6 @@ from textual.screen import Screen
 
 from ..errors import ArbiterError, EngineUnreachable
 from . import theme as themes
-from .actions import Actions, stop_quietly
 from .commands import Commander
 from .messages import EngineLost, SnapshotArrived
 from .screens.main import MainScreen
@@ -60,7 +59,7 @@ class CockpitApp(App[int]):
         story: Callable[[], str | None] | None = None,
     ) -> None:
         chosen = themes.choose(theme, os.environ)  # Textual removes NO_COLOR from the environment
-        super().__init__()
+        super().__init__(ansi_color=True if chosen == "arbiter-ansi" else None)  # decides what NO_COLOR filters
         for t in themes.THEMES:
             self.register_theme(t)
         self.theme = chosen
@@ -79,7 +78,6 @@ class CockpitApp(App[int]):
         )
         self.commander = Commander(lambda: self.engine, self.say)
         self.main = MainScreen(self.view, self.commander)
-        self.actions_ = Actions(self)
         self._story = story
         self._seen_at: float | None = None
         self._poll: asyncio.Task[None] | None = None
@@ -182,7 +180,9 @@ class CockpitApp(App[int]):
 
     # what keys need -------------------------------------------------------------------------------------------
     def act(self, action: str) -> None:
-        self.actions_.run(action)
+        from .actions import Actions  # with the dialogs: not needed for the first paint
+
+        Actions(self).run(action)
 
     def say(self, notice: Notice | None) -> None:
         self.main.say(notice)
@@ -211,7 +211,9 @@ class CockpitApp(App[int]):
             self.exit(code, return_code=code)
 
     async def _stop_then_exit(self, engine: Engine, code: int) -> None:
-        await stop_quietly(engine.stop(), STOP_S)
+        with contextlib.suppress(ArbiterError, OSError, TimeoutError):  # it drains by itself; leaving must not wait
+            async with asyncio.timeout(STOP_S):
+                await engine.stop()
         self.exit(code, return_code=code)
 
     async def on_unmount(self) -> None:

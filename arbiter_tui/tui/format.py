@@ -19,6 +19,8 @@ def size(value: float | None) -> str:
     """Bytes with one decimal and a one-letter unit."""
     if value is None:
         return DASH
+    if value == 0:
+        return "0"
     for unit, scale in (("T", 1 << 40), ("G", 1 << 30)):
         if value >= scale * 0.0995:
             return f"{value / scale:.1f} {unit}"

@@ -72,7 +72,7 @@ class View:
 
     @property
     def dimmed(self) -> bool:
-        return self.link in ("stale", "gone", "error")
+        return self.link in ("stale", "gone")
 
     def task_view(self) -> TaskView | None:
         return task_of(self.snapshot, self.task)

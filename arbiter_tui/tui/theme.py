@@ -8,9 +8,10 @@ reduced to weights and reverse video.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from rich.style import Style
-from textual.theme import Theme
+from textual.theme import BUILTIN_THEMES, Theme
 
 DARK = {
     "surface": "#0f1317",
@@ -113,20 +114,7 @@ def _theme(name: str, colours: Mapping[str, str], dark: bool) -> Theme:
 THEMES = (
     _theme("arbiter-dark", DARK, True),
     _theme("arbiter-light", LIGHT, False),
-    Theme(
-        name="arbiter-ansi",
-        ansi=True,
-        primary="ansi_cyan",
-        accent="ansi_cyan",
-        foreground="ansi_default",
-        background="ansi_default",
-        surface="ansi_default",
-        panel="ansi_default",
-        boost="ansi_default",
-        warning="ansi_yellow",
-        error="ansi_red",
-        success="ansi_green",
-    ),
+    replace(BUILTIN_THEMES["ansi-dark"], name="arbiter-ansi", primary="ansi_cyan", accent="ansi_cyan"),
 )
 SHORT = {"dark": "arbiter-dark", "light": "arbiter-light", "ansi": "arbiter-ansi"}
 

@@ -9,6 +9,8 @@ import pytest
 from canned import BENCHING, EMPTY, FAILED, FOUR_GPUS, HEALTHY, LONG, SWAPPING, crowd
 from fake_cockpit import cockpit
 
+from arbiter_tui.tui.app import CockpitApp
+
 SMALL, USUAL, LARGE = (80, 24), (120, 40), (200, 60)
 CASES: dict[str, tuple[Any, tuple[int, int], dict[str, Any], list[str]]] = {
     "healthy-80": (HEALTHY, SMALL, {}, []),
@@ -40,18 +42,28 @@ CASES: dict[str, tuple[Any, tuple[int, int], dict[str, Any], list[str]]] = {
 }
 
 
+def painted(app: CockpitApp) -> None:
+    """A blank picture must never be accepted: something was drawn, and the app ended by itself."""
+    assert any(w._lines for w in (app.main.header, app.main.small))
+    assert app._exception is None
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_picture(snap_compare: Callable[..., bool], case: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The screen looks as it was accepted to look."""
     monkeypatch.delenv("NO_COLOR", raising=False)
     snapshot, size, kw, press = CASES[case]
-    assert snap_compare(cockpit(*([snapshot] if snapshot else []), **kw), press=press, terminal_size=size)
+    app = cockpit(*([snapshot] if snapshot else []), **kw)
+    assert snap_compare(app, press=press, terminal_size=size)
+    painted(app)
 
 
 def test_picture_without_colour(snap_compare: Callable[..., bool], monkeypatch: pytest.MonkeyPatch) -> None:
     """NO_COLOR: weights and reverse video only, every meaning still there as a glyph."""
     monkeypatch.setenv("NO_COLOR", "1")
-    assert snap_compare(cockpit(HEALTHY), terminal_size=USUAL)
+    app = cockpit(HEALTHY)
+    assert snap_compare(app, terminal_size=USUAL)
+    painted(app)
 
 
 def test_picture_before_the_first_snapshot(snap_compare: Callable[..., bool]) -> None:

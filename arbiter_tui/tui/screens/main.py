@@ -201,7 +201,11 @@ class MainScreen(Screen[None]):
                 return "nothing is selected" if not isinstance(panel, ListPanel) or panel.selected() is None else None
             case "sort":
                 panel = self.focused_panel()
-                return None if isinstance(panel, ListPanel) and panel.SORTS else "this region is not sorted"
+                return (
+                    None
+                    if isinstance(panel, ListPanel) and panel.SORTS and panel.items()
+                    else "this region is not sorted"
+                )
             case "freeze":
                 return "nothing to hold yet" if snapshot is None else None
         return None

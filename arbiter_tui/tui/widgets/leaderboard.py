@@ -108,7 +108,7 @@ class Leaderboard(ListPanel[RowView]):
     def below(self, item: RowView, width: int, height: int) -> list[Line]:
         legend: list[Span] = []
         for glyph, token, word in LEGEND:
-            legend += [Span(glyph, token), Span(f" {word}   ", "unit")]
+            legend += [Span(glyph, token), Span(f" {word}  ", "unit")]
         lines = [tuple(legend)]
         task = self.view.task_view()
         if height >= 6 and task is not None:

@@ -68,7 +68,7 @@ class LineWidget(Widget):
         segments = []
         for text, token in pad(spans, width):
             style = palette[token]
-            if stale and not token.startswith(("rule", "fail", "warn")):
+            if stale and not token.startswith("rule"):
                 style = palette["stale@" if token.endswith("@") else "stale"]
             segments.append(Segment(text, style))
         return Strip(segments, width)

@@ -31,6 +31,7 @@ ORDER = {
     "quarantined": 6,
     "cold": 7,
 }
+WORDS = {"draining": "drains", "unloading": "unloads", "quarantined": "barred"}  # the others fit their column
 HEALTH = {
     "ok": ("ok", "unit"),
     "degraded": ("▲ slow", "warn"),
@@ -97,7 +98,7 @@ class PoolTable(ListPanel[ModelView]):
         ]
 
     def _table(self, width: int) -> Table[ModelView]:
-        return Table.choose(self.columns(), width, flexible=22 if width < 84 else 33)
+        return Table.choose(self.columns(), width, flexible=24 if width < 84 else 33)
 
     def table_head(self, width: int) -> list[Line]:
         return [self._table(width).header(self.sort)]
@@ -131,7 +132,7 @@ class PoolTable(ListPanel[ModelView]):
 
     def _state(self, item: ModelView, width: int) -> Line:
         glyph, token = GLYPHS.get(item.state, ("?", "unit"))
-        word = item.state if item.lifecycle != "draft" or item.state != "cold" else "draft"
+        word = "draft" if item.lifecycle == "draft" and item.state == "cold" else WORDS.get(item.state, item.state)
         return ((Span(glyph + " ", token)), Span(fmt.cut(word, width - 2), "label" if token != "unit" else "unit"))
 
     def _memory(self, item: ModelView, width: int) -> Line:
