@@ -1,6 +1,7 @@
 """What this machine has and does: one HardwareView, whatever the machine.
 
-Owns: which vendors are asked, the thread on which their synchronous libraries run (one reading at a time), and the bound on its time.
+Owns: which vendors are asked, the thread on which their synchronous libraries run (one reading at a time), and the
+bound on its time.
 Never: a fake value; a reading is a value, or None with a reason. A library that hangs leaves the last view standing,
 its readings replaced by the reason once they are stale.
 """
@@ -130,7 +131,7 @@ class SystemProbe:
 
 
 def _on_a_thread(read: Callable[[], T]) -> Future[T]:
-    """Run on a daemon thread: an executor's threads are joined at the interpreter's exit, so a hang would outlive it."""
+    """Run on a daemon thread: an executor's is joined when the interpreter ends, so a hang would stay."""
     future: Future[T] = Future()
 
     def run() -> None:
