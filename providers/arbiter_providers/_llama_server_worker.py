@@ -26,7 +26,7 @@ def configure(engine: Any, given: dict[str, Any]) -> Any:
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = given["threads"]
     params.fit_params = False  # the arbiter places models; the engine must not shrink them silently
     params.cache_ram_mib = given["prompt_cache_mib"]  # the default keeps up to 8 GiB of old prompts
-    params.n_ctx_checkpoints = 3
+    params.n_ctx_checkpoints = 1  # each is a copy of a slot's sliding windows; the default keeps 32 of them
     params.embedding = True  # generation still works beside it
     if given["mean_pooling"]:
         params.pooling_type = engine.llama_pooling_type.LLAMA_POOLING_TYPE_MEAN

@@ -126,9 +126,12 @@ def predicted_bytes(version: ModelVersion, *, engine_bytes: int, parallel: int, 
 
 
 def _compute_bytes(head: GgufHeader) -> int:
-    """Work buffers of one micro-batch of 512 tokens: activations of a few layers in f32."""
+    """Work buffers of one micro-batch of 512 tokens (activations of a few layers in f32), and the vocabulary's tables.
+
+    The factors 4 and 200 fit what two models of very different vocabularies (49,152 and 262,144) were seen to use.
+    """
     width = (head.number("embedding_length") or 0) + (head.number("feed_forward_length") or 0)
-    return 512 * 4 * width * 4
+    return 512 * 4 * width * 4 + 200 * head.vocabulary
 
 
 def digest(path: Path) -> str:

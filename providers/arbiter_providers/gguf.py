@@ -27,13 +27,14 @@ _KEPT_ARRAY = 1024  # longer arrays are vocabularies: skipped
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GgufHeader:
-    """``metadata``: scalar values and short arrays. ``weight_bytes``: of all tensors. ``file_bytes``: on disk."""
+    """``metadata``: scalars and short arrays. ``weight_bytes``: of all tensors. ``vocabulary``: tokens or merges."""
 
     path: Path
     metadata: Mapping[str, Any]
     parameters: int
     weight_bytes: int
     file_bytes: int
+    vocabulary: int
 
     @property
     def architecture(self) -> str | None:
@@ -101,6 +102,7 @@ class _Cursor:
 
     def __init__(self, data: mmap.mmap) -> None:
         self.data, self.at = data, 0
+        self.strings = 0  # entries of the longest array of strings
 
     def scalar(self, form: str) -> Any:
         (value,) = struct.unpack_from(form, self.data, self.at)
@@ -129,6 +131,7 @@ class _Cursor:
 
     def _array(self) -> list[Any] | None:
         kind, count = self.scalar("<I"), self.scalar("<Q")
+        self.strings = max(self.strings, count if kind == _STRING else 0)
         if count <= _KEPT_ARRAY:
             return [self.value(kind) for _ in range(count)]
         if kind in _SCALARS:
@@ -204,8 +207,9 @@ def _parse(path: Path, data: mmap.mmap) -> GgufHeader:
     if tensors == 0:
         raise ModelUnusable(f"{path} holds no tensors (a vocabulary only?)")
     return GgufHeader(
-        path=path, metadata=metadata, parameters=parameters, weight_bytes=weight_bytes, file_bytes=len(data)
-    )
+        path=path, metadata=metadata, parameters=parameters, weight_bytes=weight_bytes, file_bytes=len(data),
+        vocabulary=cursor.strings,
+    )  # fmt: skip
 
 
 def _tensors(cursor: _Cursor, count: int) -> tuple[int, int, int]:

@@ -31,7 +31,7 @@ from arbiter_tui.provider import (
 from ._local import MIB, Settings, describe, embedded_versions, header, predicted_bytes
 from ._process import Child, Message, Vigil, launch
 
-_ENGINE_BYTES = 90 * MIB  # measured: interpreter, numpy and library, nothing loaded
+_ENGINE_BYTES = 95 * MIB  # measured: interpreter, numpy and library, nothing loaded
 _HEALTH_S = 2.0
 _ERRORS: dict[str, type[ProviderError]] = {"context_overflow": ContextOverflow, "invalid_request": InvalidRequest}
 

@@ -19,7 +19,7 @@ from . import _llama_server_wire as wire
 from ._local import MIB, Settings, describe, embedded_versions, header, predicted_bytes
 from ._process import Child, Message, Vigil, launch
 
-_ENGINE_BYTES = 70 * MIB  # measured: interpreter and library, nothing loaded
+_ENGINE_BYTES = 60 * MIB  # measured: interpreter, library, HTTP threads
 _HEALTH_S = 2.0
 
 
@@ -88,6 +88,7 @@ class LlamaServerModel:
         self._child = child
         self._backend: str = ready["backend"]
         self._chat_template = chat_template
+        self._embedding = asyncio.Lock()
         self._vigil = Vigil(child, settings.hang_timeout_s, self._answers)
         # One connection per request: closing it is how a request is cancelled, and the engine holds a thread for each.
         self._http = aiohttp.ClientSession(
@@ -97,7 +98,7 @@ class LlamaServerModel:
 
     async def generate(self, request: Request) -> AsyncGenerator[Chunk, None]:
         if not self._child.alive:
-            raise await self._dead()
+            raise self._child.died()
         path, body = wire.call(request, chat_template=self._chat_template)
         plain = wire.is_plain(request, chat_template=self._chat_template)
         events = wire.Events(path, request, version=self.version.version, plain=plain)
@@ -123,15 +124,21 @@ class LlamaServerModel:
                 response.close()  # in mid-answer this is what stops the decoding
 
     async def embed(self, texts: Sequence[str]) -> list[list[float]]:
-        if not texts:
-            return []
+        """One text at a time: texts of unequal length side by side get wrong means from the engine (cosine .95)."""
+        if not self._child.alive:
+            raise self._child.died()
+        async with self._embedding:
+            return [await self._embed(text) for text in texts]
+
+    async def _embed(self, text: str) -> list[float]:
         try:
             with self._vigil.request():
-                async with self._http.post(self.base_url + "/v1/embeddings", json={"input": list(texts)}) as response:
+                body = {"input": text, "cache_prompt": False}
+                async with self._http.post(self.base_url + "/v1/embeddings", json=body) as response:
                     if response.status != 200:
                         raise wire.error(response.status, await response.read(), version=self.version.version)
-                    rows = (await response.json())["data"]
-                    return [row["embedding"] for row in sorted(rows, key=lambda r: r["index"])]
+                    vector: list[float] = (await response.json())["data"][0]["embedding"]
+                    return vector
         except (aiohttp.ClientError, OSError) as error:
             raise await self._dead() from error
         except (ValueError, KeyError, TypeError) as error:

@@ -1,0 +1,164 @@
+"""The dialect of Ollama: tags -> our versions, our Request -> its JSON, its NDJSON -> our chunks, its errors -> ours.
+
+Owns: pure translation. Never: a socket.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from arbiter_tui.core.prompts import plain_prompt
+from arbiter_tui.core.registry import ModelVersion
+from arbiter_tui.errors import (
+    ContextOverflow,
+    InvalidRequest,
+    ModelUnusable,
+    NotSupported,
+    Overloaded,
+    ProviderError,
+    WorkerDied,
+)
+from arbiter_tui.provider import Done, FinishReason, Request, Text, TokenLogprob, Usage
+
+CHAT, GENERATE = "/api/chat", "/api/generate"
+BARE_TEMPLATE = "{{ .Prompt }}"  # what Ollama gives a model without a chat template
+_CAPABILITIES = {
+    "completion": ("text-generation", "chat"), "embedding": ("embeddings",), "tools": ("tools",),
+    "vision": ("vision",), "thinking": ("thinking",), "insert": ("infill",),
+}  # fmt: skip
+_SIZES = {"K": 1e3, "M": 1e6, "B": 1e9, "T": 1e12}
+_DEAD = ("unexpected EOF", "runner process", "connection refused", "connection reset", "broken pipe")
+
+
+def version_of(tag: Mapping[str, Any], *, provider: str, context: int, parallel: int) -> ModelVersion | None:
+    """The draft version of one entry of /api/tags; None for a cloud model: it does not run on this machine."""
+    name = str(tag.get("model") or tag["name"])
+    if tag.get("remote_model") or tag.get("remote_host"):
+        return None
+    details = tag.get("details") or {}
+    trained = details.get("context_length")
+    told = tag.get("capabilities") or ("completion",)
+    safe = re.sub(r"[^A-Za-z0-9._-]+", "-", name.removesuffix(":latest")).strip("-")
+    digest = tag.get("digest")
+    return ModelVersion(
+        version=f"{safe[:110]}.ollama", provider=provider, model=safe[:110], source=f"ollama:{name}",
+        digest=f"sha256:{digest}" if digest else None, quantization=details.get("quantization_level") or None,
+        family=details.get("family") or None, parameters=_count(details.get("parameter_size")),
+        file_bytes=tag.get("size"), context=min(context, trained) if trained else context, parallel=parallel,
+        capabilities=frozenset(c for name in told for c in _CAPABILITIES.get(name, (name,))),
+    )  # fmt: skip
+
+
+def _count(text: str | None) -> int | None:
+    """ "134.52M" -> 134520000."""
+    match = re.fullmatch(r"([0-9.]+)([KMBT])", text or "")
+    return int(float(match[1]) * _SIZES[match[2]]) if match else None
+
+
+def call(request: Request, *, model: str, context: int | None, bare: bool) -> tuple[str, dict[str, Any]]:
+    """(path, body). ``bare``: the model has no chat template, a conversation goes to it as plain text."""
+    if request.grammar is not None:
+        raise NotSupported("Ollama has no grammars; a JSON schema works")
+    plain = bool(request.messages) and bare
+    options: dict[str, Any] = {
+        "num_predict": request.max_tokens, "temperature": request.temperature, "top_p": request.top_p,
+    }  # fmt: skip
+    if context is not None:
+        options["num_ctx"] = context
+    if request.seed is not None:
+        options["seed"] = request.seed
+    stops = [*request.stop, "\n\n"] if plain else list(request.stop)
+    if stops:
+        options["stop"] = stops
+    extra = dict(request.extra)
+    options |= extra.pop("options", {})
+    # Without these two Ollama cuts a prompt that is too long in silence.
+    body: dict[str, Any] = {"model": model, "options": options, "keep_alive": -1, "truncate": False, "shift": False}
+    if request.json_schema is not None:
+        body["format"] = dict(request.json_schema)
+    if request.logprobs is not None:
+        body |= {"logprobs": True, "top_logprobs": request.logprobs}
+    if request.messages and not plain:
+        messages = [{"role": m.role, "content": m.content} for m in request.messages]
+        return CHAT, {**body, "messages": messages, **extra, "stream": True}
+    prompt = request.prompt or ""
+    if plain:
+        prompt = plain_prompt([(m.role, m.content) for m in request.messages], request.few_shot)
+    return GENERATE, {**body, "prompt": prompt, "raw": True, **extra, "stream": True}
+
+
+def error(status: int, body: bytes | str, *, name: str) -> ProviderError | Overloaded:
+    """Ollama's {"error": "..."} as ours."""
+    message = _message(body) or f"HTTP {status}"
+    sentence = f"Ollama, {name}: {message}"
+    lower = message.lower()
+    if "exceed" in lower and "context" in lower:
+        return ContextOverflow(sentence)
+    if any(sign.lower() in lower for sign in _DEAD):
+        return WorkerDied(sentence)
+    if status == 404:
+        return ModelUnusable(sentence)
+    if status == 503:
+        return Overloaded(sentence)
+    if status == 501 or "does not support" in lower:
+        return NotSupported(sentence)
+    if 400 <= status < 500:
+        return InvalidRequest(sentence)
+    return ProviderError(sentence)
+
+
+def _message(body: bytes | str) -> str:
+    try:
+        told = json.loads(body)
+    except ValueError:
+        return (body.decode("utf-8", "replace") if isinstance(body, bytes) else body)[:300]
+    found = told.get("error") if isinstance(told, dict) else told
+    return str(found.get("message", found)) if isinstance(found, dict) else str(found or "")
+
+
+class Lines:
+    """Cuts the byte stream into lines and each line into chunks. One per answer."""
+
+    def __init__(self, request: Request, *, name: str, strip: bool) -> None:
+        self._top, self._name, self._strip = request.logprobs, name, strip
+        self._rest = b""
+
+    def feed(self, data: bytes) -> Iterator[Text | Done]:
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        for line in lines:
+            if line.strip():
+                yield from self._line(json.loads(line))
+
+    def _line(self, line: dict[str, Any]) -> Iterator[Text | Done]:
+        if "error" in line:
+            raise error(500, json.dumps(line), name=self._name)
+        content = line["message"]["content"] if "message" in line else line.get("response", "")
+        if self._strip and content:
+            content = content.lstrip()
+            self._strip = not content
+        if content:
+            yield Text(content, self._logprobs(line.get("logprobs")))
+        if line["done"]:
+            reason: FinishReason = "length" if line.get("done_reason") == "length" else "stop"
+            yield Done(finish_reason=reason, usage=_usage(line))
+
+    def _logprobs(self, listed: Any) -> tuple[TokenLogprob, ...]:
+        if not listed or self._top is None:
+            return ()
+        return tuple(
+            TokenLogprob(t["token"], t["logprob"], tuple((o["token"], o["logprob"]) for o in t.get("top_logprobs", ())))
+            for t in listed
+        )
+
+
+def _usage(line: Mapping[str, Any]) -> Usage:
+    prompt_ns, decode_ns = line.get("prompt_eval_duration"), line.get("eval_duration")
+    return Usage(
+        tokens_in=line.get("prompt_eval_count"),
+        tokens_out=line.get("eval_count"),
+        prompt_s=None if prompt_ns is None else prompt_ns / 1e9,
+        decode_s=None if decode_ns is None else decode_ns / 1e9,
+    )
