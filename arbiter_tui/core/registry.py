@@ -81,7 +81,7 @@ class Registry:
 
     def register(self, version: ModelVersion) -> tuple[Registry, ModelVersion]:
         """Add; the same content again returns the version that is already there (idempotent)."""
-        if not VERSION_NAME.match(version.version):
+        if not VERSION_NAME.fullmatch(version.version):
             raise Refused(f"version name {version.version!r} must match {VERSION_NAME.pattern}")
         for known in self.versions.values():
             if known.identity() == version.identity():
@@ -106,7 +106,7 @@ class Registry:
 
     def alias(self, alias: str, name: str) -> Registry:
         """Point ``alias`` at a version (movable). An alias may not hide a version's name."""
-        if alias in self.versions or not VERSION_NAME.match(alias):
+        if alias in self.versions or not VERSION_NAME.fullmatch(alias):
             raise Refused(f"{alias!r} can't be an alias: it is a version's name or not a valid name")
         return replace(self, aliases={**self.aliases, alias: self.get(name).version})
 
