@@ -86,7 +86,7 @@ class Daemon:
         url = f"http://{self.config.server.host}:{listener.getsockname()[1]}"
         clock = SystemClock()
         try:
-            store = await SqliteStore.open(self.state_dir, url=url, clock=clock)
+            store = await SqliteStore.open(self.state_dir, url=url, clock=clock, retention=self.config.retention)
         except BaseException:
             listener.close()
             raise

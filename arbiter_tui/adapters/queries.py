@@ -19,6 +19,7 @@ from . import records
 ROUTES_REVISION = "routes_revision"
 SETTLED = "outcomes_settled"
 CLEAN = "clean"
+UNTOLD = "lost_untold"
 SWAPS_AT_START = 200
 OUTCOMES_AT_START = 500
 
@@ -34,6 +35,10 @@ def counter(connection: sqlite3.Connection, name: str) -> int | None:
 
 def set_counter(connection: sqlite3.Connection, name: str, value: int) -> None:
     connection.execute("INSERT OR REPLACE INTO counters VALUES (?, ?)", (name, value))
+
+
+def drop_counter(connection: sqlite3.Connection, name: str) -> None:
+    connection.execute("DELETE FROM counters WHERE name = ?", (name,))
 
 
 def write_registry(connection: sqlite3.Connection, registry: Registry) -> None:

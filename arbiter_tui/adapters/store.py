@@ -55,18 +55,21 @@ class SqliteStore:
     async def open(
         cls, state_dir: Path, *, url: str | None = None, clock: Clock, retention: RetentionConfig | None = None
     ) -> SqliteStore:
-        """Take the folder and open its database. Raises StateLocked, StateReadOnly, StateFull, StateTooNew."""
-        return await asyncio.to_thread(cls._open, state_dir, url, clock, retention or RetentionConfig())
+        """Take the folder and open its database. Raises StateLocked, StateReadOnly, StateFull, StateTooNew.
+
+        ``url``: where this engine answers; None for a command that only looks. Without ``retention`` nothing is pruned.
+        """
+        return await asyncio.to_thread(cls._open, state_dir, url, clock, retention)
 
     @classmethod
-    def _open(cls, state_dir: Path, url: str | None, clock: Clock, retention: RetentionConfig) -> SqliteStore:
+    def _open(cls, state_dir: Path, url: str | None, clock: Clock, retention: RetentionConfig | None) -> SqliteStore:
         lock = FolderLock.take(state_dir, url)
         path = state_dir / FILE_NAME
         connection: sqlite3.Connection | None = None
         try:
             connection, notice = open_database(path, now=clock.now())
             losses = LossCounter(state_dir)
-            lost = _begin(connection, losses, clock.now(), retention)
+            lost = _begin(connection, losses, clock.now(), retention, serves=url is not None)
             store = cls(lock, connection, path, losses, clock)
         except BaseException as error:
             if connection is not None:
@@ -209,23 +212,41 @@ class SqliteStore:
             raise
 
 
-def _begin(connection: sqlite3.Connection, losses: LossCounter, now: float, retention: RetentionConfig) -> int | None:
-    """Open the account of outcomes. Returns what the last process lost: None after a clean end or if unknown."""
+def _begin(
+    connection: sqlite3.Connection, losses: LossCounter, now: float, retention: RetentionConfig | None, *, serves: bool
+) -> int | None:
+    """Open the account of outcomes. Returns what crashes cost that no engine has told of yet; None: nothing to tell."""
     connection.execute("BEGIN IMMEDIATE")
-    clean = queries.counter(connection, queries.CLEAN)
-    settled = queries.counter(connection, queries.SETTLED)
-    announced = losses.announced_before
-    lost = None
-    if clean == 0 and settled is not None and announced is not None:
-        lost = max(0, announced - settled)
+    lost = _sum(queries.counter(connection, queries.UNTOLD), _lost(connection, losses))
+    if serves or lost is None:
+        queries.drop_counter(connection, queries.UNTOLD)
+    else:  # a command that only looks into the folder leaves it to the next engine to tell
+        queries.set_counter(connection, queries.UNTOLD, lost)
     losses.begin(0)
     queries.set_counter(connection, queries.SETTLED, 0)
     queries.set_counter(connection, queries.CLEAN, 0)
+    if retention is not None:
+        _prune(connection, now, retention)
+    connection.execute("COMMIT")
+    return lost
+
+
+def _prune(connection: sqlite3.Connection, now: float, retention: RetentionConfig) -> None:
     queries.prune(
         connection,
         outcomes_before=now - retention.outcomes_days * DAY_S,
         decisions_before=now - retention.decisions_days * DAY_S,
         most=PRUNE_ROWS,
     )
-    connection.execute("COMMIT")
-    return lost
+
+
+def _lost(connection: sqlite3.Connection, losses: LossCounter) -> int | None:
+    """What the last process lost: None after a clean end, or if it can't be known."""
+    clean, settled = queries.counter(connection, queries.CLEAN), queries.counter(connection, queries.SETTLED)
+    if clean != 0 or settled is None or losses.announced_before is None:
+        return None
+    return max(0, losses.announced_before - settled)
+
+
+def _sum(a: int | None, b: int | None) -> int | None:
+    return b if a is None else a if b is None else a + b

@@ -252,11 +252,13 @@ async def test_waiting_writes_share_a_commit_and_one_failure_hurts_only_itself(t
 
 
 async def test_the_past_is_forgotten_as_configured(store: SqliteStore) -> None:
-    """Outcomes and decisions older than the retention go at the next start; younger ones stay."""
+    """Outcomes and decisions older than the retention go at the next start that names it; younger ones stay."""
     now = FakeClock().now()
     await store.record([outcome(1, at=now - 10 * 86_400), outcome(2, at=now - 86_400)])
     await store.save_decision("d", {"a": 1})
-    again = await reopened(store, retention=RetentionConfig(outcomes_days=5))
+    again = await reopened(store)
+    assert len(await again.list_outcomes()) == 2
+    again = await reopened(again, retention=RetentionConfig(outcomes_days=5))
     assert [o.id for o in await again.list_outcomes()] == [outcome(2).id]
     assert await again.decision("d") == {"a": 1}
     await again.close()

@@ -70,7 +70,7 @@ async def test_what_a_crash_cost_is_counted(tmp_path: Path) -> None:
     """Outcomes announced and not recorded are the loss, to the one; after a clean end there is none to speak of."""
     folder = tmp_path / "s"
     last = kill_after(start_writer(folder, unrecorded=7), 20)
-    store = await opened(folder)
+    store = await opened(folder, "http://127.0.0.1:9")
     arrived = len(await store.list_outcomes(limit=100_000))
     # The round that was cut off may have announced one more.
     assert store.lost in ({7, 8} if arrived == last + 1 else {7})
@@ -78,6 +78,22 @@ async def test_what_a_crash_cost_is_counted(tmp_path: Path) -> None:
     await store.record([Outcome(id="a", task="t", version="v", at=1_700_000_000.0, success=True)])
     await store.close()
     again = await opened(folder)
+    assert again.lost is None
+    await again.close()
+
+
+async def test_a_loss_waits_for_the_engine_that_will_tell_of_it(tmp_path: Path) -> None:
+    """A command that opens the folder after the crash sees the count and does not use it up."""
+    folder = tmp_path / "s"
+    kill_after(start_writer(folder, unrecorded=7), 1)
+    looked = await opened(folder)
+    counted = looked.lost
+    assert counted in {7, 8}
+    await looked.close()
+    engine = await opened(folder, "http://127.0.0.1:9")
+    assert engine.lost == counted
+    await engine.close()
+    again = await opened(folder, "http://127.0.0.1:9")
     assert again.lost is None
     await again.close()
 
