@@ -47,7 +47,7 @@ def demo(options: Namespace) -> int:
         from .demo_script import plan
 
         cast = plan(options.seed)
-        Path(options.config).write_text(CONFIG.format(fault=cast.fault_task, threshold=cast.threshold))
+        Path(options.config).write_text(CONFIG.format(fault=cast.fault.name, threshold=cast.threshold))
         return _on_screen(options, folder) if screen else _as_text(options)
 
 

@@ -35,33 +35,40 @@ WIDE = 0.25
 
 @dataclass(frozen=True, slots=True)
 class Cast:
-    """Which tasks play: ``gain_task`` starts on the model whose prior is lower; ``fault_task`` gets the fault."""
+    """Who plays. Every task starts on the model family ``start``; the priors only choose the tasks, not the outcomes.
 
-    tasks: tuple[Task, ...]
-    gain_task: str
-    start: str  # the model family that serves everything at first
-    fault_task: str
+    ``gain``: another family should do better. ``engine``: starts on the slower engine with the same weights, where both
+    engines are installed. ``fault``: its served version is replaced by a damaged one; ``threshold``: its quality floor.
+    """
+
+    start: str
+    gain: Task
+    engine: Task
+    fault: Task
     threshold: float
+
+    @property
+    def tasks(self) -> tuple[Task, ...]:
+        return (self.gain, self.engine, self.fault)
 
 
 def plan(seed: int) -> Cast:
-    """Chosen from the bundled priors: start with the model that leads most tasks; the widest gap against it is the
-    task to gain on, its own widest lead is the task for the fault."""
+    """Chosen from the bundled priors: start with the family that leads most tasks; its widest gap is the task to gain
+    on, its strongest task gets the fault, a seeded other one starts on the slower engine."""
     tasks = [task for task in bundled_tasks() if len(task.priors) >= 2]
     families = sorted({name for task in tasks for name in task.priors})
     start = max(families, key=lambda f: sum(task.priors.get(f, 0) >= max(task.priors.values()) for task in tasks))
 
     def lead(task: Task) -> float:
-        """Of the starting model over the best other one."""
-        others = [q for name, q in task.priors.items() if name != start]
-        return task.priors.get(start, 0.0) - max(others)
+        """Of the starting family over the best other one."""
+        return task.priors.get(start, 0.0) - max(q for name, q in task.priors.items() if name != start)
 
     gain = min(tasks, key=lead)
-    fault = max((task for task in tasks if task is not gain), key=lambda task: task.priors.get(start, 0.0))
-    rest = [task for task in tasks if task not in (gain, fault)]
-    third = random.Random(seed).choice(rest) if rest else fault
+    fault = max((t for t in tasks if t.name != gain.name), key=lambda t: (t.priors.get(start, 0.0), t.name))
+    short = [t for t in tasks if t.name not in (gain.name, fault.name) and t.max_tokens <= 12 and lead(t) > 0]
+    engine = random.Random(seed).choice(short) if short else fault
     threshold = round(max(0.5, fault.priors.get(start, 0.5) - 0.05), 2)
-    return Cast(tuple(dict.fromkeys((gain, fault, third))), gain.name, start, fault.name, threshold)
+    return Cast(start, gain, engine, fault, threshold)
 
 
 @dataclass(slots=True)
@@ -166,36 +173,54 @@ class Script:
         found = (await self.api("GET", "/models?limit=1000"))["items"]
         return [m for m in found if m["lifecycle"] == "active"]
 
-    def of_family(self, models: list[dict[str, Any]], family: str) -> str | None:
-        """The installed version of a family on the fastest engine that is there."""
+    def of_family(self, models: list[dict[str, Any]], family: str, engine: str = "llama-server") -> str | None:
+        """The installed version of a family on that engine, else on any."""
         mine = [m["version"] for m in models if m["version"].startswith(family)]
-        return next((v for v in mine if v.endswith("llama-server")), mine[0] if mine else None)
+        return next((v for v in mine if v.endswith(engine)), mine[0] if mine else None)
 
     async def open_with(self, models: list[dict[str, Any]]) -> str | None:
-        """One model for everything, behind an alias, as most people begin."""
+        """One model for everything, as most people begin."""
         start = self.of_family(models, self.cast.start)
         if start is None or len(models) < 2:
             self.say("no swap: fewer than two models are installed (`arbiter doctor` says what is missing)")
             return None
+        slow = self.of_family(models, self.cast.start, "llama-cpp") or start
         await self.api("PUT", f"/aliases/{ALIAS}", {"version": start})
-        for task in self.cast.tasks:
-            name = ALIAS if task.name == self.cast.fault_task else start
-            await self.api("POST", "/swaps?wait=60", {"task": task.name, "to": name})
-        self.say(f"one model for everything, as most begin: {start} serves; {self.cast.fault_task} asks for its alias")
+        first = {self.cast.gain.name: start, self.cast.engine.name: slow, self.cast.fault.name: ALIAS}
+        for task, name in first.items():
+            await self.api("POST", "/swaps?wait=60", {"task": task, "to": name})
+        self.say(f"one model for everything, as most begin: {self.cast.start}")
+        self.say("; ".join(f"{task} asks {name}" for task, name in first.items()))
         return start
 
     async def measure(self, models: list[dict[str, Any]]) -> None:
-        versions = [v for v in (self.of_family(models, f) for f in sorted(self.families())) if v]
-        body = {"tasks": [t.name for t in self.cast.tasks], "versions": versions}
-        operation = await self.api("POST", "/bench", body)
-        self.say(f"benchmark of {len(versions)} models on {len(body['tasks'])} tasks runs beside the traffic")
-        while operation["state"] == "running" and time.monotonic() - self.begun < FAULT_AT * self.seconds:
-            await asyncio.sleep(0.5)
-            operation = await self.api("GET", f"/operations/{operation['id']}")
-        self.say(f"benchmark {operation['state']}, {operation['progress']:.0%} of its items")
+        """The internal benchmark, task by task, until the fault is due; what was measured until then counts."""
+        families = sorted({name for task in self.cast.tasks for name in task.priors})
+        servers = [v for v in (self.of_family(models, f) for f in families) if v]
+        slow = self.of_family(models, self.cast.start, "llama-cpp")
+        fast = self.of_family(models, self.cast.start)
+        plans = [
+            (self.cast.gain, servers),
+            (self.cast.engine, [v for v in (slow, fast) if v]),
+            (self.cast.fault, servers),
+        ]
+        for task, versions in plans:
+            if time.monotonic() - self.begun > FAULT_AT * self.seconds - 2:
+                return
+            operation = await self.api(
+                "POST", "/bench", {"tasks": [task.name], "versions": list(dict.fromkeys(versions))}
+            )
+            self.say(f"benchmark of {task.name} on {' and '.join(dict.fromkeys(versions))}, beside the traffic")
+            await self.follow(operation)
 
-    def families(self) -> set[str]:
-        return {name for task in self.cast.tasks for name in task.priors}
+    async def follow(self, operation: dict[str, Any]) -> None:
+        while operation["state"] == "running":
+            if time.monotonic() - self.begun > FAULT_AT * self.seconds:
+                operation = await self.api("DELETE", f"/operations/{operation['id']}")
+                break
+            await asyncio.sleep(0.25)
+            operation = await self.api("GET", f"/operations/{operation['id']}")
+        self.say(f"benchmark {operation['state']} at {operation['progress']:.0%} of its questions")
 
     async def fault(self, start: str) -> None:
         """The served version is replaced by a worse one behind its alias: what a bad update does."""
@@ -223,7 +248,7 @@ class Script:
                 continue
             self.swaps_told.add(swap["id"])
             after = ""
-            if self.fault_at is not None and swap["task"] == self.cast.fault_task:
+            if self.fault_at is not None and swap["task"] == self.cast.fault.name:
                 after = f", {time.monotonic() - self.fault_at:.1f} s after the fault"
             verb = {"done": "swapped", "rolled_back": "rolled back"}.get(swap["result"], swap["result"])
             self.say(f"autopilot {verb} {swap['task']}: {swap['from']} → {swap['to']}{after}. {swap['reason']}")
