@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -35,7 +36,9 @@ class FakeEngine:
             raise self.fail
         if not self.snapshots or (after is not None and self.snapshots[-1].revision == after):
             self._news.clear()
-            await self._news.wait()
+            with contextlib.suppress(TimeoutError):  # nothing new: the same revision again, as on the wire
+                async with asyncio.timeout(wait if self.snapshots else None):
+                    await self._news.wait()
             if self.fail is not None:
                 raise self.fail
         return self.snapshots[-1]
