@@ -29,8 +29,12 @@ START_S = 60.0
 
 
 def emit(name: str, must: dict[str, str], measured: dict[str, Any], met: bool | None) -> None:
-    """One JSON object on stdout: the benchmark's name, what is asked, what was measured, whether it was met."""
-    print(json.dumps({"benchmark": name, "must": must, "measured": measured, "met": met}, indent=2))
+    """One JSON object on stdout: the benchmark's name, what is asked, what was measured, whether it was met.
+
+    ``machine`` says how busy the machine was; ``met`` None: it could not be measured here.
+    """
+    machine = {"cores": os.cpu_count(), "load_1m": round(os.getloadavg()[0], 1), "system": sys.platform}
+    print(json.dumps({"benchmark": name, "must": must, "measured": measured, "met": met, "machine": machine}, indent=2))
 
 
 def quantile(values: Sequence[float], q: float) -> float:
