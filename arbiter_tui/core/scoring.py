@@ -12,16 +12,17 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 from typing import NamedTuple
 
 from .registry import ModelVersion
 from .snapshot import RowView
-from .stats import EMPTY, Stats, Z, beta_sd
-from .tasks import Criteria, Task, Weights
+from .stats import EMPTY, Dimensions, Stats, Z, beta_sd
+from .tasks import Criteria, Preference, Task, Weights
 
 __all__ = [
-    "EMPTY", "MIN_SAMPLES", "Scale", "Scored", "Stats", "Z", "dimensions", "dominates", "leaderboard", "pareto_front",
+    "EMPTY", "MIN_SAMPLES", "Scale", "Scored", "Stats", "Z", "dominates", "leaderboard", "pareto_front",
     "prior_of", "probability_best", "probability_better", "row", "score",
 ]  # fmt: skip
 
@@ -33,8 +34,7 @@ RECENCY_HALF_LIFE_S = 7 * 86_400.0
 UNIFORM_SD = 12**-0.5  # of a share of which nothing is known
 GRID_Z = tuple(-4.0 + i * 0.25 for i in range(33))
 GRID_MODELS = 8
-
-Dimensions = tuple[float | None, float | None, float | None, float | None]
+SETTLED_SCALES = 16  # utilities kept for one version's figures, one per scale that was asked for
 
 
 class Scored(NamedTuple):
@@ -63,8 +63,13 @@ class Scale:
 
     @classmethod
     def of(cls, criteria: Criteria, now: float) -> Scale:
-        weights = criteria.weights.preferring(criteria.preference)
+        weights = _preferring(criteria.weights, criteria.preference)
         return cls(weights, max(criteria.latency_budget_s, 1e-9), max(float(criteria.memory_budget_bytes), 1.0), now)
+
+
+@lru_cache(maxsize=256)
+def _preferring(weights: Weights, preference: Preference | None) -> Weights:
+    return weights.preferring(preference)
 
 
 def score(scale: Scale, version: ModelVersion, stats: Stats, priors: Mapping[str, float]) -> Scored:
@@ -72,6 +77,22 @@ def score(scale: Scale, version: ModelVersion, stats: Stats, priors: Mapping[str
     prior = prior_of(version, priors)
     if stats.samples < MIN_SAMPLES:
         return Scored(version.version, stats, COLD_UTILITY, COLD_SD, prior)
+    settled, sd = _settled(scale, stats, prior)
+    return Scored(version.version, stats, settled + scale.weights.recency * _recency(stats, scale.now), sd, prior)
+
+
+def _settled(scale: Scale, stats: Stats, prior: float) -> tuple[float, float]:
+    """All of the utility that does not depend on the hour, and its sd: worked out once for these figures."""
+    key = (scale.weights, scale.latency_budget_s, scale.memory_budget_bytes, prior)
+    known = stats.settled.get(key)
+    if known is None:
+        if len(stats.settled) >= SETTLED_SCALES:
+            stats.settled.clear()
+        known = stats.settled[key] = _settle(scale, stats, prior)
+    return known
+
+
+def _settle(scale: Scale, stats: Stats, prior: float) -> tuple[float, float]:
     weights = scale.weights
     quality, quality_sd = _quality(stats, prior)
     latency, latency_sd = _latency(stats, scale.latency_budget_s)
@@ -81,7 +102,6 @@ def score(scale: Scale, version: ModelVersion, stats: Stats, priors: Mapping[str
         + weights.latency * latency
         + weights.memory * memory
         + weights.reliability * (stats.success_rate or 0.0)
-        + weights.recency * _recency(stats, scale.now)
     )
     sd = math.hypot(
         weights.quality * quality_sd,
@@ -89,7 +109,7 @@ def score(scale: Scale, version: ModelVersion, stats: Stats, priors: Mapping[str
         weights.memory * memory_sd,
         weights.reliability * stats.success_sd,
     )
-    return Scored(version.version, stats, utility, sd, prior)
+    return utility, sd
 
 
 def prior_of(version: ModelVersion, priors: Mapping[str, float]) -> float:
@@ -135,17 +155,6 @@ def _below(z: float) -> float:
     return 0.5 * (1.0 + math.erf(z / math.sqrt(2.0)))
 
 
-def dimensions(stats: Stats) -> Dimensions:
-    """What the Pareto set compares, larger is better: quality, -latency, -memory, success rate."""
-    latency, memory = stats.latency_p50_s, stats.memory_bytes
-    return (
-        stats.quality,
-        None if latency is None else -latency,
-        None if memory is None else -float(memory),
-        stats.success_rate,
-    )
-
-
 def dominates(a: Dimensions, b: Dimensions) -> bool:
     """Whether ``a`` is at least as good wherever ``b`` is known, and better somewhere. The unknown never does."""
     better = False
@@ -160,7 +169,7 @@ def dominates(a: Dimensions, b: Dimensions) -> bool:
 
 def pareto_front(stats: Mapping[str, Stats]) -> frozenset[str]:
     """The versions of which no other is better in every known dimension. The unmeasured are not on it."""
-    known = {name: dimensions(s) for name, s in stats.items() if s.samples > 0}
+    known = {name: s.dimensions for name, s in stats.items() if s.samples > 0}
     return frozenset(n for n, mine in known.items() if not any(dominates(other, mine) for other in known.values()))
 
 

@@ -24,7 +24,6 @@ from .scoring import (
     Scale,
     Scored,
     Stats,
-    dimensions,
     dominates,
     pareto_front,
     probability_better,
@@ -160,12 +159,12 @@ def _too_weak(criteria: Criteria, stats: Stats) -> str | None:
 def contenders(ranked: Sequence[Scored], at_most: int | None = None) -> list[Scored]:
     """Those of ``ranked`` (best first) that may serve: undominated and above the quality floor; never empty."""
     floor = QUALITY_FLOOR * max((s.stats.quality_interval[0] for s in ranked), default=0.0)
-    known = [dimensions(s.stats) for s in ranked if s.stats.samples >= MIN_SAMPLES]
+    known = [s.stats.dimensions for s in ranked if s.stats.samples >= MIN_SAMPLES]
     found: list[Scored] = []
     for scored in ranked:
         if scored.stats.quality_interval[1] < floor:
             continue
-        mine = dimensions(scored.stats)
+        mine = scored.stats.dimensions
         if scored.stats.samples >= MIN_SAMPLES and any(dominates(other, mine) for other in known):
             continue
         found.append(scored)

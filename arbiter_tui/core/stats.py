@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 from .cost import Outcome, percentile
 
 T = TypeVar("T")
+Dimensions = tuple[float | None, float | None, float | None, float | None]
 
 WINDOW = 200  # newest latencies, rates, grades
 SUCCESS_WINDOW = 100  # newest requests from which the success rate comes
@@ -120,7 +121,23 @@ class Stats:
         """Trust-weighted number of grades."""
         return self.hits + self.misses
 
-    @property
+    @cached_property
+    def settled(self) -> dict[object, tuple[float, float]]:
+        """What scoring.py has worked out of these figures, by the scale that it used. It dies with them."""
+        return {}
+
+    @cached_property
+    def dimensions(self) -> Dimensions:
+        """What the Pareto set compares, larger is better: quality, -latency, -memory, success rate."""
+        latency, memory = self.latency_p50_s, self.memory_bytes
+        return (
+            self.quality,
+            None if latency is None else -latency,
+            None if memory is None else -float(memory),
+            self.success_rate,
+        )
+
+    @cached_property
     def quality(self) -> float | None:
         """Mean grade; None when nothing has been graded."""
         return self.hits / self.quality_weight if self.quality_weight > 0 else None

@@ -17,7 +17,6 @@ from arbiter_tui.core.scoring import (
     MIN_SAMPLES,
     Scale,
     Scored,
-    dimensions,
     dominates,
     leaderboard,
     pareto_front,
@@ -154,7 +153,7 @@ def test_priors_break_ties_and_fade_with_evidence() -> None:
 def test_the_pareto_front_is_exactly_the_undominated(stats: dict[str, Stats]) -> None:
     """Nobody on the front is dominated; everybody measured who is off it is dominated by somebody on it."""
     front = pareto_front(stats)
-    known = {n: dimensions(s) for n, s in stats.items() if s.samples > 0}
+    known = {n: s.dimensions for n, s in stats.items() if s.samples > 0}
     for name, mine in known.items():
         beaten = any(dominates(known[other], mine) for other in front)
         assert beaten != (name in front)
@@ -217,3 +216,13 @@ def test_weights_sum_to_one_under_every_preference(weights: Weights, preference:
     if preference is not None:
         name = grown[preference]
         assert getattr(chosen, name) >= getattr(plain, name) - 1e-9
+
+
+@given(statistics, st.lists(tasks, min_size=2, max_size=20))
+def test_what_is_remembered_never_changes_a_score(stats: Stats, many: list[Task]) -> None:
+    """Figures that have been scored by many scales score as untouched ones do, and remember a bounded number."""
+    for task in [*many, *many]:
+        scale = Scale.of(task.criteria, NOW)
+        fresh = score(scale, version("m0"), replace(stats), task.priors)
+        assert score(scale, version("m0"), stats, task.priors) == fresh
+    assert len(stats.settled) <= 16

@@ -10,7 +10,7 @@ from core_cases import MIB, NOW, boards, measured, tasks, version
 from hypothesis import given
 
 from arbiter_tui.core.registry import Lifecycle, ModelVersion
-from arbiter_tui.core.scoring import MIN_SAMPLES, Scale, dimensions, dominates, score
+from arbiter_tui.core.scoring import MIN_SAMPLES, Scale, dominates, score
 from arbiter_tui.core.selection import Selection, contenders, disqualified, mib, select, share
 from arbiter_tui.core.stats import EMPTY, Stats
 from arbiter_tui.core.tasks import Criteria, Task
@@ -50,10 +50,10 @@ def test_a_dominated_version_is_never_chosen(stats: dict[str, Stats]) -> None:
     if serving.samples >= MIN_SAMPLES:
         rivals = [s for s in stats.values() if s.samples >= MIN_SAMPLES]
         ranked = found.ranked
-        open_ones = [s for s in ranked if not any(dominates(dimensions(o), dimensions(s.stats)) for o in rivals)]
+        open_ones = [s for s in ranked if not any(dominates(o.dimensions, s.stats.dimensions) for o in rivals)]
         highest = max(s.stats.quality_interval[0] for s in ranked)
         if any(s.stats.quality_interval[1] >= 0.7 * highest for s in open_ones):
-            assert not any(dominates(dimensions(o), dimensions(serving)) for o in rivals)
+            assert not any(dominates(o.dimensions, serving.dimensions) for o in rivals)
 
 
 def test_the_best_measured_version_is_primary_and_the_next_is_fallback() -> None:
