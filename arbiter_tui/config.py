@@ -42,7 +42,6 @@ _SECRET_KEY = re.compile(r"(.*_)?(key|token|password|secret)")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LimitsConfig:
     body_bytes: int = setting(8 * 2**20, kind="size", low=1024, help="largest request body")
-    drain_s: float = setting(10.0, kind="number", low=0, high=600, help="deadline of a stop")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
