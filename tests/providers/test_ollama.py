@@ -1,0 +1,344 @@
+"""The provider on Ollama, against recordings of a real server replayed over loopback."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import defaultdict
+from collections.abc import AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+from arbiter_providers.ollama import OllamaProvider
+from provider_kit import SCHEMA, until
+
+from arbiter_tui.core.registry import ModelVersion
+from arbiter_tui.errors import (
+    ContextOverflow,
+    LoadFailed,
+    ModelUnusable,
+    NotSupported,
+    Overloaded,
+    Unreachable,
+    WorkerDied,
+)
+from arbiter_tui.provider import LoadedModel, Message, Provider, ProviderConfig, Request, Text, WorkerEvent
+from arbiter_tui.testing import ProviderContract, collect
+
+RECORDINGS = Path(__file__).resolve().parents[2].parent / "shared" / "wire" / "ollama"
+recorded = pytest.mark.skipif(not RECORDINGS.is_dir(), reason="the recordings of a real Ollama are not here")
+
+
+class FakeOllama:
+    """Answers each (method, path) with its queue of recorded or scripted responses; the last one stays."""
+
+    def __init__(self) -> None:
+        self.url = ""
+        self.asked: list[tuple[str, dict[str, Any]]] = []
+        self.left = asyncio.Event()  # a client closed its connection in mid-answer
+        self._answers: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
+
+    def recording(self, file: str, name: str) -> FakeOllama:
+        """Queue one recorded exchange."""
+        lines = (json.loads(line) for line in (RECORDINGS / f"{file}.jsonl").read_text().splitlines())
+        exchange = next(e for e in lines if e["name"] == name)
+        key = (exchange["request"]["method"], exchange["request"]["path"])
+        self._answers[key].append(exchange["response"])
+        return self
+
+    def script(self, path: str, *chunks: Any, status: int = 200, method: str = "POST") -> FakeOllama:
+        """Queue an answer of our own: JSON objects, one a line; ``None`` hangs until the client leaves."""
+        texts = [None if c is None else json.dumps(c) + "\n" for c in chunks]
+        self._answers[method, path].append({"status": status, "chunks": texts})
+        return self
+
+    def bodies(self, path: str) -> list[dict[str, Any]]:
+        return [body for asked, body in self.asked if asked == path]
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        text = await request.text()
+        self.asked.append((request.path, json.loads(text) if text else {}))
+        queue = self._answers[request.method, request.path]
+        if not queue:
+            return web.json_response({"error": "404 page not found"}, status=404)
+        answer = queue.pop(0) if len(queue) > 1 else queue[0]
+        if answer.get("body") is not None:
+            return web.Response(status=answer["status"], text=answer["body"], content_type="application/json")
+        response = web.StreamResponse(status=answer["status"])
+        await response.prepare(request)
+        try:
+            for chunk in answer["chunks"]:
+                await (asyncio.Event().wait() if chunk is None else response.write(chunk.encode()))
+        except (asyncio.CancelledError, ConnectionError):
+            self.left.set()
+            raise
+        return response
+
+
+@asynccontextmanager
+async def serving(fake: FakeOllama) -> AsyncIterator[OllamaProvider]:
+    """``fake`` on a free port of loopback, and a provider that speaks to it."""
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", fake.handle)
+    runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    fake.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    provider = OllamaProvider(ProviderConfig(name="ollama", kind="ollama", options={"base_url": fake.url}))
+    try:
+        yield provider
+    finally:
+        await provider.close()
+        await runner.cleanup()
+
+
+async def loaded(provider: OllamaProvider, events: list[WorkerEvent] | None = None) -> LoadedModel:
+    version = await provider.inspect("smollm2:135m")
+    return await provider.load(version, timeout_s=10, on_event=(events if events is not None else []).append)
+
+
+def ready() -> FakeOllama:
+    """A server that lists, shows and loads smollm2:135m as the real one did."""
+    fake = FakeOllama().recording("tags", "get_tags").recording("show", "show_smollm2")
+    return fake.recording("generate_preload", "preload_again_nonstream").recording("ps", "ps_loaded_one")
+
+
+def hello(**changes: Any) -> Request:
+    return Request(messages=(Message("user", "Say hello."),), **changes)
+
+
+@recorded
+async def test_discover_lists_what_the_server_has() -> None:
+    """Names, digests as identity, sizes, families and capabilities come from /api/tags."""
+    async with serving(ready()) as provider:
+        assert await provider.available() is not None, "no version answer was scripted"
+        versions = {v.source: v for v in await provider.discover()}
+        smollm2 = versions["ollama:smollm2:135m"]
+        assert smollm2.version == "smollm2-135m.ollama"
+        assert smollm2.digest == "sha256:fd5f44c0b5aff6453726119fc560d73a8a995a55b4a49804bc24b1969ecf1794"
+        assert (smollm2.parameters, smollm2.quantization, smollm2.context) == (134_520_000, "Q4_1", 4096)
+        assert "text-generation" in smollm2.capabilities
+        assert provider.predicted_bytes(smollm2) == smollm2.file_bytes * 5 // 4
+        assert "tools" in versions["ollama:smollm2-tools:135m"].capabilities
+        with pytest.raises(ModelUnusable, match="smollm2:135m"):
+            await provider.inspect("ollama:nope")
+
+
+@recorded
+async def test_available_says_nothing_when_it_runs() -> None:
+    """The recorded version answer means: usable."""
+    async with serving(FakeOllama().recording("version", "get_version")) as provider:
+        assert await provider.available() is None
+
+
+async def test_an_absent_server_is_a_sentence() -> None:
+    """Nobody listens: available says how to get it, discover is empty, inspect raises Unreachable."""
+    provider = OllamaProvider(ProviderConfig(name="o", kind="ollama", options={"base_url": "http://127.0.0.1:9"}))
+    assert "ollama serve" in (await provider.available() or "")
+    assert await provider.discover() == []
+    with pytest.raises(Unreachable, match=r"127\.0\.0\.1:9"):
+        await provider.inspect("x")
+    await provider.close()
+
+
+@recorded
+async def test_loading_keeps_and_unloading_releases() -> None:
+    """load sends keep_alive -1 and our context; unload, twice, sends keep_alive 0 once; /api/ps tells the memory."""
+    fake = ready()
+    async with serving(fake) as provider:
+        model = await loaded(provider)
+        assert fake.bodies("/api/generate")[0]["keep_alive"] == -1
+        assert fake.bodies("/api/generate")[0]["options"] == {"num_ctx": 4096}
+        assert await model.health()
+        stats = await model.stats()
+        assert (stats.resident_bytes, stats.context, stats.backend) == (160_222_411, 2048, "CPU")
+        await model.unload()
+        await model.unload()
+        assert [b["keep_alive"] for b in fake.bodies("/api/generate")] == [-1, 0]
+        assert not await model.health()
+        with pytest.raises(WorkerDied):
+            await collect(model, hello())
+
+
+@recorded
+async def test_a_chat_streams_with_the_engines_own_figures() -> None:
+    """Pieces in order, then Done with counts and seconds; the body asks for no silent truncation."""
+    fake = ready().recording("chat_stream", "chat_stream")
+    async with serving(fake) as provider:
+        text, done = await collect(await loaded(provider), hello(max_tokens=16, seed=1, stop=("x",)))
+        assert text
+        assert done.finish_reason == "length"
+        assert (done.usage.tokens_in, done.usage.tokens_out) == (12, 16)
+        assert done.usage.decode_s == pytest.approx(0.073371)
+        assert done.usage.tokens_cached is None, "Ollama does not tell"
+        body = fake.bodies("/api/chat")[0]
+        assert (body["truncate"], body["stream"], body["keep_alive"]) == (False, True, -1)
+        assert body["options"]["num_predict"] == 16
+        assert body["options"]["stop"] == ["x"]
+
+
+@recorded
+async def test_a_stop_word_ends_with_stop() -> None:
+    """The recorded answer that ran into its stop word."""
+    async with serving(ready().recording("chat_stream", "chat_stream_stop_word")) as provider:
+        assert (await collect(await loaded(provider), hello(stop=("glad",))))[1].finish_reason == "stop"
+
+
+@recorded
+async def test_logprobs_are_handed_on() -> None:
+    """Each piece carries its token's log-probability and the alternatives asked for."""
+    fake = ready().recording("chat_logprobs", "chat_logprobs_stream")
+    async with serving(fake) as provider:
+        model = await loaded(provider)
+        pieces = [c async for c in model.generate(hello(logprobs=2)) if isinstance(c, Text)]
+        assert all(len(p.logprobs) == 1 and len(p.logprobs[0].top) == 2 for p in pieces)
+        assert pieces[0].logprobs[0].logprob == pytest.approx(-2.1412651)
+
+
+@recorded
+async def test_a_raw_prompt_goes_past_the_template() -> None:
+    """A completion uses /api/generate with raw; a schema travels as format; a grammar is refused honestly."""
+    fake = ready()
+    async with serving(fake) as provider:
+        model = await loaded(provider)
+        fake._answers["POST", "/api/generate"].clear()
+        fake.script("/api/generate", {"response": "yes", "done": False}, {"response": "", "done": True})
+        assert (await collect(model, Request(prompt="1 + 1 =", json_schema=SCHEMA)))[0] == "yes"
+        body = fake.bodies("/api/generate")[-1]
+        assert (body["raw"], body["prompt"], body["format"]) == (True, "1 + 1 =", SCHEMA)
+        with pytest.raises(NotSupported, match="grammar"):
+            await collect(model, hello(grammar="root ::= [0-9]"))
+
+
+@recorded
+async def test_a_model_without_template_gets_plain_text() -> None:
+    """Ollama's bare template means a base model: the worked examples stand in front as plain text."""
+    fake = ready()
+    fake._answers["POST", "/api/show"].clear()
+    fake.script("/api/show", {"template": "{{ .Prompt }}"})
+    async with serving(fake) as provider:
+        model = await loaded(provider)
+        fake._answers["POST", "/api/generate"].clear()
+        fake.script("/api/generate", {"response": " Paris", "done": False}, {"response": "", "done": True})
+        text, _ = await collect(model, hello(few_shot=(("Capital of Spain?", "Madrid"),)))
+        assert text == "Paris"
+        assert fake.bodies("/api/generate")[-1]["prompt"].startswith("Capital of Spain?\nMadrid")
+
+
+@recorded
+async def test_a_runner_that_dies_is_a_typed_error_and_an_event() -> None:
+    """The recorded answer of a killed runner ends in WorkerDied, never as if it were complete."""
+    events: list[WorkerEvent] = []
+    async with serving(ready().recording("runner_killed", "api_chat")) as provider:
+        model = await loaded(provider, events)
+        with pytest.raises(WorkerDied, match="unexpected EOF"):
+            await collect(model, hello())
+    assert [e.kind for e in events] == ["exited"]
+
+
+@recorded
+async def test_a_stream_without_end_is_an_error() -> None:
+    """A clean end of file in mid-answer is no success."""
+    piece = {"message": {"role": "assistant", "content": "Once"}, "done": False}
+    async with serving(ready().script("/api/chat", piece)) as provider:
+        model = await loaded(provider)
+        with pytest.raises(WorkerDied, match="without an end"):
+            await collect(model, hello())
+
+
+@recorded
+async def test_closing_early_closes_the_connection() -> None:
+    """aclose() reaches the server as a closed connection, which is what makes Ollama stop."""
+    piece = {"message": {"role": "assistant", "content": "Once"}, "done": False}
+    fake = ready().script("/api/chat", piece, None)
+    async with serving(fake) as provider:
+        model = await loaded(provider)
+        async with aclosing(model.generate(hello())) as chunks:
+            await anext(chunks)
+        await until(fake.left.is_set, "the server saw the client leave")
+
+
+@recorded
+@pytest.mark.parametrize(
+    ("status", "message", "kind"),
+    [
+        (400, "the input length exceeds the context length", ContextOverflow),
+        (400, '"m" does not support chat', NotSupported),
+        (404, "model 'm' not found", ModelUnusable),
+        (503, "server busy, please try again. maximum pending requests exceeded", Overloaded),
+        (500, "llama runner process has terminated: exit status 2", WorkerDied),
+    ],
+)
+async def test_errors_are_translated(status: int, message: str, kind: type[Exception]) -> None:
+    """Each refusal of the server becomes the one error that says what it is."""
+    async with serving(ready().script("/api/chat", {"error": message}, status=status)) as provider:
+        model = await loaded(provider)
+        with pytest.raises(kind, match=message.split("'")[0][:20]):
+            await collect(model, hello())
+
+
+@recorded
+async def test_embeddings_and_their_absence() -> None:
+    """Recorded vectors come through; a generative model that has none is NotSupported."""
+    async with serving(ready().recording("embed", "embed_many")) as provider:
+        model = await loaded(provider)
+        assert [len(v) for v in await model.embed(["hello", "world"])] == [8, 8]
+        assert await model.embed([]) == []
+    async with serving(ready().recording("embed", "embed_generative_model")) as provider:
+        model = await loaded(provider)
+        with pytest.raises(NotSupported):
+            await model.embed(["x"])
+
+
+@recorded
+async def test_a_load_that_takes_too_long_is_given_back() -> None:
+    """LoadFailed after the deadline, and Ollama is asked to let go of the model."""
+    fake = FakeOllama().recording("tags", "get_tags").recording("show", "show_smollm2")
+    fake.script("/api/generate", None).recording("keep_alive", "unload_not_loaded")
+    async with serving(fake) as provider:
+        version = await provider.inspect("smollm2:135m")
+        with pytest.raises(LoadFailed, match="not ready"):
+            await provider.load(version, timeout_s=0.3, on_event=lambda e: None)
+        assert fake.bodies("/api/generate")[-1]["keep_alive"] == 0
+
+
+async def test_something_else_on_the_port_is_said() -> None:
+    """An HTTP server that is not Ollama: a sentence, no foreign exception."""
+    fake = FakeOllama()
+    fake._answers["GET", "/api/version"].append({"status": 200, "body": "<html>hello</html>"})
+    async with serving(fake) as provider:
+        assert "not Ollama" in (await provider.available() or "")
+
+
+@recorded
+class TestOllamaContract(ProviderContract):
+    """The contract, against a scripted server that answers as Ollama's recordings do."""
+
+    bad_source = "ollama:nope"
+
+    @pytest.fixture(autouse=True)
+    async def _server(self) -> AsyncIterator[None]:
+        self.fake = ready()
+        answer = [{"message": {"content": c}, "done": False} for c in ("Hel", "lo")]
+        done = {"message": {"content": ""}, "done": True, "done_reason": "stop"}
+        overflow = {"error": "the input length exceeds the context length"}
+        self.fake.script("/api/chat", *answer, done)
+        original = self.fake.handle
+
+        async def handle(request: web.Request) -> web.StreamResponse:
+            if request.path == "/api/chat" and len(await request.text()) > 50_000:
+                return web.json_response(overflow, status=400)
+            return await original(request)
+
+        self.fake.handle = handle  # type: ignore[method-assign]
+        async with serving(self.fake):
+            yield
+
+    def make_provider(self) -> Provider:
+        return OllamaProvider(ProviderConfig(name="ollama", kind="ollama", options={"base_url": self.fake.url}))
+
+    async def make_version(self, provider: Provider) -> ModelVersion:
+        return await provider.inspect("smollm2:135m")
