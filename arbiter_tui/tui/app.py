@@ -100,6 +100,16 @@ class CockpitApp(App[int]):
             self._poll.cancel()
         if self.engine is not None or self._connect is not None:
             self._poll = asyncio.create_task(self._follow(), name="cockpit-poll")
+            self._poll.add_done_callback(self._poll_ended)
+
+    def _poll_ended(self, poll: asyncio.Task[None]) -> None:
+        """The poll ends only when cancelled; a fault in it must be seen, not leave a picture that never moves."""
+        error = None if poll.cancelled() else poll.exception()
+        if error is not None:
+            what = Trouble(
+                "The cockpit could not read the engine", f"{type(error).__name__}: {error}", "q quits; start it again."
+            )
+            self.post_message(EngineLost(what, final=True))
 
     async def _follow(self) -> None:
         """Long-polls for ever; a failure is a message and another attempt."""
@@ -144,7 +154,7 @@ class CockpitApp(App[int]):
 
     def on_engine_lost(self, message: EngineLost) -> None:
         self.view.trouble = message.trouble
-        if message.final and self.view.snapshot is None:
+        if message.final:
             self.view.link = "error"
         else:
             self.view.link = "gone" if self.view.snapshot is not None else "connecting"

@@ -462,3 +462,21 @@ async def test_a_story_stands_on_the_narrators_line() -> None:
         s.app.tick()
         assert "a fault is injected now" in s.screen_text()
         assert NOW
+
+
+async def test_a_fault_in_the_poll_is_seen() -> None:
+    """Whatever breaks while reading, the screen says so instead of standing still."""
+    async with seat() as s:
+        s.engine.fail = ValueError("not a snapshot")  # type: ignore[assignment]
+        s.engine._news.set()
+        await s.until(lambda: s.app.view.link == "error")
+        assert "ValueError: not a snapshot" in (s.app.view.trouble.why if s.app.view.trouble else "")
+
+
+def test_the_control_client_is_an_engine() -> None:
+    """Every call that the cockpit makes exists on the client."""
+    from arbiter_tui.client import ControlClient
+    from arbiter_tui.tui.source import Engine
+
+    wanted = {name for name in vars(Engine) if not name.startswith("_")}
+    assert wanted <= set(dir(ControlClient))
