@@ -57,6 +57,7 @@ class InstanceView:
     load_s: float | None = None
     restarts: int = 0
     pinned: bool = False
+    base_url: str | None = None  # where the runtime itself speaks HTTP on loopback
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -181,6 +182,7 @@ class Instance:
             load_s=self.load_s,
             restarts=self.restarts,
             pinned=self.pinned,
+            base_url=stats.base_url if stats else None,
         )
 
     def _progress(self, now: float, expected_load_s: float | None) -> tuple[float | None, float | None]:

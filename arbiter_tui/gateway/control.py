@@ -105,7 +105,8 @@ class Reads:
         version = self._arbiter.registry.get(name)
         views = self._arbiter.snapshot().models
         view = next((m for m in views if m.version == version.version), ModelView(version=version.version))
-        return model_body(view, version)
+        seen = self._arbiter.pool.view(version.version)
+        return {**model_body(view, version), "base_url": seen.base_url if seen else None}
 
     async def log(self, ask: Ask) -> Reply:
         name, after = self._arbiter.registry.get(ask.path["v"]).version, ask.query.get("after")
