@@ -215,5 +215,11 @@ def bounded(seconds: float) -> Iterator[None]:
 
 
 def run(main: Any, seconds: float = 570.0) -> None:
+    """On the event loop that the engine itself uses."""
     with bounded(seconds):
-        asyncio.run(main)
+        if sys.platform == "win32":
+            asyncio.run(main)
+        else:
+            import uvloop
+
+            uvloop.run(main)
