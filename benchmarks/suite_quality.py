@@ -71,11 +71,12 @@ def _serve(path: str, pipe: Connection) -> None:
     params.model.path = path
     params.n_ctx = CONTEXT
     params.n_parallel = 1
+    params.swa_full = True  # else a sliding-window model reads the shared examples anew for every question
     params.warmup = False
     params.verbosity = -1
     params.hostnames = ["127.0.0.1"]
     params.port = 0
-    params.cpuparams.n_threads = 2
+    params.cpuparams.n_threads = 1  # threads that wait for each other crawl on a busy machine
     server = xllamacpp.Server(params)
     pipe.send(server.listening_address)
     with contextlib.suppress(EOFError):
