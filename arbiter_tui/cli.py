@@ -17,7 +17,14 @@ from typing import NoReturn
 
 from .errors import ArbiterError, ConfigError, EngineUnreachable, Refused, nearest
 
-_READS = ("status", "models", "tasks", "hardware", "history", "requests")
+_READS = {
+    "status": "the engine, who serves each task, what the autopilot says",
+    "models": "every version: state, memory, speed, which tasks it serves",
+    "tasks": "who serves each task, and whether another one ranks first",
+    "hardware": "processor, memory, GPUs, the models' memory budget",
+    "history": "the swaps, newest first",
+    "requests": "the newest requests with their ids",
+}
 _ON_VERSION = {
     "warm": "load a model and keep it ready",
     "unload": "let its requests finish, then free its memory",
@@ -32,11 +39,14 @@ class _Parser(argparse.ArgumentParser):
     """Usage errors exit 2 and name the nearest valid command."""
 
     def error(self, message: str) -> NoReturn:
-        if "invalid choice: '" in message:
+        if message.startswith("argument COMMAND: invalid choice: '"):
             wrong = message.split("invalid choice: '")[1].split("'")[0]
             near = nearest(wrong, COMMANDS)
             hint = f"; did you mean {' or '.join(near)}?" if near else "; `arbiter --help` lists them"
             message = f"no command {wrong!r}{hint}"
+        elif "invalid choice: '" in message:
+            wrong, valid = message.split("invalid choice: ")[1].removesuffix(")").split(" (choose from ")
+            message = f"{wrong} is none of {valid.replace(chr(39), '')} (`{self.prog} --help` says more)"
         print(f"arbiter: {message}", file=sys.stderr)
         raise SystemExit(2)
 
@@ -77,28 +87,29 @@ def build_parser() -> argparse.ArgumentParser:
     add("stop", "stop this folder's engine (drains first)")
     add("attach", "the cockpit on an engine elsewhere").add_argument("target", metavar="URL")
     p = add("demo", "an honest scripted show on real models; without a terminal it prints the story")
-    p.add_argument("--seed", type=int, default=1)
-    p.add_argument("--seconds", type=float, default=90.0, help="about how long")
-    for name in _READS:
-        p = add(name, f"show {name}")
+    p.add_argument("--seed", type=int, default=1, help="the same seed asks the same questions (default 1)")
+    p.add_argument("--seconds", type=float, default=90.0, help="about how long (default 90)")
+    for name, text in _READS.items():
+        p = add(name, text)
         p.add_argument("--watch", action="store_true", help="again whenever it changes")
     p = add("run", "answer one prompt (streams)")
-    p.add_argument("task", metavar="TASK")
-    p.add_argument("prompt", metavar="PROMPT", nargs="?", default="-", help="- reads standard input")
-    p.add_argument("--max-tokens", type=int, default=None)
+    p.add_argument("task", metavar="TASK", help="a task, or the version or alias that shall answer")
+    p.add_argument("prompt", metavar="PROMPT", nargs="?", default="-", help="without it, or -: standard input")
+    p.add_argument("--max-tokens", type=int, default=None, metavar="N", help="longest answer, in tokens")
     add("select", "who would serve, and why (dry)").add_argument("task", metavar="TASK")
     p = add("register", "add a model: a GGUF file or ollama:NAME")
-    p.add_argument("source", metavar="SOURCE")
-    p.add_argument("--provider", default=None)
-    p.add_argument("--name", default=None)
+    p.add_argument("source", metavar="SOURCE", help="PATH.gguf, or ollama:NAME")
+    p.add_argument("--provider", default=None, help="which runtime serves it (default: llama_server, or ollama)")
+    p.add_argument("--name", default=None, help="what to call it (default: after the file)")
     p.add_argument("--activate", action="store_true", help="let tasks use it at once")
-    add("discover", "what runs and lies on this machine; changes nothing").add_argument("--apply", action="store_true")
+    p = add("discover", "models that are on this machine already; registers none without --apply")
+    p.add_argument("--apply", action="store_true", help="register what was found")
     for name, text in _ON_VERSION.items():
         add(name, text).add_argument("model", metavar="VERSION")
     p = add("alias", "point a stable name at a version")
     p.add_argument("name", metavar="NAME")
     p.add_argument("model", metavar="VERSION")
-    p = add("swap", "let another version serve a task")
+    p = add("swap", "let another version serve a task; the old one stays at hand")
     p.add_argument("task", metavar="TASK")
     p.add_argument("model", metavar="VERSION")
     p.add_argument("--strict", action="store_true", help="refuse on warnings, too")
@@ -106,15 +117,17 @@ def build_parser() -> argparse.ArgumentParser:
     add("rollback", "the previous version serves again").add_argument("task", metavar="TASK")
     p = add("autopilot", "let the arbiter swap by itself, only observe, or not at all")
     p.add_argument("mode", choices=("on", "off", "observe"))
-    p.add_argument("task", metavar="TASK", nargs="?")
+    p.add_argument("task", metavar="TASK", nargs="?", help="only this one (default: all)")
     p = add("bench", "run the bundled task suites; fills the leaderboards")
-    p.add_argument("tasks", metavar="TASK", nargs="*")
-    p.add_argument("--model", metavar="VERSION", action="append", default=[])
+    p.add_argument("tasks", metavar="TASK", nargs="*", help="only these (default: all)")
+    p.add_argument("--model", metavar="VERSION", action="append", default=[], help="only this one; may be repeated")
     p = add("feedback", "tell how good an answer was")
     p.add_argument("request_id", metavar="REQUEST_ID")
     p.add_argument("score", metavar="SCORE", type=float, help="0 (useless) to 1 (perfect)")
-    p.add_argument("--comment", default="")
-    add("explain", "the record behind a request, swap or decision").add_argument("id", metavar="ID")
+    p.add_argument("--comment", default="", help="kept beside the score")
+    add("explain", "the record behind a request, swap or decision").add_argument(
+        "id", metavar="ID", help="from `requests`, `history`, or an answer's X-Arbiter headers"
+    )
     add("doctor", "what works here, what doesn't, and how to get it")
     p = add("config", "check, show or describe the configuration")
     p.add_argument("action", choices=("check", "show", "schema"))

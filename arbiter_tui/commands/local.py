@@ -48,5 +48,5 @@ def ledger(options: Namespace) -> int:
 
     answer = asyncio.run(ask())
     broken = answer.get("broken")
-    t.out_json(answer) if options.json else t.out(f"ledger broken: {broken}" if broken else "ledger whole")
+    t.out_json(answer) if options.json else t.out(f"ledger broken: {broken}" if broken else "the ledger is whole")
     return 1 if broken else 0

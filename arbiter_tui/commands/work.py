@@ -40,7 +40,8 @@ async def _run(options: Namespace, prompt: str) -> int:
         t.out_json({"text": "".join(pieces), **served})
     else:
         print()
-        t.note(f"{served.get('model')} for {served.get('task')}  ({served.get('request_id')})")
+        task = f" for {served['task']}" if served.get("task") else ""
+        t.note(f"{served.get('model')}{task}  ({served.get('request_id')})")
     return 0
 
 

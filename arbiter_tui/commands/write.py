@@ -127,14 +127,36 @@ def selection(s: Mapping[str, Any]) -> str:
     return "\n".join([*lines, "", *s.get("reasoning", [])])
 
 
-def record(value: Any, depth: int = 0) -> str:
-    """Any record as indented ``key: value`` lines; unknown is a dash."""
+def record(value: Mapping[str, Any], depth: int = 0) -> str:
+    """Any record as indented ``key: value`` lines; unknown or empty is a dash, ``*_s`` a duration, ``at`` a time."""
     pad = "  " * depth
     lines = []
     for key, item in value.items():
         if isinstance(item, Mapping) and item:
-            for row in item:
-                lines.append(f"{pad}  - " + ", ".join(f"{k} {t.DASH if v is None else v}" for k, v in row.items()))
+            lines += [f"{pad}{key}:", record(item, depth + 1)]
+        elif isinstance(item, (list, tuple)) and item:
+            lines.append(f"{pad}{key}:")
+            lines += [f"{pad}  - {_entry(row)}" for row in item]
         else:
-            lines.append(f"{pad}{key}: {t.DASH if item is None else item}")
+            lines.append(f"{pad}{key}: {_figure(key, item)}")
     return "\n".join(lines)
+
+
+def _entry(row: Any) -> str:
+    """One line of a list: its fields side by side."""
+    if isinstance(row, Mapping):
+        return ", ".join(f"{key} {_figure(key, item)}" for key, item in row.items())
+    return str(row)
+
+
+def _figure(key: str, item: Any) -> str:
+    number = isinstance(item, (int, float)) and not isinstance(item, bool)
+    if item is None or (isinstance(item, (list, tuple, Mapping)) and not item):
+        return t.DASH
+    if number and (key.endswith("_s") or key == "seconds"):
+        return t.duration(item)
+    if number and (key == "at" or key.endswith("_at")):
+        return t.clock(item)
+    if number and key.endswith("_bytes"):
+        return t.size(item)
+    return t.share(item) if isinstance(item, float) and 0 < abs(item) < 1 else f"{item:g}" if number else str(item)

@@ -1,0 +1,55 @@
+"""The words of the command line: what a person reads when a record is explained or a word was wrong."""
+
+from __future__ import annotations
+
+import pytest
+
+from arbiter_tui import cli
+from arbiter_tui.commands.write import record
+
+
+def test_a_record_reads_whatever_its_depth() -> None:
+    """Nested records, lists of records, lists of words: every field is printed, unknown and empty are dashes."""
+    text = record(
+        {
+            "swap": {"phases": [{"name": "probing", "seconds": 0.287}], "why": [], "error": None},
+            "reasoning": ["4 of 4 versions qualify."],
+            "evidence": {"old": {"samples": 1, "quality": 0.5, "memory_bytes": 1024**2}},
+        }
+    )
+    assert text.splitlines() == [
+        "swap:",
+        "  phases:",
+        "    - name probing, seconds 287 ms",
+        "  why: –",
+        "  error: –",
+        "reasoning:",
+        "  - 4 of 4 versions qualify.",
+        "evidence:",
+        "  old:",
+        "    samples: 1",
+        "    quality: .50",
+        "    memory_bytes: 1 M",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (["swaps"], "no command 'swaps'; did you mean swap"),
+        (["autopilot", "maybe"], "'maybe' is none of on, off, observe"),
+        (["config", "frob"], "'frob' is none of check, show, schema"),
+    ],
+)
+def test_a_wrong_word_names_the_right_ones(argv: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Usage errors exit 2 and speak of the argument that was wrong, not of a command."""
+    with pytest.raises(SystemExit) as ended:
+        cli.main(argv)
+    assert ended.value.code == 2
+    assert said in capsys.readouterr().err
+
+
+def test_every_command_is_documented() -> None:
+    """Each command of the table has a line in the help."""
+    text = cli.build_parser().format_help()
+    assert all(f"\n    {name} " in text for name in cli.COMMANDS)
