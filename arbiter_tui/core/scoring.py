@@ -45,58 +45,77 @@ class Scored(NamedTuple):
     utility: float
     sd: float
     prior: float
+    parallel: int = 1
 
     @property
-    def order(self) -> tuple[float, float, str]:
-        """Sorts best first; ties go to the better bundled prior, then to the name, never to the order of arrival."""
-        return (-self.utility, -self.prior, self.version)
+    def order(self) -> tuple[float, float, int, str]:
+        """Sorts best first; ties go to the better bundled prior, to whoever answers more requests at once, then to the
+        name, never to the order of arrival."""
+        return (-self.utility, -self.prior, -self.parallel, self.version)
 
 
 @dataclass(frozen=True, slots=True)
 class Scale:
     """What a task measures by: its normalised weights and fixed budgets, at one moment (unix seconds)."""
 
-    weights: Weights
-    latency_budget_s: float
-    memory_budget_bytes: float
+    ruler: Ruler
     now: float
 
     @classmethod
     def of(cls, criteria: Criteria, now: float) -> Scale:
-        weights = _preferring(criteria.weights, criteria.preference)
-        return cls(weights, max(criteria.latency_budget_s, 1e-9), max(float(criteria.memory_budget_bytes), 1.0), now)
+        latency, memory = criteria.latency_budget_s, float(criteria.memory_budget_bytes)
+        return cls(_ruler(criteria.weights, criteria.preference, latency, memory), now)
+
+    @property
+    def weights(self) -> Weights:
+        return self.ruler.weights
+
+    @property
+    def latency_budget_s(self) -> float:
+        return self.ruler.latency_budget_s
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Ruler:
+    """The part of a scale that stays the same from hour to hour. Compared by identity: as a key it costs nothing."""
+
+    weights: Weights
+    latency_budget_s: float
+    memory_budget_bytes: float
 
 
 @lru_cache(maxsize=256)
-def _preferring(weights: Weights, preference: Preference | None) -> Weights:
-    return weights.preferring(preference)
+def _ruler(weights: Weights, preference: Preference | None, latency_s: float, memory_bytes: float) -> Ruler:
+    return Ruler(weights.preferring(preference), max(latency_s, 1e-9), max(memory_bytes, 1.0))
 
 
 def score(scale: Scale, version: ModelVersion, stats: Stats, priors: Mapping[str, float]) -> Scored:
     """The utility of one version. It depends on nothing but its own measurements and the task's scale."""
     prior = prior_of(version, priors)
     if stats.samples < MIN_SAMPLES:
-        return Scored(version.version, stats, COLD_UTILITY, COLD_SD, prior)
-    settled, sd = _settled(scale, stats, prior)
-    return Scored(version.version, stats, settled + scale.weights.recency * _recency(stats, scale.now), sd, prior)
+        return Scored(version.version, stats, COLD_UTILITY, COLD_SD, prior, version.parallel)
+    ruler = scale.ruler
+    settled, sd = _settled(ruler, stats, prior)
+    utility = settled + ruler.weights.recency * _recency(stats, scale.now)
+    return Scored(version.version, stats, utility, sd, prior, version.parallel)
 
 
-def _settled(scale: Scale, stats: Stats, prior: float) -> tuple[float, float]:
+def _settled(ruler: Ruler, stats: Stats, prior: float) -> tuple[float, float]:
     """All of the utility that does not depend on the hour, and its sd: worked out once for these figures."""
-    key = (scale.weights, scale.latency_budget_s, scale.memory_budget_bytes, prior)
+    key = (ruler, prior)
     known = stats.settled.get(key)
     if known is None:
         if len(stats.settled) >= SETTLED_SCALES:
             stats.settled.clear()
-        known = stats.settled[key] = _settle(scale, stats, prior)
+        known = stats.settled[key] = _settle(ruler, stats, prior)
     return known
 
 
-def _settle(scale: Scale, stats: Stats, prior: float) -> tuple[float, float]:
-    weights = scale.weights
+def _settle(ruler: Ruler, stats: Stats, prior: float) -> tuple[float, float]:
+    weights = ruler.weights
     quality, quality_sd = _quality(stats, prior)
-    latency, latency_sd = _latency(stats, scale.latency_budget_s)
-    memory, memory_sd = _memory(stats, scale.memory_budget_bytes)
+    latency, latency_sd = _latency(stats, ruler.latency_budget_s)
+    memory, memory_sd = _memory(stats, ruler.memory_budget_bytes)
     utility = (
         weights.quality * quality
         + weights.latency * latency
