@@ -1,4 +1,9 @@
-"""Pure decisions at 100 models x 50 tasks, and taking a warm lease: each at most 1 ms at the 95th percentile."""
+"""Pure decisions at 100 models x 50 tasks, and taking a warm lease: each at most 1 ms at the 95th percentile.
+
+Before each selection one version gets a new outcome, as it does while the engine serves: percentiles are worked out
+once for each set of figures and then kept. The first selection of each task, where all hundred are worked out, happens
+once after a start and is shown apart (``first_selection``, no limit).
+"""
 
 from __future__ import annotations
 
@@ -48,9 +53,12 @@ def stats(task: str, version: str, seed: int) -> Stats:
     return found
 
 
-def timed(action: Callable[[int], Any], times: int = TIMES) -> list[float]:
+def timed(
+    action: Callable[[int], Any], times: int = TIMES, before: Callable[[int], Any] = lambda n: None
+) -> list[float]:
     taken = []
     for n in range(times):
+        before(n)
         begun = time.perf_counter()
         action(n)
         taken.append(time.perf_counter() - begun)
@@ -100,15 +108,21 @@ def main() -> None:
         task = tasks[n % TASKS]
         select(task, versions, measured[task.name], now=2000.0)
 
+    def news(n: int) -> None:
+        found, name = measured[tasks[n % TASKS].name], f"model-{(n * 13) % MODELS}"
+        found[name] = found[name].add(outcome)
+
+    first = timed(choose, TASKS)
     rows = {
-        "selection": timed(choose),
+        "selection": timed(choose, before=news),
         "compatibility": timed(compatible),
         "learning_transfer": timed(lambda n: profile.observe(outcome).enhance(tasks[n % TASKS].criteria)),
         "registry_lookup": timed(lambda n: registry.get(f"model-{n % MODELS}")),
         "pool_allocation": asyncio.run(leases()),
     }
     worst = max(quantile(v, 0.95) for v in rows.values())
-    emit("core_speed", {"each": "<= 1 ms p95"}, {k: summary(v) for k, v in rows.items()}, worst <= 0.001)
+    measured_rows = {k: summary(v) for k, v in {**rows, "first_selection": first}.items()}
+    emit("core_speed", {"each": "<= 1 ms p95"}, measured_rows, worst <= 0.001)
 
 
 if __name__ == "__main__":

@@ -31,6 +31,7 @@ from .scoring import (
     score,
 )
 from .snapshot import RowView, Why, to_wire
+from .stats import Dimensions
 from .tasks import Criteria, Task
 
 QUALITY_FLOOR = 0.7  # of the best version's quality, both by their credible bounds
@@ -165,12 +166,19 @@ def contenders(ranked: Sequence[Scored], at_most: int | None = None) -> list[Sco
         if scored.stats.quality_interval[1] < floor:
             continue
         mine = scored.stats.dimensions
-        if scored.stats.samples >= MIN_SAMPLES and any(dominates(other, mine) for other in known):
+        if scored.stats.samples >= MIN_SAMPLES and any(dominates(other, mine) for other in _rivals(known, mine[0])):
             continue
         found.append(scored)
         if len(found) == at_most:
             break
     return found or list(ranked[:at_most])
+
+
+def _rivals(known: Sequence[Dimensions], quality: float | None) -> Sequence[Dimensions]:
+    """Only what has at least this quality can dominate: for the best of many, that leaves few to compare."""
+    if quality is None:
+        return known
+    return [other for other in known if other[0] is not None and other[0] >= quality]
 
 
 def _next(ranked: Sequence[Scored], primary: Scored) -> Scored | None:
