@@ -41,9 +41,7 @@ OUTCOME: Fields = {
 
 
 class Writes:
-    def __init__(
-        self, arbiter: Arbiter, operations: Operations, reads: Reads, *, on_stop: Callable[[], None]
-    ) -> None:
+    def __init__(self, arbiter: Arbiter, operations: Operations, reads: Reads, *, on_stop: Callable[[], None]) -> None:
         self._arbiter = arbiter
         self._operations = operations
         self._reads = reads
@@ -265,5 +263,3 @@ _TASK_KEYS = {"task": "name"}  # GET shows a task's name as `task`; what was rea
 def swap_body(view: SwapView) -> dict[str, Any]:
     """The swap event, ``warnings`` beside it."""
     return {**to_wire(view), "warnings": list(view.evidence.get("warnings", ()))}
-
-

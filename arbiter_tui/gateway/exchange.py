@@ -140,9 +140,7 @@ Work = Callable[[Exchange], Awaitable[None]]
 class Endpoint:
     """A raw ASGI endpoint (Starlette routes class instances as ASGI apps): runs ``work`` in an Exchange."""
 
-    def __init__(
-        self, work: Work, *, body_limit: int, ping_s: float = PING_S, dialect: Dialect = OPENAI
-    ) -> None:
+    def __init__(self, work: Work, *, body_limit: int, ping_s: float = PING_S, dialect: Dialect = OPENAI) -> None:
         self._dialect = dialect
         self._work = work
         self._body_limit = body_limit
@@ -161,4 +159,3 @@ class Endpoint:
             except Exception as error:  # the boundary: a defect must become an answer of the dialect, and a log line
                 log.exception("unexpected error at %s", scope.get("path"))
                 await exchange.fail(internal(error), [])
-

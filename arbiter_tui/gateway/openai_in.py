@@ -102,9 +102,7 @@ def read_completion(body: Mapping[str, Any], *, default_model: str | None = None
     for key in ("echo", "suffix"):
         if body.get(key):
             raise bad(key, "is not supported")
-    request = Request(
-        prompt=prompt, logprobs=integer(body, "logprobs", 0, MAX_TOP_LOGPROBS), **_settings(body, _TEXT)
-    )
+    request = Request(prompt=prompt, logprobs=integer(body, "logprobs", 0, MAX_TOP_LOGPROBS), **_settings(body, _TEXT))
     return _asked(body, request, default_model)
 
 

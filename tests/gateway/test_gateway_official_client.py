@@ -24,7 +24,10 @@ async def test_async_whole_and_streamed(sdk: openai.AsyncOpenAI) -> None:
     """Content, usage, finish reason; the stream joins to the same text and ends with usage."""
     whole = await sdk.chat.completions.create(model="arbiter/chat", messages=USER)  # type: ignore[arg-type]
     stream = await sdk.chat.completions.create(
-        model="arbiter/chat", messages=USER, stream=True, stream_options={"include_usage": True}  # type: ignore[arg-type]
+        model="arbiter/chat",
+        messages=USER,
+        stream=True,
+        stream_options={"include_usage": True},  # type: ignore[arg-type]
     )
     text, finish, usage = "", None, None
     async for chunk in stream:

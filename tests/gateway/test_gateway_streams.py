@@ -113,7 +113,7 @@ async def test_a_worker_that_dies_mid_stream_is_an_error_event_and_a_cut() -> No
         last = json.loads(events(text)[-1])
         assert last["error"]["code"] == "worker_died"
         assert "[DONE]" not in text
-        assert "finish_reason\":\"stop" not in text
+        assert 'finish_reason":"stop' not in text
         assert one.arbiter.requests(1)[0]["failure"] == Failure.WORKER_DIED
 
 
@@ -164,7 +164,9 @@ async def test_fifty_megabytes_are_refused_and_never_held(path: str) -> None:
             headers = {"content-type": "application/json"}
             chunked = await one.http.post(path, content=endless(), headers=headers)  # type: ignore[arg-type]
             declared = await one.http.post(
-                path, content=endless(), headers={**headers, "content-length": str(50 * MIB)}  # type: ignore[arg-type]
+                path,
+                content=endless(),
+                headers={**headers, "content-length": str(50 * MIB)},  # type: ignore[arg-type]
             )
             peak = tracemalloc.get_traced_memory()[1]
         finally:
