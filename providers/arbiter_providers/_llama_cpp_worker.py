@@ -77,8 +77,10 @@ class Engine:
         self.model: Any = llama_cpp.Llama(
             given["path"], n_ctx=given["context"], n_batch=_BATCH, n_ubatch=_BATCH, n_threads=threads,
             n_threads_batch=threads, n_gpu_layers=-1 if given["gpu_layers"] is None else given["gpu_layers"],
-            verbose=False,
+            verbose=True,  # what it says while loading goes to the log ring; afterwards it would talk at every answer
         )  # fmt: skip
+        self.model.verbose = False
+        llama_cpp._logger.set_verbose(False)
         self._vocab = self.model._model.vocab
         self._piece = ctypes.create_string_buffer(512)
         self._template = self._formatter()

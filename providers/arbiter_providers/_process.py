@@ -51,6 +51,7 @@ class Child:
         self._ready: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
         self._asked = False
         self._hung = False
+        self._failure: str | None = None
         self._figures: psutil.Process | None = None
         self._tasks = [asyncio.create_task(self._read_log()), asyncio.create_task(self._read_messages())]
         self._end = asyncio.create_task(self._await_end())
@@ -104,18 +105,18 @@ class Child:
         await asyncio.shield(self._end)
 
     def resident_bytes(self) -> int | None:
-        """RSS of the process and its children: private memory plus the mapped pages of the model file in use."""
-        rss = self._sum(lambda p: float(p.memory_info().rss))
+        """RSS: private memory plus the mapped pages of the model file in use. Workers start no processes themselves."""
+        rss = self._figure(lambda p: float(p.memory_info().rss))
         return None if rss is None else int(rss)
 
     def cpu_s(self) -> float | None:
-        return self._sum(lambda p: sum(p.cpu_times()[:2]))
+        return self._figure(lambda p: sum(p.cpu_times()[:2]))
 
-    def _sum(self, read: Callable[[psutil.Process], float]) -> float | None:
+    def _figure(self, read: Callable[[psutil.Process], float]) -> float | None:
         try:
             if self._figures is None:
                 self._figures = psutil.Process(self.pid)
-            return sum(read(p) for p in (self._figures, *self._figures.children(recursive=True)))
+            return read(self._figures)
         except psutil.Error:
             return None
 
@@ -136,7 +137,7 @@ class Child:
                 case "ready":
                     self._settle(message)
                 case "failed":
-                    self._settle(LoadFailed(f"{self.version} did not load: {message.get('message')}"))
+                    self._failure = str(message.get("message"))  # it ends now; its last words may say more
                 case _ if self.on_message is not None:
                     self.on_message(message)
 
@@ -154,16 +155,21 @@ class Child:
         await asyncio.gather(*self._tasks)
         self.reason = "was unloaded" if self._asked else "made no progress and was ended" if self._hung else _why(code)
         was_ready = self._ready.done() and self._ready.exception() is None
-        self._settle(LoadFailed(f"{self.version} did not load: its worker {self.reason}; {self._last_words()}"))
+        failure = self._failure or f"its worker {self.reason}"
+        self._settle(LoadFailed(f"{self.version} did not load: {failure}; {self._words()}"))
         self.gone.set()
         if was_ready and not self._asked:
             kind = "hung" if self._hung else "exited"
             self._on_event(
-                WorkerEvent(version=self.version, kind=kind, message=f"{self.reason}; {self._last_words()}")  # type: ignore[arg-type]
+                WorkerEvent(version=self.version, kind=kind, message=self.reason)  # type: ignore[arg-type]
             )
 
-    def _last_words(self) -> str:
-        return f"last line: {self._log[-1]}" if self._log else "it said nothing"
+    def _words(self) -> str:
+        """Its own words about its end: the first line that tells of an error (the later ones only repeat that there
+        was one), else the last line."""
+        telling = (line for line in self._log if "error" in line.lower())
+        words = next(telling, self._log[-1] if self._log else None)
+        return f"it said: {words}" if words else "it said nothing"
 
 
 async def _line(stream: asyncio.StreamReader) -> bytes:
@@ -208,7 +214,7 @@ async def launch(
     except TimeoutError:
         child.abandon()
         await child.ended()
-        raise LoadFailed(f"{version} was not ready within {timeout_s:g} s; {child._last_words()}") from None
+        raise LoadFailed(f"{version} was not ready within {timeout_s:g} s; {child._words()}") from None
     except BaseException:
         child.abandon()
         await child.ended()

@@ -217,6 +217,17 @@ class EngineLaws:
             with pytest.raises(ModelUnusable, match=sentence):
                 await provider.inspect(str(path))
 
+    async def test_a_file_that_only_looks_like_a_model_fails_to_load(self, tmp_path: Path) -> None:
+        """A whole GGUF of an architecture nobody knows: LoadFailed in the engine's own words, nothing left running."""
+        path = tmp_path / "strange.gguf"
+        path.write_bytes(gguf(metadata={"general.architecture": "nosuch"}))
+        provider = self.with_options()
+        version = await provider.inspect(str(path))
+        with pytest.raises(LoadFailed, match="nosuch"):
+            await provider.load(version, timeout_s=DEADLINE_S, on_event=lambda e: pytest.fail("an event"))
+        assert workers() == []
+        await provider.close()
+
     async def test_a_dead_parent_takes_its_worker_along(self, tmp_path: Path) -> None:
         """kill -9 of the process that loaded the model ends the model's process, too."""
         kind = self.with_options().kind

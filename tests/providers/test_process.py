@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from arbiter_providers._process import LOG_LINES, Child, Vigil, launch
-from provider_kit import alive, until, workers
+from provider_kit import alive, child_environment, until, workers
 
 from arbiter_tui.errors import LoadFailed
 from arbiter_tui.provider import WorkerEvent
@@ -44,7 +45,7 @@ async def test_a_worker_that_says_why_it_failed() -> None:
 
 async def test_a_worker_that_falls_over_while_loading() -> None:
     """LoadFailed carries the exit code and the last line of its output."""
-    with pytest.raises(LoadFailed, match=r"exit code 7; last line: about to fall over"):
+    with pytest.raises(LoadFailed, match=r"exit code 7; it said: about to fall over"):
         await start([], do="exit")
 
 
@@ -90,6 +91,29 @@ async def test_death_is_an_event_that_names_the_signal() -> None:
     assert [(e.kind, "SIGKILL" in e.message) for e in events] == [("exited", True)]
     assert "SIGKILL" in str(child.died())
     await child.stop()
+
+
+async def test_the_lifeline_alone_ends_an_orphan() -> None:
+    """Where the kernel can't tell a child of its parent's death, the end of its input does: kill -9, then nothing."""
+    script = """
+import asyncio
+from arbiter_providers._process import launch
+async def main():
+    child, _ = await launch("worker_fake", {"do": "serve"}, version="f", timeout_s=30, on_event=print)
+    print(child.pid, flush=True)
+    await asyncio.Event().wait()
+asyncio.run(main())
+"""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", script, stdout=asyncio.subprocess.PIPE,
+        env={**child_environment(), "FAKE_PLATFORM": "darwin"},
+    )  # fmt: skip
+    assert process.stdout is not None
+    pid = int(await process.stdout.readline())
+    assert alive(pid)
+    process.kill()
+    await process.wait()
+    await until(lambda: not alive(pid), "the orphan ended")
 
 
 async def test_messages_go_both_ways() -> None:

@@ -10,6 +10,7 @@ from arbiter_providers._worker import open_channel
 
 
 def main() -> None:
+    sys.platform = os.environ.get("FAKE_PLATFORM", sys.platform)
     channel = open_channel(int(sys.argv[1]))
     given = channel.parameters()
     channel.listen(lambda message: channel.send({"event": "echo", **message}))
