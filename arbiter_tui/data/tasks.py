@@ -7,7 +7,7 @@ forty questions prove no certainty: what is believed of a model until it was mea
 The wordings of sentiment, topic, intent, reading, boolean and arithmetic were chosen among several with these same
 questions in view, so their figures flatter the wording; those of language were measured on questions that the choice
 never saw; translation, extraction and opposite were worded once. Two models less than .2 apart are not told apart by
-forty questions.
+forty questions. Reading asks for a word or two: a whole sentence counts as wrong there even if the word is in it.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ TASKS: tuple[Task, ...] = (
     Task(
         name="reading",
         suite="reading",
-        description="A question about one sentence, answered from it",
+        description="A question about one sentence, answered from it in a word or two",
         max_tokens=12,
         few_shot=(
             ("Lena grows tomatoes on her balcony.\nWhat does Lena grow?", "tomatoes"),
@@ -109,7 +109,7 @@ TASKS: tuple[Task, ...] = (
             ("A mouse ate the cheese in the cellar.\nWhich animal ate the cheese?", "mouse"),
             ("Max gave the map to Olga.\nWho has the map now?", "Olga"),
         ),
-        priors=_priors(0.9, 0.8),
+        priors=_priors(0.2, 0.7),
     ),
     Task(
         name="extraction",
