@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from arbiter_tui import cli
@@ -53,3 +55,15 @@ def test_every_command_is_documented() -> None:
     """Each command of the table has a line in the help."""
     text = cli.build_parser().format_help()
     assert all(f"\n    {name} " in text for name in cli.COMMANDS)
+
+
+def test_a_provider_kind_that_nobody_provides_is_found_before_the_engine_starts(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """``config check`` names the installed kinds; the engine would refuse to start on that file."""
+    file = tmp_path / "arbiter.toml"
+    file.write_text('[[providers]]\nname = "box"\nkind = "olama"\n')
+    assert cli.main(["config", "check", "--config", str(file)]) == 2
+    said = capsys.readouterr().err
+    assert "'olama' is not installed" in said
+    assert "ollama" in said

@@ -6,7 +6,8 @@ import asyncio
 from argparse import Namespace
 from dataclasses import asdict
 
-from ..config import find, schema
+from ..config import Config, find, schema
+from ..errors import ConfigError
 from . import text as t
 from .connect import client, load_config
 
@@ -20,8 +21,20 @@ def config(options: Namespace) -> int:
         t.out_json({k: v for k, v in _plain(asdict(loaded)).items() if k != "path"})
         return 0
     path = loaded.path or find()
+    _check_kinds(loaded)
     t.out(f"{path}: correct" if path else "no configuration file; the defaults are in force")
     return 0
+
+
+def _check_kinds(loaded: Config) -> None:
+    """What is installed is no matter of the file's grammar; still a kind that nobody provides would stop the engine."""
+    from ..adapters.plugins import provider_kinds
+
+    known = provider_kinds()
+    for block in loaded.providers:
+        if block.kind not in known:
+            where = f"{loaded.path}: providers.{block.name}.kind"
+            raise ConfigError(f"{where}: {block.kind!r} is not installed; known: {', '.join(known)}")
 
 
 def _plain(value: object) -> dict[str, object]:
