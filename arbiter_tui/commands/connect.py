@@ -186,9 +186,11 @@ class Reader:
         async with offline(self._options) as api:
             return await api.get(path)
 
+    def need_engine(self, what: str) -> None:
+        if self._url is None:
+            raise EngineUnreachable(f"{what} needs a running engine; start it with `arbiter` or `arbiter serve`")
+
     def snapshot(self, *, after: int = 0, wait: float = 0.0) -> dict[str, Any]:
-        if wait and self._url is None:
-            raise EngineUnreachable("--watch needs a running engine; start it with `arbiter` or `arbiter serve`")
         found = self.get(f"/arbiter/v1/snapshot?after={after}&wait={wait:g}", timeout=wait + 10.0)
         return dict(found)
 

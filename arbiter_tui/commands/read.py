@@ -15,10 +15,12 @@ from .connect import Reader
 
 def show(options: Namespace) -> int:
     with Reader(options) as reader:
-        revision = 0
+        if options.watch:
+            reader.need_engine("--watch")
+        revision: int | None = None
         while True:
-            data = reader.snapshot(after=revision, wait=25.0 if revision else 0.0)
-            if revision == 0 or data["revision"] != revision:
+            data = reader.snapshot(after=revision or 0, wait=0.0 if revision is None else 25.0)
+            if data["revision"] != revision:
                 _print(options, data, reader)
             if not options.watch:
                 return 0
@@ -51,7 +53,7 @@ def _print(options: Namespace, data: dict[str, Any], reader: Reader) -> None:
 def status(s: Snapshot) -> str:
     """One screen: the engine, who serves what, what the autopilot says."""
     e = s.engine
-    where = f" at {e.url}" if e.url else ""
+    where = f" at {e.url}" if e.url and e.state != "offline" else ""
     lines = [
         f"engine {e.state}{where}   autopilot {e.autopilot}   {e.requests} requests, {e.failed} failed",
         f"memory {t.size(s.budget.used_bytes)} of {t.size(s.budget.limit_bytes)}   machine {s.hardware.backend}"
