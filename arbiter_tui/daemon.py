@@ -15,7 +15,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     import uvicorn
 
     from .config import Config
+    from .core.tasks import Task
+    from .core.verify import SuiteItem
     from .engine.arbiter import Arbiter
     from .ports import Clock, Store
 
@@ -150,8 +152,27 @@ class Daemon:
             probe=open_probe(),
             clock=clock,
             new_id=lambda: uuid4().hex[:16],
-            suites=bundled_suites(),
+            suites={**bundled_suites(), **own_suites(tasks, self.config.path)},
         )
+
+
+def own_suites(tasks: Sequence[Task], config: Path | None) -> dict[str, tuple[SuiteItem, ...]]:
+    """The suites that are files (``suite = "suites/code-review.jsonl"``), relative to the configuration's folder.
+
+    Raises ConfigError that names the file and the line.
+    """
+    from .core.verify import parse_suite
+
+    found = {}
+    for task in tasks:
+        if task.suite is None or not task.suite.endswith(".jsonl"):
+            continue
+        path = (config.parent if config else Path()) / Path(task.suite).expanduser()
+        try:
+            found[task.suite] = parse_suite(task.name, path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise ConfigError(f"{config}: tasks.{task.name}.suite = {task.suite!r}: {error}") from error
+    return found
 
 
 def _server(arbiter: Arbiter, on_stop: Callable[[], None]) -> uvicorn.Server:

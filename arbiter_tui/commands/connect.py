@@ -149,6 +149,8 @@ async def offline(options: Namespace) -> AsyncIterator[ControlClient]:
     clock = SystemClock()
     folder = state_dir(options)
     store = await SqliteStore.open(folder, url=None, clock=clock)
+    if store.notice:
+        print(f"arbiter: {store.notice}", file=sys.stderr)
     try:
         daemon = Daemon(load_config(options), folder, announce=False)
         arbiter = daemon.build(store, clock)
