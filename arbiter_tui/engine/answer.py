@@ -10,6 +10,7 @@ It ends exactly once, and ending releases the lease, stops the decoding, and rec
     aclose() before Done    cancelled: never counted against the model
 
 A worker that dies before the first piece of text is retried once on the same version, if the request came by task.
+A question that fits the context only without the task's worked examples is asked without them.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from ..errors import (
     WorkerDied,
 )
 from ..ports import Clock
-from ..provider import Chunk, Done, Request, Usage
+from ..provider import Chunk, Done, LoadedModel, Request, Usage
 from .instance import Lease
 
 _KINDS: tuple[tuple[tuple[type[BaseException], ...], Failure], ...] = (
@@ -65,6 +66,7 @@ class Answer:
         version: ModelVersion,
         decision_id: str,
         request: Request,
+        bare: Request,
         source: str,
         lend: Leasing,
         clock: Clock,
@@ -77,6 +79,7 @@ class Answer:
         self.version = version
         self.decision_id = decision_id
         self.request = request
+        self._bare = bare  # what the client sent, without worked examples
         self.source = source
         self.began = began
         self.overhead_s = 0.0
@@ -91,6 +94,7 @@ class Answer:
         self.named = named
         self._on_end = on_end
         self._claim: AbstractAsyncContextManager[Lease] | None = None
+        self._model: LoadedModel | None = None
         self._stream: AsyncGenerator[Chunk, None] | None = None
         self._leased_at = began
         self._wrote = False
@@ -109,6 +113,7 @@ class Answer:
         waited = lease.queue_s + lease.load_s
         self.queue_s += waited
         self.overhead_s += max(0.0, (self._leased_at - before) - waited)
+        self._model = lease.model
         self._stream = lease.model.generate(self.request)
 
     def mark_overhead(self) -> None:
@@ -128,6 +133,13 @@ class Answer:
                 await self._fail(error)
                 raise
             return await self._again(error)
+        except ContextOverflow as error:
+            if self._wrote or self._model is None or self.request is self._bare:
+                await self._fail(error)
+                raise
+            self.request = self._bare
+            self._stream = self._model.generate(self._bare)
+            return await self.__anext__()
         except (ProviderError, TimeoutError) as error:
             await self._fail(error)
             raise
@@ -172,7 +184,7 @@ class Answer:
         self._end(failure_of(error))
 
     async def _release(self, error: BaseException | None = None) -> None:
-        stream, self._stream = self._stream, None
+        stream, self._stream, self._model = self._stream, None, None
         claim, self._claim = self._claim, None
         try:
             if stream is not None:

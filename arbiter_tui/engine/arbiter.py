@@ -30,6 +30,7 @@ from .bench import Asker, Bench
 from .catalogue import Catalogue
 from .decisions import Decisions
 from .evidence import Evidence
+from .examples import posed
 from .explore import Explorer
 from .feed import Feed
 from .hot_swap import Swapper
@@ -156,7 +157,7 @@ class Arbiter:
             held_s += self.clock.monotonic() - before
             target = self.live.resolve(name, task)
         version = self._explorer.version_for(target)
-        answer = self._answer(target, version, self._with_examples(target.task, request), source, began)
+        answer = self._answer(target, version, request, source, began)
         answer.queue_s = held_s
         self._open.add(answer)
         try:
@@ -170,16 +171,10 @@ class Arbiter:
         answer.mark_overhead()
         return answer
 
-    def _with_examples(self, task: str, request: Request) -> Request:
-        """The task's worked examples for a bare question; only models without a chat template make use of them."""
-        known = self.live.tasks.get(task)
-        if known is None or not known.few_shot or request.few_shot or len(request.messages) != 1:
-            return request
-        return replace(request, few_shot=known.few_shot)
-
     def _answer(self, target: Target, version: ModelVersion, request: Request, source: str, began: float) -> Answer:
+        shown = request if target.named else posed(self.live.tasks.get(target.task), request)
         return Answer(
-            id=self.live.new_id(), task=target.task, version=version, named=target.named, request=request,
+            id=self.live.new_id(), task=target.task, version=version, named=target.named, request=shown, bare=request,
             decision_id=self.decisions.current.get(target.task, ""), source=source, lend=self.pool.lease,
             clock=self.clock, began=began, on_end=self._ended,
         )  # fmt: skip
