@@ -326,6 +326,7 @@ class Arbiter:
             raise UnknownName("request", request_id)
         if outcome.task:
             self.evidence.grade(outcome, score, "feedback")
+        self.live.graded(outcome)
         return outcome
 
     async def report(self, outcomes: Iterable[Outcome]) -> None:

@@ -13,7 +13,7 @@ import asyncio
 import contextlib
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from ..config import Config
@@ -81,6 +81,7 @@ class Live:
         self.requests = 0
         self.failed = 0
         self.last_request_at: float | None = None  # monotonic; idle work waits for quiet
+        self.served_at: dict[str, float] = {}  # task -> monotonic end of its newest request of a client
         self.swaps: deque[SwapView] = deque(maxlen=KEPT_SWAPS)  # newest first
         self.recent: deque[Served] = deque(maxlen=KEPT_REQUESTS)  # newest last
         self.alerts: deque[AlertView] = deque(maxlen=KEPT_ALERTS)  # newest first
@@ -204,6 +205,14 @@ class Live:
             finally:
                 self._event_waiters.discard(waiter)
         return [e for e in self._events if e["revision"] > after]
+
+    def graded(self, outcome: Outcome) -> None:
+        """A grade came for a request that has ended: whoever looks at the newest requests sees it."""
+        for index, served in enumerate(self.recent):
+            if served.outcome.id == outcome.id:
+                known = replace(served.outcome, quality=outcome.quality, quality_source=outcome.quality_source)
+                self.recent[index] = replace(served, outcome=known)
+        self.on_dirty()
 
     def newest_requests(self, limit: int) -> list[dict[str, Any]]:
         """Newest first."""

@@ -237,6 +237,23 @@ async def test_feedback_becomes_quality_and_teaches_once() -> None:
             await e.arbiter.feedback(result.id, 2.0)
 
 
+async def test_a_grade_is_seen_wherever_its_request_is_shown() -> None:
+    """The newest requests, the explanation of this one, and the leaderboard of a snapshot say it at once."""
+    async with Engine() as e:
+        await e.arbiter.execute("work", ASK)
+        result = await e.arbiter.execute("work", ASK)
+        await e.arbiter.execute("work", ASK)
+        assert [r["quality"] for r in e.arbiter.requests()] == [None, None, None]
+        before = e.arbiter.feed.revision
+        await e.arbiter.feedback(result.id, 0.75)
+        shown = {r["id"]: r for r in e.arbiter.requests()}
+        assert (shown[result.id]["quality"], shown[result.id]["quality_source"]) == (0.75, "feedback")
+        assert [r["quality"] for r in shown.values()].count(None) == 2
+        assert (await e.arbiter.explain(result.id))["request"]["quality"] == 0.75
+        assert e.arbiter.snapshot().tasks[0].leaderboard[0].quality == 0.75
+        await e.until(lambda: e.arbiter.feed.revision > before, step_s=0.25)
+
+
 async def test_reported_outcomes_are_committed_and_idempotent() -> None:
     """The same id again changes nothing; an unknown task or version is refused whole."""
     async with Engine() as e:
