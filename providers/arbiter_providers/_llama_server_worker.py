@@ -26,6 +26,9 @@ def configure(engine: Any, given: dict[str, Any]) -> Any:
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = given["threads"]
     params.fit_params = False  # the arbiter places models; the engine must not shrink them silently
     params.cache_ram_mib = given["prompt_cache_mib"]  # the default keeps up to 8 GiB of old prompts
+    # Whole caches for layers with a sliding window, too: without them a prompt that shares its beginning with the last
+    # one (a task's worked examples) is read anew every time. Measured: 4 s against 22 s for 45 questions.
+    params.swa_full = True
     params.n_ctx_checkpoints = 1  # each is a copy of a slot's sliding windows; the default keeps 32 of them
     params.embedding = True  # generation still works beside it
     if given["mean_pooling"]:

@@ -51,7 +51,7 @@ class LlamaServerProvider:
         )
 
     def predicted_bytes(self, version: ModelVersion) -> int | None:
-        return predicted_bytes(version, engine_bytes=_ENGINE_BYTES, parallel=version.parallel)
+        return predicted_bytes(version, engine_bytes=_ENGINE_BYTES, parallel=version.parallel, windowed=False)
 
     async def load(self, version: ModelVersion, *, timeout_s: float, on_event: EventSink) -> LoadedModel:
         settings = self._settings.with_options(version.options)
