@@ -189,7 +189,7 @@ class Arbiter:
         live.requests += 1
         live.failed += outcome.counts and not outcome.success
         self._rate.count(self.clock.monotonic())
-        live.last_request_at = self.clock.monotonic()
+        live.last_request_at = live.served_at[outcome.task] = self.clock.monotonic()
         self.recorder.append(outcome)
         live.recent.append(Served(outcome, answer.decision_id, answer.named))
         live.on_dirty()

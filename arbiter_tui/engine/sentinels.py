@@ -3,8 +3,8 @@
 Owns: when which question of a task's suite is asked. Never: asks while a client's request runs, loads a model for it,
 grades by itself (the suite's verifier does).
 
-Live answers have no reference, so a model that has silently become worse would never be noticed. A task that has been
-served lately gets at most ``sentinels_per_hour`` of them.
+Live answers have no reference, so a model that has silently become worse would never be noticed. A task that clients
+used within the last hour gets at most ``sentinels_per_hour`` of them; what nobody uses costs no computing.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from .pool import Pool
 from .recorder import Recorder
 
 QUIET_S = 0.5  # after the last client's request
+USED_WITHIN_S = 3600.0
 
 
 class Sentinels:
@@ -64,8 +65,11 @@ class Sentinels:
 
     def _may(self, task: Task) -> bool:
         version = self._live.find(self._live.routes.get(task.name).incumbent)
+        used_at = self._live.served_at.get(task.name)
         return (
             version is not None
+            and used_at is not None
+            and self._live.clock.monotonic() - used_at <= USED_WITHIN_S
             and self._pool.is_ready(version.version)
             and self._live.mode(task.name) is not AutopilotMode.OFF
             and bool(self._live.suite(task))

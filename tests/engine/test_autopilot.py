@@ -7,6 +7,7 @@ from engine_kit import ASK, Engine
 
 from arbiter_tui.core.drift import Alarm, Signal
 from arbiter_tui.core.tasks import Criteria, Task
+from arbiter_tui.engine import sentinels
 from arbiter_tui.engine.watch import Watch
 from arbiter_tui.errors import LoadFailed, Refused, UnknownName
 from arbiter_tui.testing import Behaviour
@@ -141,6 +142,27 @@ async def test_sentinels_ask_the_serving_version_in_quiet_moments_only() -> None
         assert 8 <= len(asked) <= 11
         assert {(o.version, o.quality, o.quality_source) for o in asked} == {("a", 1.0, "sentinel")}
         assert e.arbiter.evidence.requests("work") == 1
+
+
+async def test_sentinels_are_asked_of_tasks_that_were_used_lately(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A model that serves two tasks is asked only for the one that a client uses, and no longer than it is used."""
+    assert sentinels.USED_WITHIN_S == 3600.0
+    monkeypatch.setattr(sentinels, "USED_WITHIN_S", 100.0)
+    models = {"a": Behaviour(answer="yes")}
+    async with Engine(models, tasks=("used", "unused"), mode="on", sentinels_per_hour=360.0) as e:
+        await e.arbiter.execute("used", ASK)
+
+        def asked() -> list[str]:
+            return [o.task for o in e.store.outcomes.values() if o.source == "sentinel"]
+
+        await e.clock.advance(110.0)
+        assert set(asked()) == {"used"}
+        count = len(asked())
+        await e.clock.advance(100.0)
+        assert len(asked()) == count
+        await e.arbiter.execute("unused", ASK)
+        await e.clock.advance(50.0)
+        assert set(asked()[count:]) == {"unused"}
 
 
 async def test_a_mode_that_does_not_exist_is_refused() -> None:
