@@ -93,6 +93,7 @@ class Script:
         self.count = Count()
         self.begun = time.monotonic()
         self.swaps_told: set[str] = set()
+        self.swapped: set[str] = set()  # tasks that the autopilot swapped
         self.fault_at: float | None = None
 
     def say(self, text: str) -> None:
@@ -211,16 +212,22 @@ class Script:
                 "POST", "/bench", {"tasks": [task.name], "versions": list(dict.fromkeys(versions))}
             )
             self.say(f"benchmark of {task.name} on {' and '.join(dict.fromkeys(versions))}, beside the traffic")
-            await self.follow(operation)
+            await self.follow(operation, task.name)
 
-    async def follow(self, operation: dict[str, Any]) -> None:
+    async def follow(self, operation: dict[str, Any], task: str) -> None:
+        """Until it is done, the autopilot has swapped the task (it has seen enough), or the fault is due."""
+        path, why = f"/operations/{operation['id']}", "done"
         while operation["state"] == "running":
             if time.monotonic() - self.begun > FAULT_AT * self.seconds:
-                operation = await self.api("DELETE", f"/operations/{operation['id']}")
+                why = "stopped, for the fault is due"
+            elif task in self.swapped:
+                why = "stopped, for the autopilot has seen enough"
+            if why != "done":
+                operation = await self.api("DELETE", path)
                 break
             await asyncio.sleep(0.25)
-            operation = await self.api("GET", f"/operations/{operation['id']}")
-        self.say(f"benchmark {operation['state']} at {operation['progress']:.0%} of its questions")
+            operation = await self.api("GET", path)
+        self.say(f"benchmark of {task} {why}, {operation['progress']:.0%} of its questions asked")
 
     async def fault(self, start: str) -> None:
         """The served version is replaced by a worse one behind its alias: what a bad update does."""
@@ -247,6 +254,7 @@ class Script:
             if swap["trigger"] == "manual" or swap["result"] == "running" or swap["id"] in self.swaps_told:
                 continue
             self.swaps_told.add(swap["id"])
+            self.swapped.add(swap["task"])
             after = ""
             if self.fault_at is not None and swap["task"] == self.cast.fault.name:
                 after = f", {time.monotonic() - self.fault_at:.1f} s after the fault"
