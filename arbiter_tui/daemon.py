@@ -148,12 +148,18 @@ class Daemon:
         return Arbiter(
             replace(self.config, tasks=tasks, server=server),
             store=store,
-            providers=load_providers(self.config.providers),
+            providers=load_providers(self.config.providers, model_dirs=model_folders(self.config)),
             probe=open_probe(),
             clock=clock,
             new_id=lambda: uuid4().hex[:16],
             suites={**bundled_suites(), **own_suites(tasks, self.config.path)},
         )
+
+
+def model_folders(config: Config) -> tuple[str, ...]:
+    """[pool] model_dirs as absolute paths: relative ones lie beside the configuration file."""
+    base = config.path.parent if config.path else Path()
+    return tuple(str((base / Path(folder).expanduser()).absolute()) for folder in config.pool.model_dirs)
 
 
 def own_suites(tasks: Sequence[Task], config: Path | None) -> dict[str, tuple[SuiteItem, ...]]:

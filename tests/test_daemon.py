@@ -1,4 +1,4 @@
-"""The composition root: suites that are files, a port that is taken."""
+"""The composition root: files that the configuration names, a port that is taken."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from arbiter_tui.config import Config, ModelBlock, PoolConfig
 from arbiter_tui.core.tasks import Task
-from arbiter_tui.daemon import bind, own_suites
+from arbiter_tui.daemon import Daemon, bind, own_suites
 from arbiter_tui.errors import ConfigError
+from arbiter_tui.testing import FakeClock, MemoryStore
 
 
 def test_a_suite_file_is_found_beside_the_configuration(tmp_path: Path) -> None:
@@ -28,6 +30,22 @@ def test_a_broken_suite_names_the_task_and_the_file(tmp_path: Path, content: str
         (tmp_path / "mine.jsonl").write_text(content)
     with pytest.raises(ConfigError, match=r"tasks\.sums\.suite = 'mine\.jsonl'"):
         own_suites([Task(name="sums", suite="mine.jsonl")], tmp_path / "arbiter.toml")
+
+
+async def test_a_models_source_is_looked_for_below_the_model_folders(tmp_path: Path) -> None:
+    """A relative folder lies beside the configuration file; a source that is nowhere is an alert, not the end."""
+    config = Config(
+        pool=PoolConfig(model_dirs=("models",), memory_budget_bytes=2**30),
+        models=(ModelBlock(name="coder", provider="llama_server", source="coder.gguf"),),
+        path=tmp_path / "arbiter.toml",
+    )
+    arbiter = Daemon(config, tmp_path, announce=False).build(MemoryStore(), FakeClock())
+    await arbiter.start(serving=False)
+    try:
+        (alert,) = [a for a in arbiter.snapshot().alerts if a.version == "coder"]
+        assert f"coder.gguf is in none of {tmp_path / 'models'}" in alert.message
+    finally:
+        await arbiter.stop(deadline_s=1.0)
 
 
 def test_a_taken_port_says_how_to_choose_another() -> None:

@@ -7,7 +7,8 @@ loaded and raises when it is named.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from importlib.metadata import EntryPoint, entry_points
 
 from ..config import ProviderBlock
@@ -18,6 +19,8 @@ from .secrets import resolve_all
 GROUP = "arbiter.providers"
 # Kinds that need no configuration: they run embedded, or find their server at its usual loopback address.
 WITHOUT_CONFIGURATION = ("llama_server", "llama_cpp", "ollama")
+# Kinds whose sources are files: they look for a relative one below [pool] model_dirs.
+FROM_FILES = frozenset({"llama_server", "llama_cpp"})
 
 
 class PluginWarning(UserWarning):
@@ -58,19 +61,27 @@ def _made(block: ProviderBlock, factory: object, config: ProviderConfig) -> Prov
     return provider
 
 
-def load_providers(blocks: Iterable[ProviderBlock] = ()) -> dict[str, Provider]:
+def load_providers(blocks: Iterable[ProviderBlock] = (), *, model_dirs: Sequence[str] = ()) -> dict[str, Provider]:
     """The configured providers, and those that need no configuration unless a block of their kind is there.
 
-    A configured one that is broken raises; an unconfigured one warns (PluginWarning) and is left out.
+    ``model_dirs``: absolute folders of model files. A configured provider that is broken raises; an unconfigured one
+    warns (PluginWarning) and is left out.
     """
-    configured = list(blocks)
+    configured = [_with_folders(block, model_dirs) for block in blocks]
     providers = {block.name: load_provider(block) for block in configured}
     taken = {block.kind for block in configured} | providers.keys()
     for kind in WITHOUT_CONFIGURATION:
         if kind in taken or kind not in _found():
             continue
         try:
-            providers[kind] = load_provider(ProviderBlock(name=kind, kind=kind))
+            providers[kind] = load_provider(_with_folders(ProviderBlock(name=kind, kind=kind), model_dirs))
         except ConfigError as error:
             warnings.warn(str(error), PluginWarning, stacklevel=2)
     return providers
+
+
+def _with_folders(block: ProviderBlock, model_dirs: Sequence[str]) -> ProviderBlock:
+    """A block's own ``model_dirs`` stand."""
+    if not model_dirs or block.kind not in FROM_FILES:
+        return block
+    return replace(block, options={"model_dirs": tuple(model_dirs), **block.options})

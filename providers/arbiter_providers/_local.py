@@ -12,7 +12,7 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -32,7 +32,8 @@ DEFAULT_CONTEXT = 2048
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """A provider block's options, checked. ``context``: tokens per request; ``threads``: None = physical cores."""
+    """A provider block's options, checked. ``context``: tokens per request; ``threads``: None = physical cores;
+    ``model_dirs``: folders below which a relative source is looked for."""
 
     context: int = DEFAULT_CONTEXT
     parallel: int = 4
@@ -42,6 +43,7 @@ class Settings:
     prompt_cache_mib: int = 0
     warmup: bool = False  # the pool's probe generation warms the model anyway
     embedded: bool = True
+    model_dirs: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, options: Mapping[str, Any]) -> Settings:
@@ -77,10 +79,25 @@ def _header(path: str, size: int, mtime_ns: int) -> GgufHeader:
     return read_header(Path(path))
 
 
+def located(source: str, folders: Sequence[str]) -> Path:
+    """The absolute path of ``source``: a relative one below ``folders``, in their order, else in the working folder.
+
+    Raises ModelUnusable that names the folders. Blocking.
+    """
+    path = Path(source).expanduser()
+    if path.is_absolute():
+        return path
+    places = [*(Path(f) for f in folders), Path.cwd()]
+    for place in places:
+        if (place / path).exists():
+            return (place / path).absolute()
+    raise ModelUnusable(f"{source} is in none of {', '.join(map(str, places))} ([pool] model_dirs, the working folder)")
+
+
 def describe(source: str, *, provider: str, suffix: str, settings: Settings) -> ModelVersion:
     """The draft version of a GGUF file. Raises ModelUnusable. Blocking: hashes the file the first time."""
-    head = header(source)
-    path = Path(source).expanduser().absolute()
+    path = located(source, settings.model_dirs)
+    head = header(str(path))
     stem = re.sub(r"[^A-Za-z0-9._-]+", "-", path.stem).strip("-.").lower() or "model"
     context = min(settings.context, head.trained_context or settings.context)
     return ModelVersion(

@@ -95,6 +95,17 @@ def test_a_block_of_a_kind_replaces_its_unconfigured_provider() -> None:
         load_providers([ProviderBlock(name="x", kind="refuses")])
 
 
+def test_kinds_that_serve_files_learn_where_to_look_for_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """[pool] model_dirs reach them, configured or not; a block's own folders stand; other kinds get nothing new."""
+    monkeypatch.setattr(plugins, "WITHOUT_CONFIGURATION", ("llama_server",))
+    load_providers([ProviderBlock(name="box", kind="fake")], model_dirs=("/models",))
+    assert [(m.name, m.options) for m in MADE] == [("box", {}), ("llama_server", {"model_dirs": ("/models",)})]
+    MADE.clear()
+    own = ProviderBlock(name="own", kind="llama_server", options={"model_dirs": ["/own"]})
+    load_providers([own], model_dirs=("/models",))
+    assert MADE[0].options == {"model_dirs": ["/own"]}
+
+
 def test_the_installed_package_announces_its_own_providers() -> None:
     """Built-in kinds come through the same entry points as a third party's; listing them imports none."""
     code = (

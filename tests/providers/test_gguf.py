@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from arbiter_providers import _local, embedded
-from arbiter_providers._local import Settings, describe, digest, embedded_versions, predicted_bytes
+from arbiter_providers._local import Settings, describe, digest, embedded_versions, located, predicted_bytes
 from arbiter_providers._stops import StopFilter
 from arbiter_providers.gguf import read_header
 from hypothesis import given
@@ -163,3 +163,31 @@ def test_blanks_before_a_plain_answer_are_dropped() -> None:
     """Only before the first visible character."""
     filter_ = StopFilter(["\n\n"], strip_start=True)
     assert [filter_.feed(p) for p in (" ", "\n", " Paris", " is")] == ["", "", "Paris", " is"]
+
+
+def test_a_relative_source_is_found_below_the_model_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The folders in their order, then the working folder; an absolute path is taken as it is."""
+    first, second, here = (tmp_path / n for n in ("first", "second", "here"))
+    for folder in (first, second / "sub", here):
+        folder.mkdir(parents=True)
+    monkeypatch.chdir(here)
+    for path in (second / "coder.gguf", second / "sub" / "deep.gguf", here / "coder.gguf", here / "mine.gguf"):
+        write(path, gguf())
+    folders = (str(first), str(second))
+    assert located("coder.gguf", folders) == second / "coder.gguf"
+    assert located("sub/deep.gguf", folders) == second / "sub" / "deep.gguf"
+    assert located("mine.gguf", folders) == here / "mine.gguf"
+    assert located(str(here / "coder.gguf"), folders) == here / "coder.gguf"
+    settings = Settings.of({"model_dirs": folders})
+    assert describe("coder.gguf", provider="p", suffix="x", settings=settings).source == str(second / "coder.gguf")
+
+
+def test_a_relative_source_that_is_nowhere_says_where_it_was_looked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every folder is named, and the key that would add another."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ModelUnusable) as raised:
+        describe("coder.gguf", provider="p", suffix="x", settings=Settings.of({"model_dirs": ("/models", "/more")}))
+    for word in ("coder.gguf", "/models", "/more", str(tmp_path), "model_dirs"):
+        assert word in str(raised.value)
