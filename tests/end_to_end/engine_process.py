@@ -212,10 +212,9 @@ class Stream(threading.Thread):
         super().__init__(daemon=True)
         self._url = f"{engine.url}/v1/chat/completions"
         self._body = {
-            "model": model, "max_tokens": max_tokens, "stream": True, "temperature": 0.8, "ignore_eos": True,
+            "model": model, "max_tokens": max_tokens, "stream": True, "temperature": 0.8,
             "messages": [{"role": "user", "content": prompt}],
         }  # fmt: skip
-        del self._body["ignore_eos"]
         self.status: int | None = None
         self.request_id = ""
         self.served = ""
