@@ -16,12 +16,13 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import aiohttp
+import psutil
 
 ROOT = Path(__file__).resolve().parent.parent
 V1 = "/arbiter/v1"
@@ -122,6 +123,7 @@ class Streamed:
     """One streamed answer as its client saw it. Seconds from sending."""
 
     model: str = ""
+    id: str = ""
     text: str = ""
     ttft_s: float | None = None
     latency_s: float = 0.0
@@ -136,17 +138,19 @@ class Streamed:
 
 
 async def stream(
-    session: aiohttp.ClientSession, url: str, model: str, prompt: str, *, max_tokens: int = 32, **fields: Any
-) -> Streamed:
-    """POST /v1/chat/completions, streamed, greedy."""
+    session: aiohttp.ClientSession, url: str, model: str, prompt: str, *, max_tokens: int = 32,
+    seen: Streamed | None = None, **fields: Any,
+) -> Streamed:  # fmt: skip
+    """POST /v1/chat/completions, streamed, greedy. ``seen`` can be watched while it grows."""
     body = {
         "model": model, "messages": [{"role": "user", "content": prompt}], "stream": True,
         "max_tokens": max_tokens, "temperature": 0, **fields,
     }  # fmt: skip
-    seen, begun = Streamed(), time.perf_counter()
+    seen, begun = seen or Streamed(), time.perf_counter()
     try:
         async with session.post(f"{url}/v1/chat/completions", json=body) as answer:
             seen.status, seen.model = answer.status, answer.headers.get("X-Arbiter-Model", "")
+            seen.id = answer.headers.get("X-Arbiter-Request-Id", "")
             if answer.status != 200:
                 seen.error = (await answer.text())[:300]
             async for line in answer.content:
@@ -197,29 +201,46 @@ async def ready_versions(s: aiohttp.ClientSession, url: str, *, provider: str = 
     return [m["version"] for m in found["items"] if m["provider"] == provider and m["lifecycle"] == "active"]
 
 
-@contextlib.contextmanager
-def bounded(seconds: float) -> Iterator[None]:
-    """End this process if a benchmark should hang."""
+async def everything(s: aiohttp.ClientSession, url: str, path: str) -> list[dict[str, Any]]:
+    """All pages of a list."""
+    found: list[dict[str, Any]] = []
+    after = ""
+    while True:
+        page = await call(s, url, "GET", f"{path}?limit=1000{after}")
+        found += page["items"]
+        if not page["next"]:
+            return found
+        after = f"&after={page['next']}"
 
-    def alarm(*_: object) -> None:
-        raise TimeoutError(f"the benchmark did not end within {seconds:g} s")
 
-    import signal
-
-    signal.signal(signal.SIGALRM, alarm)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+def family(pid: int) -> list[psutil.Process]:
+    """A process's descendants, as they are now."""
     try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        return psutil.Process(pid).children(recursive=True)
+    except psutil.NoSuchProcess:
+        return []
 
 
-def run(main: Any, seconds: float = 570.0) -> None:
-    """On the event loop that the engine itself uses."""
-    with bounded(seconds):
-        if sys.platform == "win32":
-            asyncio.run(main)
-        else:
-            import uvloop
+def alive(processes: Sequence[psutil.Process]) -> list[psutil.Process]:
+    """Those that still run (the same process, not another one with its number; a zombie is dead)."""
+    found = []
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+    return found
 
-            uvloop.run(main)
+
+def run(main: Coroutine[Any, Any, None], seconds: float = 570.0) -> None:
+    """On the event loop that the engine itself uses; ends by itself, whatever hangs."""
+
+    async def bounded() -> None:
+        async with asyncio.timeout(seconds):
+            await main
+
+    if sys.platform == "win32":
+        asyncio.run(bounded())
+    else:
+        import uvloop
+
+        uvloop.run(bounded())
