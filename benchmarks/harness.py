@@ -130,6 +130,7 @@ class Streamed:
     pieces: int = 0
     done: bool = False
     error: str | None = None
+    told: bool = False  # the error came as an event of the stream, not as a broken connection alone
     status: int = 0
 
     @property
@@ -156,7 +157,7 @@ async def stream(
             async for line in answer.content:
                 _read(seen, line, begun)
     except (aiohttp.ClientError, ConnectionError) as error:
-        seen.error = f"{type(error).__name__}: {error}"
+        seen.error = seen.error or f"{type(error).__name__}: {error}"
     seen.latency_s = time.perf_counter() - begun
     return seen
 
@@ -169,7 +170,7 @@ def _read(seen: Streamed, line: bytes, begun: float) -> None:
         return
     event = json.loads(line[6:])
     if "error" in event:
-        seen.error = str(event["error"])
+        seen.error, seen.told = str(event["error"]), True
         return
     for choice in event.get("choices", []):
         if piece := (choice.get("delta") or {}).get("content"):

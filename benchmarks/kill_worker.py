@@ -19,6 +19,7 @@ from harness import Engine, Streamed, call, emit, family, quantile, ready_versio
 
 CONFIG = '[autopilot]\nmode = "off"\nsentinels_per_hour = 0\n'
 PROMPT, TOKENS, GRACE_S, LOADS = "Tell a long story about the sea.", 120, 0.5, 5
+COUNTED = ("error_events", "finished_before", "broken_without_a_word", "clean_but_cut", "silent")
 
 
 async def ask(
@@ -67,7 +68,8 @@ async def one_kill(s: aiohttp.ClientSession, engine: Engine, victim: str) -> dic
     begun = time.perf_counter()
     answer = await ask(s, engine.url, victim, 1)
     return {
-        "errors": sum(c.error is not None for c in cut),
+        "error_events": sum(c.told for c in cut),
+        "broken_without_a_word": sum(c.error is not None and not c.told for c in cut),
         "finished_before": sum(c.whole and c.pieces >= TOKENS - 1 for c in cut),
         "clean_but_cut": sum(c.whole and c.pieces < TOKENS - 1 for c in cut),
         "silent": sum(not c.whole and c.error is None for c in cut),
@@ -100,7 +102,7 @@ async def main(times: int) -> None:
 def report(loads: list[float], kills: list[dict[str, Any]], beside: list[Streamed]) -> None:
     after = [k["next_s"] for k in kills]
     allowed = statistics.median(loads) + GRACE_S
-    total = {k: sum(kill[k] for kill in kills) for k in ("errors", "finished_before", "clean_but_cut", "silent")}
+    total = {k: sum(kill[k] for kill in kills) for k in COUNTED}
     measured = {
         "kills": len(kills),
         **total,
@@ -113,13 +115,15 @@ def report(loads: list[float], kills: list[dict[str, Any]], beside: list[Streame
     }
     met = (
         not total["clean_but_cut"]
+        and not total["broken_without_a_word"]
         and not total["silent"]
         and not measured["next_failed"]
         and all(a.whole for a in beside)
         and quantile(after, 0.5) <= allowed
     )
     must = {
-        "clean_but_cut": "0", "silent": "0", "next_failed": "0", "other_model not_whole": "0",
+        "broken_without_a_word": "0", "clean_but_cut": "0", "silent": "0", "next_failed": "0",
+        "other_model not_whole": "0",
         "next_s": f"p50 <= load p50 + .5 = {allowed:.3f}",
     }  # fmt: skip
     emit("kill_worker", must, measured, met)

@@ -15,7 +15,9 @@ import time
 import aiohttp
 from harness import Engine, Streamed, call, emit, quantile, ready_versions, run, session, stream
 
-CLIENTS, BLOCKS, TASK, TOKENS = 4, 4, "sentiment", 24
+# A task without worked examples: a bundled one's would make its prompts longer than those of the model asked by name.
+CLIENTS, BLOCKS, TASK, TOKENS = 4, 4, "stories", 24
+CONFIG = f'[autopilot]\nmode = "off"\nsentinels_per_hour = 0\n\n[[tasks]]\nname = "{TASK}"\n'
 PROMPT = "Write a short story about a lighthouse keeper and a storm."
 
 
@@ -45,7 +47,7 @@ async def swapping(
 
 
 async def main(seconds: float, swaps: int) -> None:
-    with Engine('[autopilot]\nmode = "off"\nsentinels_per_hour = 0\n') as engine:
+    with Engine(CONFIG) as engine:
         async with session() as s:
             pair = (await ready_versions(s, engine.url))[:2]
             for version in pair:
