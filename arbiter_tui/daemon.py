@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import os
 import signal
 import socket
@@ -109,6 +110,7 @@ class Daemon:
             await asyncio.wait({starting, stopping, serving}, return_when=asyncio.FIRST_COMPLETED)
             if starting.done():
                 await starting
+                _settle_memory()
                 self._say(f"arbiter: serving at {url}  (state: {self.state_dir}; ctrl+c stops)")
             await asyncio.wait({stopping, serving}, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -156,6 +158,12 @@ class Daemon:
         )
 
 
+def _settle_memory() -> None:
+    """What the start has made stays: the garbage collector need not visit it again in the middle of an answer."""
+    gc.collect()
+    gc.freeze()
+
+
 def model_folders(config: Config) -> tuple[str, ...]:
     """[pool] model_dirs as absolute paths: relative ones lie beside the configuration file."""
     base = config.path.parent if config.path else Path()
@@ -189,6 +197,7 @@ def _server(arbiter: Arbiter, on_stop: Callable[[], None]) -> uvicorn.Server:
     config = uvicorn.Config(
         build_app(arbiter, on_stop=on_stop),
         log_level="warning", access_log=False, lifespan="off", server_header=False, date_header=False,
+        proxy_headers=False,
         timeout_keep_alive=30, timeout_graceful_shutdown=1, h11_max_incomplete_event_size=64 * 1024,
     )  # fmt: skip
     server = uvicorn.Server(config)

@@ -2,16 +2,15 @@
 
 Owns: which doors stand side by side, and what happens to a path that none of them has. Never: a dialect, a decision.
 
-The hot routes come first: Starlette matches in order.
+The streaming endpoints are asked before Starlette: its layers would stand around every piece of every answer.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
@@ -22,7 +21,7 @@ from .control import Reads
 from .control_writes import Writes
 from .exchange import PING_S
 from .health import Health
-from .limits import HostGuard
+from .limits import App, HostGuard, Receive, Scope, Send
 from .openai import LOAD_WAIT_S, OpenAIDoor
 from .openapi import document
 from .operations import Operations
@@ -33,7 +32,7 @@ ANY_ADDRESS = frozenset({"0.0.0.0", "::", ""})
 
 def build_app(
     arbiter: Arbiter, *, on_stop: Callable[[], None], load_wait_s: float = LOAD_WAIT_S, ping_s: float = PING_S
-) -> Starlette:
+) -> App:
     """``on_stop``: called once by POST /arbiter/v1/engine/stop, must return at once.
 
     ``load_wait_s``: longest wait of a request that is not streamed for a model to load (seconds); ``ping_s``: silence
@@ -46,17 +45,27 @@ def build_app(
     writes = Writes(arbiter, operations, reads, on_stop=on_stop)
     calls = [*reads.calls(), *writes.calls()]
     calls.append(_described(calls))
+    door = OpenAIDoor(arbiter, body_limit=limit, load_wait_s=load_wait_s, ping_s=ping_s)
     routes: list[BaseRoute] = [
-        *OpenAIDoor(arbiter, body_limit=limit, load_wait_s=load_wait_s, ping_s=ping_s).routes(),
+        *door.routes(),
         *mount(calls, body_limit=limit),
         *Health(arbiter, body_limit=limit).routes(),
     ]
     hosts = {server.host} - ANY_ADDRESS
-    return Starlette(
-        routes=routes,
-        middleware=[Middleware(HostGuard, hosts=hosts)],
-        exception_handlers={404: _refused, 405: _refused},
-    )
+    rest = Starlette(routes=routes, exception_handlers={404: _refused, 405: _refused})
+    return HostGuard(_HotFirst(door.streaming(), rest), hosts=hosts)
+
+
+class _HotFirst:
+    """ASGI wrapper: POSTs to the streaming endpoints go straight to them, all else to the rest."""
+
+    def __init__(self, hot: Mapping[str, App], rest: App) -> None:
+        self._hot = hot
+        self._rest = rest
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        hot = self._hot.get(scope["path"]) if scope["type"] == "http" and scope["method"] == "POST" else None
+        await (hot or self._rest)(scope, receive, send)
 
 
 def _described(calls: list[Call]) -> Call:

@@ -44,12 +44,18 @@ class OpenAIDoor:
 
     def routes(self) -> list[BaseRoute]:
         return [
-            Route("/v1/chat/completions", self._endpoint(self.chat), methods=["POST"]),
-            Route("/v1/completions", self._endpoint(self.completion), methods=["POST"]),
+            *(Route(path, endpoint, methods=["POST"]) for path, endpoint in self.streaming().items()),
             Route("/v1/embeddings", self._endpoint(self.embeddings), methods=["POST"]),
             Route("/v1/models", self._endpoint(self.models), methods=["GET"]),
             Route("/v1/models/{name:path}", self._endpoint(self.model), methods=["GET"]),
         ]
+
+    def streaming(self) -> dict[str, Endpoint]:
+        """The endpoints whose answers may be streams, by path; each is a whole ASGI application for its POSTs."""
+        return {
+            "/v1/chat/completions": self._endpoint(self.chat),
+            "/v1/completions": self._endpoint(self.completion),
+        }
 
     def _endpoint(self, work: Callable[[Exchange], Any]) -> Endpoint:
         return Endpoint(work, body_limit=self._body_limit, ping_s=self._ping_s)
