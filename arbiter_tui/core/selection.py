@@ -26,6 +26,7 @@ from .scoring import (
     Stats,
     dominates,
     pareto_front,
+    probability_best,
     probability_better,
     row,
     score,
@@ -56,7 +57,8 @@ class Selection:
     def scores(self) -> tuple[RowView, ...]:
         """Built when asked for: whoever only routes a request does not pay for the table."""
         front = pareto_front({s.version: s.stats for s in self.ranked})
-        return tuple(row(s, rank, s.version in front) for rank, s in enumerate(self.ranked, start=1))
+        best = probability_best(self.ranked)
+        return tuple(row(s, rank, s.version in front, best[s.version]) for rank, s in enumerate(self.ranked, start=1))
 
     def as_dict(self) -> dict[str, Any]:
         """The fields of the wire's answer, rows still as RowView."""

@@ -66,6 +66,9 @@ def test_the_best_measured_version_is_primary_and_the_next_is_fallback() -> None
     assert "quality .90 (suite)" in text
     assert "200 samples" in text
     assert [row.rank for row in found.scores] == [1, 2, 3]
+    shares = {row.version: row.p_best for row in found.scores}
+    assert sum(p for p in shares.values() if p is not None) == pytest.approx(1.0)
+    assert max(shares, key=lambda v: shares[v] or 0.0) == "b"
     assert found.as_dict()["primary"] == "b"
     assert found.scores is found.scores
 
