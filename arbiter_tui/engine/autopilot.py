@@ -239,7 +239,8 @@ class Autopilot:
             name for name in live.tasks if self._evidence.leaderboard(name) and self._unknown(name)
         ]  # fmt: skip
         if unmeasured:
-            return f"{len(unmeasured)} of {len(live.tasks)} tasks have no measured quality yet: press b to benchmark."
+            count = f"{len(unmeasured)} of {len(live.tasks)}"
+            return f"{count} tasks have no measured quality: press b, or run `arbiter bench`."
         telling = next((v.sentence for v in self._verdicts.values() if v.why), None)
         return f"All is well: {telling}." if telling else "All is well."
 

@@ -192,3 +192,11 @@ def test_an_alarm_ends_when_its_signal_has_recovered() -> None:
         watch.grade("work", "a", 0.0)
     watch.reset("work", "a")
     assert not watch.alarms("work", "a")
+
+
+async def test_the_missing_measurement_is_told_to_both_doors() -> None:
+    """The same sentence stands on the screen and in a shell: it names the key and the command."""
+    async with Engine(tasks=("work", "play")) as e:
+        assert (
+            e.arbiter.snapshot().narrator == "2 of 2 tasks have no measured quality: press b, or run `arbiter bench`."
+        )
