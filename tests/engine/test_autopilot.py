@@ -39,7 +39,7 @@ async def test_without_evidence_it_does_nothing() -> None:
         await e.clock.advance(30.0)
         assert e.serving() == "a"
         assert not e.arbiter.swaps
-        assert "benchmark" in e.arbiter.snapshot().narrator
+        assert "arbiter bench" in e.arbiter.snapshot().narrator
 
 
 @pytest.mark.parametrize("mode", ["observe", "off"])
