@@ -122,7 +122,10 @@ class Catalogue:
         return await self._found(everybody, quiet=False)
 
     async def _found_by(self, provider: Provider, quiet: bool) -> list[ModelVersion]:
-        """A provider that can't say is told as an alert (not if ``quiet``), and hides nobody else's."""
+        """A provider that can't say is told as an alert (not if ``quiet``), and hides nobody else's.
+
+        A runtime of its own that nobody configured and that does not run here is simply not there.
+        """
         try:
             async with asyncio.timeout(DISCOVER_WITHIN_S):
                 missing = await provider.available()
@@ -130,9 +133,12 @@ class Catalogue:
                     return await provider.discover()
         except (ProviderError, TimeoutError) as error:
             missing = str(error) or "did not answer in time"
-        if not quiet:
+        if not quiet and not self._uninvited(provider):
             self._live.alert("warning", f"{provider.name}: {missing}")
         return []
+
+    def _uninvited(self, provider: Provider) -> bool:
+        return provider.kind in ELSEWHERE and provider.name not in {b.name for b in self._live.config.providers}
 
     async def _adopt(self, version: ModelVersion) -> ModelVersion:
         kind = self._providers[version.provider].kind

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -48,6 +49,8 @@ class OllamaProvider:
     async def available(self) -> str | None:
         try:
             await self.get("/api/version")
+        except Unreachable:
+            return f"none answers at {self.base_url}; get it from https://ollama.com, start it with `ollama serve`"
         except ProviderError as error:
             return f"{error}: install it from https://ollama.com and start it with `ollama serve`"
         return None
@@ -244,4 +247,6 @@ async def _object(response: aiohttp.ClientResponse, *, name: str) -> dict[str, A
 
 
 def _cause(error: Exception) -> str:
-    return str(error) or type(error).__name__
+    """In a few words: of a connection that failed, what the system says, not the library's own account of it."""
+    number = getattr(getattr(error, "os_error", error), "errno", None)
+    return os.strerror(number) if number else str(error) or type(error).__name__

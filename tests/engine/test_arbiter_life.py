@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from engine_kit import ASK, Engine
 
-from arbiter_tui.config import Config, ModelBlock
+from arbiter_tui.config import Config, ModelBlock, ProviderBlock
 from arbiter_tui.core.registry import Lifecycle, ModelVersion
 from arbiter_tui.engine.life import DEFAULT_BUDGET, budget
 from arbiter_tui.errors import StateFull, Unreachable
@@ -51,13 +51,16 @@ async def test_embedded_models_serve_and_those_elsewhere_wait_as_drafts() -> Non
         assert len(e.arbiter.registry.versions) == 3
 
 
-async def test_a_runtime_that_does_not_run_here_is_told_only_when_asked() -> None:
-    """A start is quiet about it; discovering by hand says what is missing."""
+async def test_a_runtime_that_does_not_run_here_is_missed_only_by_who_configured_it() -> None:
+    """A start is quiet about it; discovering by hand says what is missing, if the configuration names it."""
     remote = Remote("box", {"far": Behaviour()})
     remote.missing = "nothing listens on port 11434"
-    async with with_providers(Engine(), remote) as e:
+    e = with_providers(Engine(), remote)
+    async with e:
         await e.clock.settle()
+        assert await e.arbiter.discover() == [e.provider.version(name) for name in "ab"]
         assert not e.arbiter.snapshot().alerts
+        e.arbiter.live.config = replace(e.arbiter.config, providers=(ProviderBlock(name="box", kind="ollama"),))
         await e.arbiter.discover()
         assert "11434" in e.arbiter.snapshot().alerts[0].message
 
