@@ -6,18 +6,21 @@ Owns: the questions. Never: a change (it starts nothing and writes nothing).
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import platform
 import shutil
 import sys
 from argparse import Namespace
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from . import text as t
 from .connect import load_config, running, state_dir
 
 if TYPE_CHECKING:
+    from ..config import Config
     from ..core.snapshot import HardwareView
+    from ..ports import HardwareProbe
 
 # Built against the vendors' documented interfaces and tested with recorded data only: nobody has run these yet.
 UNTESTED = ("Apple readings (macmon, ioreg)", "AMD readings (amdsmi)")
@@ -59,7 +62,7 @@ async def examine(options: Namespace) -> list[Finding]:
     state = f"runs at {engine['url']} (pid {engine['pid']})" if engine else "not running; `arbiter` starts it"
     found.append(Finding("ok" if engine else "note", "engine", state))
     found += await _providers(options)
-    found += await _machine()
+    found += await _machine(config, engine)
     found.append(Finding("note", "untested on hardware", ", ".join(UNTESTED)))
     return found
 
@@ -85,17 +88,16 @@ async def _providers(options: Namespace) -> list[Finding]:
     return found
 
 
-async def _machine() -> list[Finding]:
+async def _machine(config: Config, engine: dict[str, Any] | None) -> list[Finding]:
     from ..adapters.hardware import open_probe
 
     probe = open_probe()
     try:
         view = await probe.read()
+        budget = _budget(config, engine, probe)
     finally:
         await probe.close()
-    found = [
-        Finding("ok", "memory", f"{t.size(view.ram_total_bytes.value)}, {t.size(probe.available_bytes())} for models"),
-    ]
+    found = [Finding("ok", "memory", f"{t.size(view.ram_total_bytes.value)}, {t.size(budget)} of it for models")]
     backend = engine_backend()
     found.append(Finding("ok", "backend in use", backend))
     if not view.gpus:
@@ -105,6 +107,18 @@ async def _machine() -> list[Finding]:
     if idle := idle_gpu(view, backend):
         found.append(Finding("note", "a GPU lies idle", idle))
     return found
+
+
+def _budget(config: Config, engine: dict[str, Any] | None, probe: HardwareProbe) -> int:
+    """Bytes for models: what the running engine keeps to, else what one that started now would."""
+    from ..client import fetch_json
+    from ..engine.life import budget
+    from ..errors import ArbiterError
+
+    if engine is not None:
+        with contextlib.suppress(ArbiterError):
+            return int(fetch_json(str(engine["url"]), "/arbiter/v1/snapshot")["budget"]["limit_bytes"])
+    return budget(config, probe)
 
 
 def engine_backend() -> str:

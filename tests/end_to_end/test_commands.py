@@ -12,6 +12,8 @@ import psutil
 import pytest
 from engine_process import QUIET, SMOL, Engine, needs, until
 
+from arbiter_tui.commands.text import size
+
 TASK = "sentiment"
 PARTS = {
     "status": {"revision", "engine", "budget", "models", "tasks", "hardware", "swaps", "alerts", "narrator"},
@@ -66,6 +68,14 @@ def test_plain_text_of_a_running_engine(engine: Engine) -> None:
         assert done.returncode == 0, f"{command}: {done.stderr}"
         assert done.stdout.strip()
         assert "\x1b" not in done.stdout
+
+
+def test_the_memory_for_models_is_the_same_everywhere(engine: Engine) -> None:
+    """``doctor`` and ``hardware`` name the budget that ``status`` keeps to, not the machine's free memory."""
+    limit = size(engine.json("status")["budget"]["limit_bytes"])
+    (memory,) = [f for f in engine.json("doctor") if f["what"] == "memory"]
+    assert memory["detail"].endswith(f", {limit} of it for models")
+    assert f"of {limit} for models" in engine.cli("hardware").stdout
 
 
 # ── without an engine ─────────────────────────────────────────────────────────────────────────────────────────────
