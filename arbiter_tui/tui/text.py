@@ -175,7 +175,10 @@ class Table(Generic[T]):
 
 
 def changed(old: Line, new: Line) -> tuple[int, int] | None:
-    """The columns [start, end) in which two lines of equal width differ; None where they do not."""
+    """The columns [start, end) in which two lines differ; None where they do not.
+
+    Of lines that are not equally long everything up to the longer one's end counts: its tail must be painted over.
+    """
     if old == new:
         return None
     start = 0
@@ -183,11 +186,12 @@ def changed(old: Line, new: Line) -> tuple[int, int] | None:
         if a != b:
             break
         start += cell_len(a.text)
-    end = width_of(new)
-    for a, b in zip(reversed(old), reversed(new), strict=False):
-        if a != b:
-            break
-        end -= cell_len(a.text)
+    end = max(width_of(old), width_of(new))
+    if width_of(old) == width_of(new):
+        for a, b in zip(reversed(old), reversed(new), strict=False):
+            if a != b:
+                break
+            end -= cell_len(a.text)
     return start, max(end, start + 1)
 
 

@@ -25,7 +25,9 @@ SCRIPT = (
     "from fake_cockpit import FakeEngine\n"
     "from arbiter_tui.tui.app import run_cockpit\n"
     "async def connect(): return FakeEngine(HEALTHY)\n"
-    "sys.exit(run_cockpit(connect=connect, theme='dark'))\n"
+    "told = iter(['a long sentence of the show, and its tail'])\n"
+    "story = (lambda: next(told, 'a short one')) if 'story' in sys.argv else None\n"
+    "sys.exit(run_cockpit(connect=connect, theme='dark', story=story))\n"
 )
 DEADLINE_S = 20.0
 
@@ -33,7 +35,7 @@ DEADLINE_S = 20.0
 class Terminal:
     """A program in a pty with pyte as its screen."""
 
-    def __init__(self, columns: int = 120, rows: int = 40) -> None:
+    def __init__(self, *arguments: str, columns: int = 120, rows: int = 40) -> None:
         self.screen = pyte.Screen(columns, rows)
         self.stream = pyte.ByteStream(self.screen)
         self.raw = b""
@@ -42,8 +44,9 @@ class Terminal:
         env = {**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor"}
         env.pop("NO_COLOR", None)
         self.process = subprocess.Popen(
-            [sys.executable, "-c", SCRIPT], stdin=slave, stdout=slave, stderr=slave, env=env, start_new_session=True
-        )
+            [sys.executable, "-c", SCRIPT, *arguments],
+            stdin=slave, stdout=slave, stderr=slave, env=env, start_new_session=True,
+        )  # fmt: skip
         os.close(slave)
 
     def resize(self, columns: int, rows: int) -> None:
@@ -107,6 +110,18 @@ def test_it_paints_obeys_keys_follows_a_resize_and_quits(terminal: Terminal) -> 
     terminal.wait(terminal.gone)
     assert terminal.process.returncode == 0
     restored(terminal)
+
+
+@pytest.mark.terminal
+def test_a_line_that_becomes_shorter_leaves_nothing_of_the_longer_one() -> None:
+    """The show's line is replaced by a shorter one: on the terminal's own screen no tail of the old one is left."""
+    t = Terminal("story")
+    try:
+        t.wait(lambda: "and its tail" in t.text())
+        t.wait(lambda: "a short one" in t.text())
+        assert "and its tail" not in t.text()
+    finally:
+        t.close()
 
 
 @pytest.mark.terminal

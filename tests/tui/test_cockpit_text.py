@@ -76,6 +76,13 @@ def test_changed_names_only_the_columns_that_differ() -> None:
     assert changed(old, new) == (3, 5)
 
 
+def test_a_line_that_became_shorter_changed_to_the_end_of_the_longer_one() -> None:
+    """What the old line had beyond the new one's end is repainted too, or it would stay on the screen."""
+    old, new = line(("10 of 10 tasks measured, and more", "label")), line(("all is quiet", "label"))
+    assert changed(old, new) == (0, width_of(old))
+    assert changed(new, old) == (0, width_of(old))
+
+
 def test_an_interval_stands_on_the_shared_axis() -> None:
     """The mark lies between its ends; unknown draws nothing."""
     before, mark, after = fmt.interval(0.2, 0.5, 0.8, 11)

@@ -35,7 +35,7 @@ class LineWidget(Widget):
         self._lines: list[Line] = []
 
     def draw(self, width: int, height: int) -> list[Line]:
-        """Exactly ``height`` lines of exactly ``width`` cells."""
+        """Exactly ``height`` lines; one that is not ``width`` cells long is cut or filled up by ``sync``."""
         raise NotImplementedError
 
     def sync(self) -> None:
@@ -43,7 +43,8 @@ class LineWidget(Widget):
         width, height = self.size
         if not width or not height or not self.display:
             return
-        new = self.draw(width, height)
+        # Padded before they are compared: where a line becomes shorter, the cells behind it have changed as well.
+        new = [pad(drawn, width) for drawn in self.draw(width, height)]
         old, self._lines = self._lines, new
         if len(old) != len(new):
             self.refresh()
