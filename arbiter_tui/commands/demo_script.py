@@ -30,7 +30,7 @@ V1 = "/arbiter/v1"
 CLIENTS = 2
 FAULT_AT = 0.55  # share of the demo's time at which the served version is replaced by a worse one
 ALIAS = "champion"
-WIDE = 0.25
+OPENING = "the demo's opening: one model for everything"
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +189,7 @@ class Script:
         await self.api("PUT", f"/aliases/{ALIAS}", {"version": start})
         first = {self.cast.gain.name: start, self.cast.engine.name: slow, self.cast.fault.name: ALIAS}
         for task, name in first.items():
-            await self.api("POST", "/swaps?wait=60", {"task": task, "to": name})
+            await self.api("POST", "/swaps?wait=60", {"task": task, "to": name, "reason": OPENING})
         self.say(f"one model for everything, as most begin: {self.cast.start}")
         self.say("; ".join(f"{task} asks {name}" for task, name in first.items()))
         return start
