@@ -123,13 +123,14 @@ async def _register(options: Namespace) -> int:
     body = {"provider": provider, "source": source, **({"name": options.name} if options.name else {})}
     async with client(options, without_engine="offline") as api:
         answer = await api.post(f"{V1}/models", body)
+        known = bool(answer.get("known"))
         if options.activate:
             path = f"{V1}/models/{quote(answer['version'], safe='')}/activate"
-            answer = await api.post(path, {}, params={"wait": WAIT_S})
+            answer = {**await api.post(path, {}, params={"wait": WAIT_S}), "known": known}
     if options.json:
         t.out_json(answer)
         return 0
-    t.out(f"{answer['version']}: {answer['lifecycle']}")
+    t.out(f"{'already known as ' if known else ''}{answer['version']}: {answer['lifecycle']}")
     if answer["lifecycle"] == "draft":
         name = answer["version"]
         t.out(f'  try it: arbiter run {name} "Hello"    use it for tasks: arbiter activate {name}')

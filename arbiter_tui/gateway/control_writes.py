@@ -139,8 +139,8 @@ class Writes:
         version = await self._arbiter.register(
             b["provider"], b["source"], name=b.get("name"), labels=tuple(b.get("labels", ()))
         )
-        body = self._reads.one_model(version.version)
-        return Reply(body, status=200 if version.version in known else 201)
+        again = version.version in known
+        return Reply({**self._reads.one_model(version.version), "known": again}, status=200 if again else 201)
 
     async def alias(self, ask: Ask) -> Reply:
         version = await self._arbiter.alias(ask.path["a"], ask.body["version"])

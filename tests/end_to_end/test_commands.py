@@ -224,7 +224,11 @@ def test_any_other_gguf_can_be_registered_and_asked(fresh: Engine, tmp_path: Pat
     mine.symlink_to(source)
     first = fresh.json("register", str(mine), "--name", "mine")
     assert first["lifecycle"] in ("draft", "active")
-    assert fresh.json("register", str(mine), "--name", "mine")["version"] == first["version"]
+    again = fresh.json("register", str(mine), "--name", "another")
+    assert (again["version"], again["known"]) == (first["version"], True)
+    told = fresh.cli("register", str(mine))
+    assert told.returncode == 0, told.stderr
+    assert told.stdout.startswith(f"already known as {first['version']}")
     fresh.start()
     assert fresh.ask(first["version"])["choices"][0]["message"]["content"]
 

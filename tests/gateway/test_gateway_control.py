@@ -146,6 +146,7 @@ async def test_register_is_201_then_200_and_never_a_bad_source(inside: Stand) ->
     assert (first.status_code, first.json()["lifecycle"], first.json()["labels"]) == (201, "draft", ["fast"])
     again = await inside.http.post(f"{V1}/models", json=body)
     assert (again.status_code, again.json()["version"]) == (200, first.json()["version"])
+    assert (first.json()["known"], again.json()["known"]) == (False, True)
     assert (await inside.http.post(f"{V1}/models", json={**body, "source": "x"})).status_code == 422
     assert (await inside.http.post(f"{V1}/models", json={**body, "provider": "x"})).status_code == 404
     active = await inside.http.post(f"{V1}/models/fake-c/activate")
