@@ -20,15 +20,16 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..core.compatibility import Compatibility
-from ..core.registry import Lifecycle, ModelVersion
+from ..core.registry import ModelVersion
 from ..core.routing import Route
 from ..core.snapshot import SwapView, Why
 from ..core.swapping import SwapEffect, SwapEvent, SwapEventKind, SwapPhase, SwapState, start, step
-from ..errors import ArbiterError, Incompatible, NothingToRollBack, Refused, SwapInProgress
+from ..errors import ArbiterError, NothingToRollBack, SwapInProgress
 from .decisions import Decisions
 from .evidence import Evidence
 from .live import OFFLINE, Live
 from .pool import Pool
+from .swap_checks import SwapChecks
 
 DRAIN_WITHIN_S = 60.0
 OPERATORS = frozenset({"manual", "rollback"})
@@ -64,6 +65,7 @@ class Swapper:
         self._live = live
         self._pool = pool
         self._evidence = evidence
+        self._checks = SwapChecks(live, pool, evidence)
         self._decisions = decisions
         self._lanes: dict[str, Lane] = {}
         self._tasks: set[asyncio.Task[SwapView]] = set()
@@ -177,11 +179,11 @@ class Swapper:
 
     def _start(self, view: SwapView, to: str, *, strict: bool) -> Job | SwapView:
         live, route = self._live, self._live.routes.get(view.task)
-        new, old = self._active(live.registry.get(to)), live.find(route.incumbent)
+        new, old = self._checks.active(live.registry.get(to)), live.find(route.incumbent)
         view = replace(view, from_=old.version if old else None, to=new.version)
         if old is not None and old.version == new.version and route.incumbent == to:
             return replace(view, result="done", reason=f"{new.version} already serves {view.task}", duration_s=0.0)
-        verdict = self._judge(view.task, old, new, strict)
+        verdict = self._checks.judge(view.task, old, new, strict)
         hold = live.clock.now() + live.config.autopilot.hold_s if view.trigger in OPERATORS else 0.0
         return self._job(view, to, old, new, verdict, back=False, hold=hold)
 
@@ -200,7 +202,7 @@ class Swapper:
         verdict: Compatibility | None, *, back: bool, hold: float,
     ) -> Job:  # fmt: skip
         warnings = tuple(verdict.warnings) if verdict else ()
-        evidence = {**view.evidence, "warnings": list(warnings), **self._figures(view.task, old, new)}
+        evidence = {**view.evidence, "warnings": list(warnings), **self._checks.figures(view.task, old, new)}
         state, _ = start(self._live.clock.monotonic())
         return Job(
             view=replace(view, evidence=evidence), name=name, old=old, new=new, back=back, state=state,
@@ -211,7 +213,7 @@ class Swapper:
         found = self._start(view, view.to, strict=strict)
         if isinstance(found, SwapView):
             return replace(found, evidence={**found.evidence, "dry_run": True})
-        exclusive = self._exclusive(found.old, found.new)
+        exclusive = self._checks.exclusive(found.old, found.new)
         way = "held while one replaces the other" if exclusive else "served without a pause"
         return replace(
             found.view,
@@ -221,58 +223,11 @@ class Swapper:
             evidence={**found.view.evidence, "dry_run": True, "exclusive": exclusive},
         )
 
-    def _active(self, version: ModelVersion) -> ModelVersion:
-        if version.lifecycle is not Lifecycle.ACTIVE:
-            raise Refused(
-                f"{version.version} is {version.lifecycle}: a task uses only active versions; activate it first",
-                details={"why": [{"rule": "lifecycle", "value": str(version.lifecycle), "threshold": "active",
-                                  "would_change_if": f"arbiter activate {version.version}"}]},
-            )  # fmt: skip
-        return version
-
-    def _judge(self, task: str, old: ModelVersion | None, new: ModelVersion, strict: bool) -> Compatibility:
-        verdict = self._evidence.compatibility(task, old, new, strict=strict, pool=self._pool)
-        if not verdict.ok:
-            raise Incompatible(
-                f"{new.version} can't replace {old.version if old else 'nothing'} on {task}: "
-                + "; ".join(verdict.errors),
-                details={
-                    "errors": list(verdict.errors),
-                    "warnings": list(verdict.warnings),
-                    "why": [
-                        {"rule": c.name, "value": c.value, "threshold": c.needed, "would_change_if": ""}
-                        for c in verdict.checks
-                        if not c.met
-                    ],
-                },
-            )
-        return verdict
-
-    def _exclusive(self, old: ModelVersion | None, new: ModelVersion) -> bool:
-        """Whether loading the new one must first end the old one."""
-        if old is None or old.version == new.version or self._pool.is_ready(new.version):
-            return False
-        view = self._pool.view(old.version)
-        held = view.resident_bytes if view and self._pool.is_ready(old.version) else None
-        needed = self._evidence.predicted_bytes(new)
-        if self._live.config.pool.max_loaded == 1:
-            return held is not None
-        return held is not None and needed is not None and held + needed > self._pool.budget_bytes
-
-    def _figures(self, task: str, old: ModelVersion | None, new: ModelVersion) -> dict[str, Any]:
-        stats = self._evidence.stats(task)
-        return {
-            side: {"version": v.version, "samples": s.samples, "quality": s.quality, "latency_p50_s": s.latency_p50_s,
-                   "success_rate": s.success_rate}
-            for side, v in (("old", old), ("new", new))
-            if v is not None and (s := stats.get(v.version)) is not None
-        }  # fmt: skip
-
     # ── the way ───────────────────────────────────────────────────────────────────────────────────────────────
 
     async def _drive(self, job: Job) -> SwapView:
         clock = self._live.clock
-        told = SwapEvent(kind=SwapEventKind.VALIDATED, exclusive=self._exclusive(job.old, job.new))
+        told = SwapEvent(kind=SwapEventKind.VALIDATED, exclusive=self._checks.exclusive(job.old, job.new))
         try:
             while True:
                 job.state, effects = step(job.state, told, clock.monotonic())

@@ -1,0 +1,72 @@
+"""What must hold before a swap, and what it would do: the questions that change nothing.
+
+Owns: the refusals (lifecycle, compatibility), and the figures of both versions. Never: loads, switches, records
+(hot_swap.py does).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..core.compatibility import Compatibility
+from ..core.registry import Lifecycle, ModelVersion
+from ..errors import Incompatible, Refused
+from .evidence import Evidence
+from .live import Live
+from .pool import Pool
+
+
+class SwapChecks:
+    def __init__(self, live: Live, pool: Pool, evidence: Evidence) -> None:
+        self._live = live
+        self._pool = pool
+        self._evidence = evidence
+
+    def active(self, version: ModelVersion) -> ModelVersion:
+        """Raises Refused."""
+        if version.lifecycle is not Lifecycle.ACTIVE:
+            raise Refused(
+                f"{version.version} is {version.lifecycle}: a task uses only active versions; activate it first",
+                details={"why": [{"rule": "lifecycle", "value": str(version.lifecycle), "threshold": "active",
+                                  "would_change_if": f"arbiter activate {version.version}"}]},
+            )  # fmt: skip
+        return version
+
+    def judge(self, task: str, old: ModelVersion | None, new: ModelVersion, strict: bool) -> Compatibility:
+        """Raises Incompatible with every check that is not met."""
+        verdict = self._evidence.compatibility(task, old, new, strict=strict, pool=self._pool)
+        if not verdict.ok:
+            raise Incompatible(
+                f"{new.version} can't replace {old.version if old else 'nothing'} on {task}: "
+                + "; ".join(verdict.errors),
+                details={
+                    "errors": list(verdict.errors),
+                    "warnings": list(verdict.warnings),
+                    "why": [
+                        {"rule": c.name, "value": c.value, "threshold": c.needed, "would_change_if": ""}
+                        for c in verdict.checks
+                        if not c.met
+                    ],
+                },
+            )
+        return verdict
+
+    def exclusive(self, old: ModelVersion | None, new: ModelVersion) -> bool:
+        """Whether loading the new one must first end the old one."""
+        if old is None or old.version == new.version or self._pool.is_ready(new.version):
+            return False
+        view = self._pool.view(old.version)
+        held = view.resident_bytes if view and self._pool.is_ready(old.version) else None
+        needed = self._evidence.predicted_bytes(new)
+        if self._live.config.pool.max_loaded == 1:
+            return held is not None
+        return held is not None and needed is not None and held + needed > self._pool.budget_bytes
+
+    def figures(self, task: str, old: ModelVersion | None, new: ModelVersion) -> dict[str, Any]:
+        stats = self._evidence.stats(task)
+        return {
+            side: {"version": v.version, "samples": s.samples, "quality": s.quality, "latency_p50_s": s.latency_p50_s,
+                   "success_rate": s.success_rate}
+            for side, v in (("old", old), ("new", new))
+            if v is not None and (s := stats.get(v.version)) is not None
+        }  # fmt: skip
