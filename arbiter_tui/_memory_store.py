@@ -1,0 +1,134 @@
+"""The store without a disk; public as ``arbiter_tui.testing.MemoryStore``.
+
+Owns: ports.Store in memory. Never: imported by anything but testing.py; keeps what JSON could not carry.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from .core.cost import Outcome
+from .core.learning import TaskProfile
+from .core.registry import Registry
+from .core.routing import Route, RouteTable
+from .core.snapshot import SwapView
+from .ports import StoredState
+
+
+class MemoryStore:
+    """ports.Store without a disk: the same answers, and everything goes through JSON as it would on disk."""
+
+    def __init__(self, state: StoredState | None = None) -> None:
+        self.state = state or StoredState()
+        self.registry: Registry = self.state.registry
+        self.routes: RouteTable = self.state.routes
+        self.profiles: dict[str, TaskProfile] = dict(self.state.profiles)
+        self.modes: dict[str, str] = dict(self.state.modes)
+        self.swaps: dict[str, SwapView] = {s.id: s for s in reversed(self.state.swaps)}
+        self.outcomes: dict[str, Outcome] = {o.id: o for o in self.state.outcomes}
+        self.decisions: dict[str, str] = {}
+        self.notes: dict[str, str] = {}
+        self.ledger_lines: list[dict[str, Any]] = []
+        self.expected: set[str] = set()
+        self.closed = False
+        self.fail_next: list[Exception] = []
+
+    def _check(self) -> None:
+        if self.fail_next:
+            raise self.fail_next.pop(0)
+
+    async def load(self) -> StoredState:
+        return StoredState(
+            registry=self.registry, routes=self.routes, profiles=dict(self.profiles), modes=dict(self.modes),
+            swaps=list(reversed(self.swaps.values())), outcomes=list(self.outcomes.values()),
+            intents=[s for s in self.swaps.values() if s.result == "running"],
+        )  # fmt: skip
+
+    async def save_registry(self, registry: Registry, *, who: str, action: str, subject: str) -> None:
+        self._check()
+        self.registry = registry
+        line_id = str(len(self.ledger_lines) + 1)
+        self.ledger_lines.append({"id": line_id, "who": who, "action": action, "subject": subject})
+
+    async def save_route(self, route: Route, swap: SwapView | None = None) -> None:
+        self._check()
+        self.routes = self.routes.with_route(route)
+        if swap is not None:
+            self.swaps[swap.id] = swap
+
+    async def save_swap(self, swap: SwapView) -> None:
+        self._check()
+        self.swaps[swap.id] = swap
+
+    async def save_profiles(self, profiles: Iterable[TaskProfile]) -> None:
+        self._check()
+        self.profiles.update({p.task: TaskProfile.from_dict(json.loads(json.dumps(p.as_dict()))) for p in profiles})
+
+    async def save_mode(self, task: str, mode: str) -> None:
+        self._check()
+        self.modes[task] = mode
+
+    def expect(self, outcome_id: str) -> None:
+        self.expected.add(outcome_id)
+
+    async def record(self, outcomes: Sequence[Outcome]) -> None:
+        self._check()
+        for outcome in outcomes:
+            self.outcomes.setdefault(outcome.id, outcome)
+
+    async def set_quality(self, outcome_id: str, quality: float, source: str, comment: str = "") -> Outcome | None:
+        self._check()
+        known = self.outcomes.get(outcome_id)
+        if known is None:
+            return None
+        self.outcomes[outcome_id] = replace(known, quality=quality, quality_source=source)
+        return self.outcomes[outcome_id]
+
+    async def save_decision(self, decision_id: str, record: Mapping[str, Any]) -> None:
+        self._check()
+        self.decisions[decision_id] = json.dumps(record)
+
+    async def decision(self, decision_id: str) -> Mapping[str, Any] | None:
+        found = self.decisions.get(decision_id)
+        return None if found is None else json.loads(found)
+
+    async def list_swaps(
+        self, *, limit: int = 100, after: str | None = None, task: str | None = None
+    ) -> list[SwapView]:
+        newest = [s for s in reversed(self.swaps.values()) if task in (None, s.task)]
+        return _page(newest, limit, after)
+
+    async def list_outcomes(
+        self, *, limit: int = 100, after: str | None = None, task: str | None = None, version: str | None = None
+    ) -> list[Outcome]:
+        kept = reversed(self.outcomes.values())
+        newest = [o for o in kept if task in (None, o.task) and version in (None, o.version)]
+        return _page(newest, limit, after)
+
+    async def ledger(self, *, limit: int = 100, after: str | None = None) -> list[dict[str, Any]]:
+        lines = [line for line in self.ledger_lines if after is None or int(line["id"]) > int(after)]
+        return lines[:limit]
+
+    async def verify_ledger(self) -> str | None:
+        return None
+
+    async def save_note(self, key: str, value: Any) -> None:
+        self._check()
+        self.notes[key] = json.dumps(value)
+
+    async def note(self, key: str) -> Any:
+        found = self.notes.get(key)
+        return None if found is None else json.loads(found)
+
+    async def close(self) -> None:
+        self.closed = True
+
+
+def _page(items: list[Any], limit: int, after: str | None) -> list[Any]:
+    start = 0
+    if after is not None:
+        start = next((i + 1 for i, item in enumerate(items) if item.id == after), 0)
+    return items[start : start + limit]
