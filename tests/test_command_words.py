@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from arbiter_tui import cli
-from arbiter_tui.commands.write import record
+from arbiter_tui.commands.write import record, swap_line
 
 
 def test_a_record_reads_whatever_its_depth() -> None:
@@ -33,6 +33,27 @@ def test_a_record_reads_whatever_its_depth() -> None:
         "    quality: .50",
         "    memory_bytes: 1 M",
     ]
+
+
+SWAP = {
+    "id": "i1", "task": "sentiment", "from": "a", "to": "b", "trigger": "manual", "result": "done", "duration_s": 0.25,
+    "phases": [{"name": "warming", "seconds": 0.2}], "warnings": ["smaller context"],
+}  # fmt: skip
+
+
+def test_a_swap_reads_as_what_became_of_it() -> None:
+    """Done with its phases and the way back; foreseen with what would go; needless as one sentence."""
+    assert swap_line(SWAP).splitlines() == [
+        "swapped sentiment: a → b in 250 ms  (i1)", "  warming 200 ms", "  warning: smaller context",
+        "  undo: arbiter rollback sentiment",
+    ]  # fmt: skip
+    foreseen = {**SWAP, "phases": [], "evidence": {"evict": ["c", "d"]}, "warnings": []}
+    assert swap_line(foreseen, dry=True).splitlines() == ["would swap sentiment: a → b", "  would unload: c, d"]
+    assert "would unload: nothing" in swap_line({**foreseen, "evidence": {"evict": []}}, dry=True)
+    needless = {**foreseen, "from": "b", "reason": "b already serves sentiment"}
+    assert swap_line(needless) == "b already serves sentiment"
+    failed = {**SWAP, "result": "failed", "error": "broken file", "phases": [], "warnings": []}
+    assert swap_line(failed).splitlines() == ["failed to swap sentiment: a → b in 250 ms  (i1)", "  broken file"]
 
 
 @pytest.mark.parametrize(

@@ -93,25 +93,33 @@ def _say(o: Namespace, answer: Any) -> str:
 
 
 def swap_line(s: Mapping[str, Any], *, dry: bool = False) -> str:
-    back = s.get("trigger") == "rollback" and s["result"] == "done"
-    head = (
-        "would swap"
-        if dry
-        else "rolled back"
-        if back
-        else {"done": "swapped", "rolled_back": "rolled back"}.get(s["result"], s["result"])
-    )
-    took = f" in {t.duration(s['duration_s'])}" if s.get("duration_s") is not None and not dry else ""
-    lines = [f"{head} {s['task']}: {s.get('from') or t.DASH} → {s['to']}{took}  ({s['id']})"]
+    """What became of a swap (or would): who replaces whom, its phases, its reason, its warnings, the way back."""
+    evidence, done = s.get("evidence") or {}, s["result"] == "done"
+    if done and s.get("from") == s["to"] and not s.get("phases") and s.get("reason"):
+        return str(s["reason"])  # nothing was to be done
+    stored = bool(evidence.get("offline"))
+    took = f" in {t.duration(s['duration_s'])}" if s.get("duration_s") is not None and not dry and not stored else ""
+    lines = [f"{_verb(s, dry)} {s['task']}: {s.get('from') or t.DASH} → {s['to']}{took}"]
+    if not dry:
+        lines[0] += f"  ({s['id']})"
+    if stored and done and not dry:
+        lines.append("  stored; nothing was loaded")
     lines += [f"  {p['name']} {t.duration(p['seconds'])}" for p in s.get("phases", [])]
-    if s.get("reason"):
-        lines.append(f"  {s['reason']}")
-    if s.get("error"):
-        lines.append(f"  {s['error']}")
+    lines += [f"  {s[key]}" for key in ("reason", "error") if s.get(key)]
+    if dry and evidence.get("evict") is not None:
+        lines.append(f"  would unload: {', '.join(evidence['evict']) or 'nothing'}")
     lines += [f"  warning: {w}" for w in s.get("warnings", [])]
-    if s["result"] == "done" and not dry and not back:
+    if done and not dry and s.get("trigger") != "rollback":
         lines.append(f"  undo: arbiter rollback {s['task']}")
     return "\n".join(lines)
+
+
+def _verb(s: Mapping[str, Any], dry: bool) -> str:
+    if dry:
+        return "would swap"
+    if s["result"] == "done":
+        return "rolled back" if s.get("trigger") == "rollback" else "swapped"
+    return {"failed": "failed to swap", "rolled_back": "swapped, since undone:"}.get(s["result"], str(s["result"]))
 
 
 def selection(s: Mapping[str, Any]) -> str:

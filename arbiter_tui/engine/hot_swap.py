@@ -220,7 +220,12 @@ class Swapper:
             result="done",
             duration_s=0.0,
             reason=f"dry run: {found.new.version} would replace {found.view.from_ or 'nothing'}; requests are {way}",
-            evidence={**found.view.evidence, "dry_run": True, "exclusive": exclusive},
+            evidence={
+                **found.view.evidence,
+                "dry_run": True,
+                "exclusive": exclusive,
+                "evict": list(self._pool.would_evict(found.new)),
+            },
         )
 
     # ── the way ───────────────────────────────────────────────────────────────────────────────────────────────

@@ -267,6 +267,10 @@ class Pool:
         """Bytes that count against the budget now: predicted, or resident where that is more."""
         return self._scheduler.claimed()
 
+    def would_evict(self, version: ModelVersion) -> tuple[str, ...]:
+        """Versions that would be unloaded to make room if ``version`` were loaded now. A question: changes nothing."""
+        return self._scheduler.would_evict(version) if version.provider in self._providers else ()
+
     def is_ready(self, name: str) -> bool:
         instance = self._instances.get(name)
         return instance is not None and instance.state is State.READY

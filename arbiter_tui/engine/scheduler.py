@@ -20,10 +20,11 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 
 from ..core.placement import Held, Need, Plan, plan
+from ..core.registry import ModelVersion
 from ..errors import OutOfBudget
 from ..ports import Clock
 from ..provider import Provider
-from .balancer import Turn
+from .balancer import Line, Turn
 from .instance import Instance, Lease, State
 from .keeper import Keeper, as_provider_error, fail_all
 
@@ -153,6 +154,14 @@ class Scheduler:
         serving = set(self._serving())
         held = [self._held(i, serving) for i in self._instances.values() if i.life is not None]
         return plan(Need(version=instance.name, bytes=need), held, budget=budget, max_loaded=max_loaded)
+
+    def would_evict(self, version: ModelVersion) -> tuple[str, ...]:
+        """Versions that would go if ``version`` were loaded now, those that are idle first; none if it can't fit."""
+        instance = self._instances.get(version.version) or Instance(version=version, line=Line())
+        if instance.life is not None:
+            return ()
+        chosen = self._plan(instance, self.predict(instance) or 0, self.budget_bytes, self.max_loaded)
+        return (*chosen.evict, *chosen.wait_for)
 
     def _held(self, instance: Instance, serving: set[str]) -> Held:
         """What already drains for somebody stays the chosen victim: a choice that flips would never be drained."""

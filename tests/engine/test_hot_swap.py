@@ -223,6 +223,18 @@ async def test_a_client_that_leaves_does_not_stop_its_swap() -> None:
         await e.until(lambda: e.serving() == "b")
 
 
+async def test_a_dry_run_names_what_would_be_unloaded() -> None:
+    """Nobody where there is room; otherwise the versions that the pool would choose; asking changes nothing."""
+    async with Engine({"a": Behaviour(), "b": Behaviour(), "c": Behaviour()}, budget=250 * MIB) as e:
+        await e.arbiter.execute("work", ASK)
+        assert (await e.arbiter.swap("work", "b", dry_run=True)).evidence["evict"] == []
+        await e.arbiter.warm("c")
+        e.arbiter.pool.pin("a", True)
+        assert (await e.arbiter.swap("work", "b", dry_run=True)).evidence["evict"] == ["c"]
+        assert e.arbiter.pool.is_ready("c")
+        assert e.provider.loads == ["a", "c"]
+
+
 async def test_what_may_not_be_swapped_in_is_refused_with_its_reasons() -> None:
     """Incompatible says why; strict makes errors of warnings; dry runs change nothing."""
     needs = Task(name="code", criteria=Criteria(capabilities=frozenset({"text-generation"})))
