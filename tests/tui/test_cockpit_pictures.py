@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from canned import BENCHING, EMPTY, FAILED, FOUR_GPUS, HEALTHY, LONG, SWAPPING, crowd
+from canned import HEALTHY
+from canned_states import BENCHING, EMPTY, FAILED, FOUR_GPUS, LONG, SWAPPING, crowd
 from fake_cockpit import cockpit
 
 from arbiter_tui.tui.app import CockpitApp

@@ -1,0 +1,160 @@
+"""Canned snapshots of every other state: first run, a swap under way, a failure, a benchmark, GPUs, crowds, long names.
+
+Nothing here is measured. The usual picture is canned.HEALTHY.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from canned import BETTER, GEMMA, GEMMA_CPP, HARDWARE, HEALTHY, MODELS, NOW, SMOL, SWAPS, G, M, model, r
+
+from arbiter_tui.core.snapshot import (
+    BudgetView,
+    EngineView,
+    GpuView,
+    OperationView,
+    RowView,
+    Snapshot,
+    TaskView,
+)
+
+
+def gpu(index: int, busy: float, used: float, heat: float) -> GpuView:
+    return GpuView(
+        index=index,
+        name="GPU 80GB",
+        utilisation=r(busy),
+        memory_used_bytes=r(used * G),
+        memory_total_bytes=r(80 * G),
+        power_w=r(120 + 400 * busy),
+        temperature_c=r(heat),
+    )
+
+
+EMPTY = Snapshot(
+    revision=1,
+    taken_at=NOW,
+    engine=EngineView(state="ready"),
+    budget=BudgetView(limit_bytes=2 * G),
+    hardware=HARDWARE,
+    narrator="No models yet. Register one: arbiter register PATH.gguf",
+)
+SWAPPING = replace(
+    HEALTHY,
+    revision=42,
+    narrator=f"topic: swapping {SMOL} for {GEMMA}. {BETTER}",
+    swaps=(
+        replace(SWAPS[0], id="sw-8", result="running", duration_s=None, started_at=NOW - 1, phases=SWAPS[0].phases[:4]),
+        *SWAPS[1:],
+    ),
+)
+FAILED = replace(
+    HEALTHY,
+    revision=43,
+    engine=replace(HEALTHY.engine, failed=3),
+    models=(
+        MODELS[0],
+        replace(
+            MODELS[1],
+            state="failed",
+            resident_bytes=None,
+            in_flight=0,
+            health="failed",
+            error=f"the worker of {GEMMA} was killed by SIGKILL",
+        ),
+        *MODELS[2:],
+    ),
+)
+BENCHING = replace(
+    HEALTHY,
+    revision=44,
+    operations=(
+        OperationView(id="op-1", kind="bench", progress=0.42, eta_s=31.0, message=f"{GEMMA_CPP} on topic: 17 of 40"),
+    ),
+)
+FOUR_GPUS = replace(
+    HEALTHY,
+    revision=45,
+    hardware=replace(
+        HARDWARE,
+        gpus=(gpu(0, 0.71, 41.2, 64), gpu(1, 0.68, 40.8, 63), gpu(2, 0.02, 0.6, 38), gpu(3, 0.99, 78.9, 87)),
+        gpu_why=None,
+        backend="CUDA",
+    ),
+)
+LONG = replace(
+    HEALTHY,
+    revision=46,
+    models=(
+        model(
+            "一个非常长的模型名称-q4_k_m.llama-server", state="ready", resident_bytes=300 * M, tokens_per_second=20.0
+        ),
+        model(
+            "a-model-with-an-exceedingly-long-name-that-nobody-can-read-at-once-q5_k_m.openai_compatible",
+            state="ready",
+            resident_bytes=9 * G,
+        ),
+        *MODELS,
+    ),
+    narrator="翻訳: " + "a sentence that goes on and on, " * 8,
+)
+
+
+def crowd(models: int = 50, tasks: int = 20) -> Snapshot:
+    """Many models and tasks, all different."""
+    states = ("ready", "ready", "cold", "loading", "cold", "failed", "draining")
+    many = tuple(
+        model(
+            f"model-{i:02d}-{(1, 3, 7, 13)[i % 4]}b-q{4 + i % 4}.llama-server",
+            state=states[i % 7],
+            resident_bytes=(i + 1) * 90 * M if i % 7 < 2 else None,
+            predicted_bytes=(i + 1) * 90 * M,
+            tokens_per_second=200.0 / (1 + i % 9),
+            ttft_s=0.01 * (1 + i % 9),
+            in_flight=i % 3,
+            requests=i * 37,
+            progress=0.3,
+            eta_s=9.0,
+            error="did not start" if states[i % 7] == "failed" else None,
+        )
+        for i in range(models)
+    )
+    boards = []
+    for t in range(tasks):
+        order = [many[(t * 7 + k) % models] for k in range(min(models, 12))]
+        rows = tuple(
+            RowView(
+                version=m.version,
+                rank=k + 1,
+                utility=0.9 - k * 0.05,
+                utility_low=0.85 - k * 0.05,
+                utility_high=0.95 - k * 0.05,
+                quality=0.9 - k * 0.06,
+                quality_source="suite",
+                latency_p50_s=0.05 * (k + 1),
+                latency_p95_s=0.1 * (k + 1),
+                memory_bytes=90 * (k + 1) * M,
+                success_rate=1.0,
+                samples=40 * (t + 1),
+                p_best=0.8 / (1 + 4 * k),
+            )
+            for k, m in enumerate(order)
+        )
+        boards.append(
+            TaskView(
+                task=f"task-{t:02d}",
+                incumbent=order[0].version,
+                previous=order[1].version,
+                requests=100 * (t + 1),
+                leaderboard=rows,
+            )
+        )
+    return replace(
+        HEALTHY,
+        revision=47,
+        models=many,
+        tasks=tuple(boards),
+        budget=BudgetView(limit_bytes=24 * G, used_bytes=int(19.7 * G)),
+        narrator="All is well.",
+    )
