@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SETUP := $(PYTHON) tools/setup.py
 
-.PHONY: run test check engines screenshots coverage clean
+.PHONY: run test check engines screenshots coverage figures clean
 
 run:
 	@$(SETUP) run
@@ -29,6 +29,11 @@ screenshots:
 coverage:
 	@$(SETUP) test
 	@$(BIN)/python -m pytest --cov --cov-report=term-missing:skip-covered tests/core tests/engine
+
+# Runs every benchmark of README's table, one after another (about half an hour), and writes the table.
+figures:
+	@$(SETUP) test
+	@$(BIN)/python benchmarks/report.py run; code=$$?; $(BIN)/python benchmarks/report.py readme; exit $$code
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,0 +1,207 @@
+"""The table of figures in README.md: which benchmark answers which promise, and how its result reads in plain words.
+
+Owns: the lines, their words, the table as text. Never: measures, runs a benchmark, or judges: ``met`` is the script's.
+A benchmark without a result, one that did not run, and a missed promise each say so in the table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+Measured = Mapping[str, Any]
+START, END = "<!-- figures -->", "<!-- /figures -->"
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """``name`` is the script's; ``words`` turns what it measured into a cell."""
+
+    name: str
+    what: str
+    must: str
+    words: Callable[[Measured], str]
+
+
+def number(value: float) -> str:
+    """Three digits that mean something, no exponent."""
+    text = f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
+    return text.removeprefix("0") if text.startswith("0.") else text
+
+
+def count(value: int) -> str:
+    return f"{value:,}"
+
+
+def share(value: float) -> str:
+    return f"{100 * value:.1f}%"
+
+
+def swaps_under_load(m: Measured) -> str:
+    by = "each by one version" if not m["by_no_version"] else f"{m['by_no_version']} by no version"
+    return (
+        f"{count(m['requests'])} answers during {m['swaps_done']} swaps: {m['failed']} failed, "
+        f"{m['truncated']} cut off, {by}; p99.9 {number(m['ratio_to_slower'])} ×"
+    )
+
+
+def switch(m: Measured) -> str:
+    inside, http = m["in_process"]["p99_ms"], m["over_http"]["p99_ms"]
+    return f"{number(inside)} ms in process, {number(http)} ms over HTTP, {m['failed']} failed"
+
+
+def exclusive_memory(m: Measured) -> str:
+    rows = [v for k, v in m.items() if k != "budget"]
+    return "; ".join(f"{row['ttft_ms']} ms, allowed {row['allowed_ms']} ms" for row in rows)
+
+
+def core_speed(m: Measured) -> str:
+    names = {
+        "selection": "selection", "compatibility": "compatibility", "learning_transfer": "transfer",
+        "registry_lookup": "lookup", "pool_allocation": "allocation",
+    }  # fmt: skip
+    return ", ".join(f"{word} {number(m[key]['p95_ms'])}" for key, word in names.items()) + " ms"
+
+
+def execute_overhead(m: Measured) -> str:
+    recording = number(1000 * m["recording"]["p95_ms"])
+    return (
+        f"{number(m['execute']['p50_ms'])} ms; recording {recording} µs p95; {m['outcomes_dropped']} outcomes dropped"
+    )
+
+
+def store_size(m: Measured) -> str:
+    return (
+        f"{m['bytes_per_outcome']} bytes an outcome, {m['bytes_per_swap_event']} a swap, "
+        f"{count(m['bytes_per_profile'])} a profile; {100 * m['routing_rules_kept']:.0f}% of the rules kept"
+    )
+
+
+def kill_engine(m: Measured) -> str:
+    told, missing = sum(m["acknowledged"].values()), sum(m["missing"].values())
+    return (
+        f"{m['kills']} kills: {missing} of {count(told)} acknowledged things missing, "
+        f"{m['orphan_workers']} workers left; first answer after {number(m['first_answer_s']['max'])} s at most"
+    )
+
+
+def kill_worker(m: Measured) -> str:
+    untold = m["clean_but_cut"] + m["broken_without_a_word"] + m["silent"]
+    return (
+        f"{m['kills']} kills: {untold} streams ended without an error, {m['other_model']['not_whole']} of "
+        f"{m['other_model']['requests']} answers of the other model broken; next answer {number(m['next_s']['p50'])} s "
+        f"(load {number(m['load_s']['p50'])} s)"
+    )
+
+
+def resident(m: Measured) -> str:
+    return f"{number(m['rss_mib'] * 1024**2 / 1e6)} MB; {number(m['idle_cpu_percent_of_a_core'])}% of a core"
+
+
+def cockpit(m: Measured) -> str:
+    paint = m["first_paint_s"]
+    keys = m["key_to_screen"]
+    missed = f", {len(keys['missed'])} keys without effect" if keys["missed"] else ""
+    return (
+        f"{number(max(paint['attach'], paint['join']))} s; {count(round(m['at_rest']['bytes_per_s']))} bytes/s; "
+        f"{number(keys['p95_ms'])} ms{missed}"
+    )
+
+
+def decode(m: Measured) -> str:
+    return f"{number(m['ratio_one_stream'])} / {number(m['ratio_four_streams'])}"
+
+
+def tests(m: Measured) -> str:
+    failed = (
+        f", {m['failed']} of {m['passed'] + m['failed']} tests fail" if m["failed"] else f", {m['passed']} tests pass"
+    )
+    rooms = ", ".join(f"{room}/ {share(m[room]['branches'])}" for room in ("core", "engine"))
+    return f"{rooms}; {m['seconds'] / 60:.1f} minutes{failed}"
+
+
+FIGURES = (
+    Figure(
+        "swaps_under_load", "Four streaming clients for 60 s while their task is swapped 20 times",
+        "0 failed, 0 cut off, each answer by one version; p99.9 ≤ 1.5 × the slower model alone", swaps_under_load,
+    ),
+    Figure(
+        "switch", "The switch between two warm models, to the first request served by the new one", "≤ 5 ms p99", switch
+    ),
+    Figure(
+        "exclusive_memory", "Room for one model, two asked in turns: time to the first token, for each",
+        "≤ 1.1 × the same done by hand + 50 ms", exclusive_memory,
+    ),
+    Figure("core_speed", "Decisions with 100 models and 50 tasks", "each ≤ 1 ms p95", core_speed),
+    Figure(
+        "execute_overhead", "What the arbiter adds to a request, and recording it within that",
+        "≤ 1 ms p50; ≤ 100 µs", execute_overhead,
+    ),
+    Figure(
+        "store_size", "The store after 10,000 requests and 200 swaps",
+        "≤ 1,024 bytes an outcome, ≤ 1,024 a swap, ≤ 10,240 a profile; 100% of the rules kept", store_size,
+    ),
+    Figure(
+        "kill_engine", "`kill -9` of the engine under load, 20 times",
+        "nothing acknowledged missing, no worker left; first answer within 3 s", kill_engine,
+    ),
+    Figure(
+        "kill_worker", "`kill -9` of a model's worker under load",
+        "only its own requests fail, each told so; next answer ≤ load time + .5 s", kill_worker,
+    ),
+    Figure("resident", "Engine with no model loaded", "≤ 90 MB; ≤ 1% of a core", resident),
+    Figure(
+        "cockpit", "Cockpit: first paint; written at rest; key to screen while the demo runs",
+        "≤ .6 s; ≤ 2,048 bytes/s; ≤ 50 ms p95", cockpit,
+    ),
+    Figure(
+        "decode", "Tokens/s through the arbiter over those of its engine asked directly, one stream / four",
+        "≥ .95 / ≥ .95", decode,
+    ),
+    Figure("tests", "Tests: branches covered; whole suite", "≥ 90% of core/ and engine/; < 10 minutes", tests),
+)  # fmt: skip
+
+
+def verdict(result: Mapping[str, Any]) -> str:
+    return {True: "yes", False: "**no**", None: "not judged"}[result["met"]]
+
+
+def row(figure: Figure, result: Mapping[str, Any] | None) -> str:
+    if result is None:
+        measured, met = "not measured yet", "**unknown**"
+    elif "failed" in result:
+        measured, met = f"the benchmark did not run: {result['failed']}", "**unknown**"
+    else:
+        measured, met = figure.words(result["measured"]), verdict(result)
+    what = f"{figure.what} ([{figure.name}](benchmarks/{figure.name}.py))"
+    return f"| {what} | {figure.must} | {measured} | {met} |"
+
+
+def machines(results: Mapping[str, Mapping[str, Any]]) -> str:
+    """On what it was measured: one sentence for each kind of machine."""
+    kinds = []
+    for result in results.values():
+        machine = result["machine"]
+        engines = ", ".join(f"{name} {version}" for name, version in machine["engines"].items())
+        said = f"{machine['cores']} cores, {machine['system']}, Python {machine['python']}, {engines or 'no engine'}"
+        if said not in kinds:
+            kinds.append(said)
+    return "".join(f"\nMeasured on {said}.\n" for said in kinds)
+
+
+def table(results: Mapping[str, Mapping[str, Any]]) -> str:
+    lines = ["| what | must | measured | met |", "|---|---|---|---|"]
+    lines += [row(figure, results.get(figure.name)) for figure in FIGURES]
+    known = {figure.name: results[figure.name] for figure in FIGURES if figure.name in results}
+    return "\n".join(lines) + "\n" + machines(known)
+
+
+def between(readme: str) -> str:
+    """What stands between the markers."""
+    return readme.split(START, 1)[1].split(END, 1)[0]
+
+
+def placed(readme: str, text: str) -> str:
+    head, rest = readme.split(START, 1)
+    return f"{head}{START}\n{text}{END}{rest.split(END, 1)[1]}"
