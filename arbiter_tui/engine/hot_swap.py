@@ -113,9 +113,8 @@ class Swapper:
         """The previous version serves again. Raises NothingToRollBack when there is none (also the second time)."""
         self._live.task(task)
         view = SwapView(
-            id=self._live.new_id(), task=task, trigger=trigger, reason=reason or "rolled back",
-            started_at=self._live.clock.now(), **more,
-        )  # fmt: skip
+            id=self._live.new_id(), task=task, trigger=trigger, reason=reason, started_at=self._live.clock.now(), **more
+        )
         return await self._in_turn(view, lambda: self._start_back(view))
 
     async def settle(self) -> None:
@@ -194,6 +193,13 @@ class Swapper:
             raise NothingToRollBack(f"{view.task} has no previous version to roll back to")
         old = live.find(route.incumbent)
         view = replace(view, from_=old.version if old else None, to=previous.version)
+        undone = self._undone_by(view)
+        what = f"undoes {undone.id}" if undone else "the previous version serves again"
+        view = replace(
+            view,
+            reason=view.reason or f"by the operator; {what}",
+            evidence={**view.evidence, **({"undoes": undone.id} if undone else {})},
+        )
         hold = live.clock.now() + live.config.autopilot.hold_s if view.trigger in OPERATORS else 0.0
         return self._job(view, route.previous, old, previous, None, back=True, hold=hold)
 
@@ -203,6 +209,8 @@ class Swapper:
     ) -> Job:  # fmt: skip
         warnings = tuple(verdict.warnings) if verdict else ()
         evidence = {**view.evidence, "warnings": list(warnings), **self._checks.figures(view.task, old, new)}
+        if self._live.state == OFFLINE:
+            evidence["offline"] = True  # the route is stored; nothing is loaded, probed or drained
         state, _ = start(self._live.clock.monotonic())
         return Job(
             view=replace(view, evidence=evidence), name=name, old=old, new=new, back=back, state=state,
@@ -320,7 +328,7 @@ class Swapper:
         job.view = replace(
             job.view,
             result=result,
-            phases=state.phases,
+            phases=() if self._live.state == OFFLINE else state.phases,
             error=state.error if result == "failed" else None,
             duration_s=self._live.clock.monotonic() - state.began if state.over else None,
         )
@@ -350,9 +358,15 @@ class Swapper:
             return
         self._evidence.bar(job.view.task, job.old.version)
         await self._live.store.save_note("owed", self._evidence.all_owed())
-        for known in self._live.swaps:
-            if known.task == job.view.task and known.to == job.view.from_ and known.result == "done":
-                undone = replace(known, result="rolled_back")
-                self._live.put_swap(undone)
-                await self._live.store.save_swap(undone)
-                return
+        undone = self._undone_by(job.view)
+        if undone is not None:
+            by = replace(undone, result="rolled_back", evidence={**undone.evidence, "undone_by": job.view.id})
+            self._live.put_swap(by)
+            await self._live.store.save_swap(by)
+            await self._decisions.of_swap(by)
+
+    def _undone_by(self, back: SwapView) -> SwapView | None:
+        """The swap that brought what the rollback takes away."""
+        return next(
+            (s for s in self._live.swaps if s.task == back.task and s.to == back.from_ and s.result == "done"), None
+        )

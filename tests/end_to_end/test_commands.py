@@ -87,7 +87,7 @@ def test_a_swap_without_an_engine_stores_the_route(fresh: Engine) -> None:
     tasks = {t["task"]: t for t in fresh.json("tasks")}
     other = next(m["version"] for m in fresh.json("models") if m["version"] != tasks[TASK]["incumbent"])
     swapped = fresh.json("swap", TASK, other)
-    assert (swapped["result"], swapped["to"]) == ("done", other)
+    assert (swapped["result"], swapped["to"], swapped["phases"]) == ("done", other, [])
     assert {t["task"]: t for t in fresh.json("tasks")}[TASK]["incumbent"] == other
     assert all(m["state"] == "cold" for m in fresh.json("models"))
     fresh.start()

@@ -94,7 +94,10 @@ async def test_a_silent_loss_of_quality_is_found_and_rolled_back() -> None:
         await e.teach("b", quality=0.0, count=30)
         await e.until(lambda: e.serving() == "a", step_s=0.5)
         await e.until(lambda: e.arbiter.swaps[0].result == "done")
-        assert "drift_quality" in {w.rule for w in e.arbiter.swaps[0].why}
+        back = e.arbiter.swaps[0]
+        assert "drift_quality" in {w.rule for w in back.why}
+        assert (back.trigger, back.evidence["undoes"]) == ("auto", e.arbiter.swaps[1].id)
+        assert "rolling back" in back.reason
         assert any("quality fell" in a.message for a in e.arbiter.snapshot().alerts)
         await e.clock.advance(60.0)
         assert e.serving() == "a", "what was rolled back needs new evidence to return"

@@ -104,14 +104,18 @@ async def test_the_same_version_is_a_no_op() -> None:
 
 
 async def test_rollback_serves_the_previous_version_once() -> None:
-    """The second time there is nothing left; the swap that was undone says so; who goes owes evidence."""
+    """The second time there is nothing left; both events name each other; who goes owes evidence."""
     async with Engine() as e:
         with pytest.raises(NothingToRollBack):
             await e.arbiter.rollback("work")
         swapped = await e.arbiter.swap("work", "b")
         event = await e.arbiter.rollback("work")
         assert (event.result, event.from_, event.to) == ("done", "b", "a")
-        assert e.store.swaps[swapped.id].result == "rolled_back"
+        assert event.reason == f"by the operator; undoes {swapped.id}"
+        undone = e.store.swaps[swapped.id]
+        assert (undone.result, undone.evidence["undone_by"]) == ("rolled_back", event.id)
+        assert event.evidence["undoes"] == swapped.id
+        assert (await e.arbiter.explain(swapped.id))["verdict"] == "rolled_back"
         assert e.arbiter.evidence.owed("work") == {"b": 10}
         with pytest.raises(NothingToRollBack):
             await e.arbiter.rollback("work")
