@@ -7,7 +7,10 @@ from pathlib import Path
 import pytest
 
 from arbiter_tui import cli
+from arbiter_tui.commands.read import history
+from arbiter_tui.commands.text import table
 from arbiter_tui.commands.write import record, swap_line
+from arbiter_tui.core.snapshot import Snapshot, SwapView
 
 
 def test_a_record_reads_whatever_its_depth() -> None:
@@ -54,6 +57,35 @@ def test_a_swap_reads_as_what_became_of_it() -> None:
     assert swap_line(needless) == "b already serves sentiment"
     failed = {**SWAP, "result": "failed", "error": "broken file", "phases": [], "warnings": []}
     assert swap_line(failed).splitlines() == ["failed to swap sentiment: a → b in 250 ms  (i1)", "  broken file"]
+
+
+def test_an_offline_swap_says_what_was_not_done() -> None:
+    """The route is stored: no phases, no duration, no claim that anything was loaded."""
+    stored = {**SWAP, "phases": [], "warnings": [], "evidence": {"offline": True}}
+    assert swap_line(stored).splitlines() == [
+        "swapped sentiment: a → b  (i1)", "  stored; nothing was loaded", "  undo: arbiter rollback sentiment",
+    ]  # fmt: skip
+
+
+def test_the_history_tells_the_undone_swap_from_the_rollback_that_undid_it() -> None:
+    """The swap's own row says undone, and by which; the rollback's row is done and says who asked for it."""
+    back = SwapView(id="i2", task="t", from_="b", to="a", trigger="rollback", result="done",
+                    reason="by the operator; undoes i1", evidence={"undoes": "i1"})  # fmt: skip
+    gone = SwapView(id="i1", task="t", from_="a", to="b", result="rolled_back", evidence={"undone_by": "i2"})
+    _, first, second = history(Snapshot(swaps=(back, gone))).splitlines()
+    assert "rollback  done" in first
+    assert first.endswith("by the operator; undoes i1")
+    assert "manual    undone" in second
+    assert second.endswith("undone by i2")
+
+
+def test_a_table_too_wide_for_the_terminal_goes_on_below() -> None:
+    """No line is longer than the terminal; what does not fit follows with its column's name; dashes are left out."""
+    head, row = ["version", "state", "mem", "serves"], ["gemma", "ready", "–", "sentiment, topic, language"]
+    assert table(head, [row]).splitlines()[1] == "gemma    ready  –    sentiment, topic, language"
+    assert table(head, [row], width=24).splitlines() == [
+        "version  state  mem", "gemma    ready  –", "    serves sentiment,", "    topic, language",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,7 @@ def doctor(options: Namespace) -> int:
         mark = {"ok": "ok  ", "note": "note", "missing": "MISS"}
         for f in findings:
             first, *more = f.detail.splitlines() or [""]
-            t.out(f"{mark[f.level]}  {f.what}: {first}")
+            t.out(t.wrapped(f"{f.what}: {first}", first=f"{mark[f.level]}  ", indent="      "))
             for line in more:
                 t.out(f"      {line}")
     return 0 if all(f.level != "missing" for f in findings) else 1

@@ -8,9 +8,11 @@ from __future__ import annotations
 from argparse import Namespace
 from typing import Any
 
-from ..core.snapshot import Reading, Snapshot, from_wire
+from ..core.snapshot import Reading, Snapshot, SwapView, from_wire
 from . import text as t
 from .connect import Reader
+
+RESULTS = {"rolled_back": "undone"}  # a swap that a later rollback took back; that rollback's own row is done
 
 
 def show(options: Namespace) -> int:
@@ -62,9 +64,9 @@ def status(s: Snapshot) -> str:
         tasks(s),
     ]
     for alert in s.alerts[:3]:
-        lines += ["", f"{alert.level}: {alert.message}"]
+        lines += ["", t.wrapped(f"{alert.level}: {alert.message}")]
     if s.narrator:
-        lines += ["", s.narrator]
+        lines += ["", t.wrapped(s.narrator)]
     return "\n".join(lines)
 
 
@@ -115,11 +117,18 @@ def history(s: Snapshot) -> str:
     if not s.swaps:
         return "no swaps yet"
     rows = [
-        [t.clock(w.started_at), w.task, w.from_ or t.DASH, w.to, w.trigger, w.result, t.duration(w.duration_s), w.id,
-         w.error or w.reason]
+        [t.clock(w.started_at), w.task, w.from_ or t.DASH, w.to, w.trigger, RESULTS.get(w.result, w.result),
+         t.duration(w.duration_s), w.id, _why(w)]
         for w in s.swaps
     ]  # fmt: skip
     return t.table(["when", "task", "from", "to", "trigger", "result", "took", "id", "why"], rows, "llllllrll")
+
+
+def _why(w: SwapView) -> str:
+    """Why it happened, and what became of it: an error, or who undid it."""
+    undone = f"undone by {w.evidence['undone_by']}" if w.evidence.get("undone_by") else ""
+    stored = "stored; nothing was loaded" if w.evidence.get("offline") else ""
+    return "; ".join(part for part in (w.error, w.reason, stored, undone) if part)
 
 
 def _requests(items: list[dict[str, Any]]) -> str:

@@ -6,7 +6,9 @@ An unknown figure is a dash, never 0.
 from __future__ import annotations
 
 import json
+import shutil
 import sys
+import textwrap
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -53,18 +55,53 @@ def clock(at: float | None) -> str:
     return DASH if at is None else time.strftime("%H:%M:%S", time.localtime(at))
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[str]], right: str = "") -> str:
-    """Columns with two spaces between; ``right``: the heads' letters r/l per column."""
+def columns() -> int | None:
+    """Cells of the terminal's width; None where a line may be as long as it likes (a file, a pipe)."""
+    return shutil.get_terminal_size((0, 0)).columns or None if sys.stdout.isatty() else None
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]], right: str = "", width: int | None = None) -> str:
+    """Columns with two spaces between; ``right``: the heads' letters r/l per column.
+
+    Where ``width`` (default: the terminal's) is too small, the last columns follow on lines of their own, as words.
+    """
     cells = [list(head), *[list(r) for r in rows]]
     widths = [max(len(row[i]) for row in cells) for i in range(len(head))]
-    lines = []
-    for row in cells:
-        parts = [
-            c.rjust(w) if i < len(right) and right[i] == "r" else c.ljust(w)
-            for i, (c, w) in enumerate(zip(row, widths, strict=True))
-        ]
-        lines.append("  ".join(parts).rstrip())
+    limit = columns() if width is None else width
+    fit = _fitting(widths, limit)
+    lines = [_row(head[:fit], widths, right)]
+    for row in rows:
+        lines.append(_row(row[:fit], widths, right))
+        rest = [f"{name} {cell}" for name, cell in zip(head[fit:], row[fit:], strict=True) if cell not in ("", DASH)]
+        if rest and limit:
+            lines.append(wrapped(", ".join(rest), first="    ", indent="    ", width=limit))
     return "\n".join(lines)
+
+
+def _fitting(widths: Sequence[int], limit: int | None) -> int:
+    """How many columns fit beside each other; one at least."""
+    used = 0
+    for count, cell in enumerate(widths):
+        used += cell + (2 if count else 0)
+        if limit is not None and used > limit and count:
+            return count
+    return len(widths)
+
+
+def _row(row: Sequence[str], widths: Sequence[int], right: str) -> str:
+    parts = [c.rjust(widths[i]) if right[i : i + 1] == "r" else c.ljust(widths[i]) for i, c in enumerate(row)]
+    return "  ".join(parts).rstrip()
+
+
+def wrapped(text: str, *, first: str = "", indent: str = "", width: int | None = None) -> str:
+    """``first`` and ``text``, cut at words for ``width`` (default: the terminal's); ``indent``: of what follows."""
+    limit = columns() if width is None else width
+    if limit is None or len(first) + len(text) <= limit:
+        return first + text
+    return textwrap.fill(
+        text, max(limit, 20), initial_indent=first, subsequent_indent=indent, break_long_words=False,
+        break_on_hyphens=False,
+    )  # fmt: skip
 
 
 def out(text: str) -> None:

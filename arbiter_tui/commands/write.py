@@ -105,10 +105,10 @@ def swap_line(s: Mapping[str, Any], *, dry: bool = False) -> str:
     if stored and done and not dry:
         lines.append("  stored; nothing was loaded")
     lines += [f"  {p['name']} {t.duration(p['seconds'])}" for p in s.get("phases", [])]
-    lines += [f"  {s[key]}" for key in ("reason", "error") if s.get(key)]
+    lines += [t.wrapped(s[key], first="  ", indent="  ") for key in ("reason", "error") if s.get(key)]
     if dry and evidence.get("evict") is not None:
         lines.append(f"  would unload: {', '.join(evidence['evict']) or 'nothing'}")
-    lines += [f"  warning: {w}" for w in s.get("warnings", [])]
+    lines += [t.wrapped(f"warning: {w}", first="  ", indent="  ") for w in s.get("warnings", [])]
     if done and not dry and s.get("trigger") != "rollback":
         lines.append(f"  undo: arbiter rollback {s['task']}")
     return "\n".join(lines)
@@ -119,7 +119,7 @@ def _verb(s: Mapping[str, Any], dry: bool) -> str:
         return "would swap"
     if s["result"] == "done":
         return "rolled back" if s.get("trigger") == "rollback" else "swapped"
-    return {"failed": "failed to swap", "rolled_back": "swapped, since undone:"}.get(s["result"], str(s["result"]))
+    return {"failed": "failed to swap", "rolled_back": "undone:"}.get(s["result"], str(s["result"]))
 
 
 def selection(s: Mapping[str, Any]) -> str:
@@ -132,7 +132,7 @@ def selection(s: Mapping[str, Any]) -> str:
     if rows:
         head = ["#", "version", "utility", "quality", "p50", "success", "samples", "P(best)"]
         lines += ["", t.table(head, rows, "rlrrrrrr")]
-    return "\n".join([*lines, "", *s.get("reasoning", [])])
+    return "\n".join([*lines, "", *(t.wrapped(line) for line in s.get("reasoning", []))])
 
 
 def record(value: Mapping[str, Any], depth: int = 0) -> str:
