@@ -72,7 +72,8 @@ def test_the_history_tells_the_undone_swap_from_the_rollback_that_undid_it() -> 
     back = SwapView(id="i2", task="t", from_="b", to="a", trigger="rollback", result="done",
                     reason="by the operator; undoes i1", evidence={"undoes": "i1"})  # fmt: skip
     gone = SwapView(id="i1", task="t", from_="a", to="b", result="rolled_back", evidence={"undone_by": "i2"})
-    _, first, second = history(Snapshot(swaps=(back, gone))).splitlines()
+    head, first, second = history(Snapshot(swaps=(back, gone))).splitlines()
+    assert head.split() == ["when", "task", "trigger", "result", "took", "id", "from", "to", "why"]
     assert "rollback  done" in first
     assert first.endswith("by the operator; undoes i1")
     assert "manual    undone" in second

@@ -92,14 +92,14 @@ def tasks(s: Snapshot) -> str:
             t.share(top.quality if top else None), str(top.samples if top else 0), task.autopilot,
             t.DASH if best in (None, task.incumbent) else str(best),
         ])  # fmt: skip
-    return t.table(["task", "serves", "utility", "quality", "samples", "autopilot", "ranks first"], rows, "llrrrll")
+    return t.table(["task", "serves", "utility", "quality", "samples", "auto", "ranks first"], rows, "llrrrll")
 
 
 def hardware(s: Snapshot) -> str:
     h = s.hardware
     lines = [
         f"backend  {h.backend}   {h.cpu_name}",
-        f"cpu      {_percent(h.cpu)}   cores {' '.join(f'{c:.0%}' for c in h.cores)}",
+        f"cpu      {_percent(h.cpu)}   cores {' '.join(f'{c:.0%}' for c in h.cores) or t.DASH}",
         f"ram      {_bytes(h.ram_used_bytes)} of {_bytes(h.ram_total_bytes)}   swap {_bytes(h.swap_used_bytes)}",
         f"budget   {t.size(s.budget.used_bytes)} of {t.size(s.budget.limit_bytes)} for models",
     ]
@@ -117,11 +117,11 @@ def history(s: Snapshot) -> str:
     if not s.swaps:
         return "no swaps yet"
     rows = [
-        [t.clock(w.started_at), w.task, w.from_ or t.DASH, w.to, w.trigger, RESULTS.get(w.result, w.result),
-         t.duration(w.duration_s), w.id, _why(w)]
+        [t.clock(w.started_at), w.task, w.trigger, RESULTS.get(w.result, w.result), t.duration(w.duration_s), w.id,
+         w.from_ or t.DASH, w.to, _why(w)]
         for w in s.swaps
     ]  # fmt: skip
-    return t.table(["when", "task", "from", "to", "trigger", "result", "took", "id", "why"], rows, "llllllrll")
+    return t.table(["when", "task", "trigger", "result", "took", "id", "from", "to", "why"], rows, "llllrllll")
 
 
 def _why(w: SwapView) -> str:

@@ -97,11 +97,11 @@ def leaderboards(snapshot: dict[str, Any], only: list[str]) -> str:
             continue
         rows = [
             ["◆" if r["version"] == task["incumbent"] else "", r["version"], t.share(r["utility"]),
-             t.share(r["quality"]), t.duration(r["latency_p50_s"]), t.size(r["memory_bytes"]), str(r["samples"]),
-             t.share(r["p_best"])]
+             t.share(r.get("p_best")), t.share(r["quality"]), t.duration(r["latency_p50_s"]),
+             t.size(r["memory_bytes"]), str(r["samples"])]
             for r in task["leaderboard"]
         ]  # fmt: skip
-        head = ["", task["task"], "utility", "quality", "p50", "mem", "samples", "P(best)"]
+        head = ["", task["task"], "utility", "P(best)", "quality", "p50", "mem", "n"]
         blocks.append(t.table(head, rows, "llrrrrrr"))
     return "\n\n".join(blocks)
 

@@ -99,9 +99,9 @@ def swap_line(s: Mapping[str, Any], *, dry: bool = False) -> str:
         return str(s["reason"])  # nothing was to be done
     stored = bool(evidence.get("offline"))
     took = f" in {t.duration(s['duration_s'])}" if s.get("duration_s") is not None and not dry and not stored else ""
-    lines = [f"{_verb(s, dry)} {s['task']}: {s.get('from') or t.DASH} → {s['to']}{took}"]
-    if not dry:
-        lines[0] += f"  ({s['id']})"
+    who = "" if dry else f"  ({s['id']})"
+    head = f"{_verb(s, dry)} {s['task']}: {s.get('from') or t.DASH} → {s['to']}{took}{who}"
+    lines = [t.wrapped(head, indent="  ")]
     if stored and done and not dry:
         lines.append("  stored; nothing was loaded")
     lines += [f"  {p['name']} {t.duration(p['seconds'])}" for p in s.get("phases", [])]
@@ -123,15 +123,16 @@ def _verb(s: Mapping[str, Any], dry: bool) -> str:
 
 
 def selection(s: Mapping[str, Any]) -> str:
-    lines = [f"{s['primary']}  (fallback {s.get('fallback') or t.DASH}, confidence {t.share(s.get('confidence'))})"]
+    beside = f"fallback {s.get('fallback') or t.DASH}, confidence {t.share(s.get('confidence'))}"
+    lines = [t.wrapped(f"{s['primary']}  ({beside})", indent="  ")]
     rows = [
-        [str(r["rank"]), r["version"], t.share(r["utility"]), t.share(r["quality"]), t.duration(r["latency_p50_s"]),
-         t.share(r["success_rate"]), str(r["samples"]), t.share(r["p_best"])]
+        [r["version"], t.share(r["utility"]), t.share(r.get("p_best")), t.share(r["quality"]),
+         t.duration(r["latency_p50_s"]), t.share(r["success_rate"]), str(r["samples"])]
         for r in s.get("scores", [])
     ]  # fmt: skip
     if rows:
-        head = ["#", "version", "utility", "quality", "p50", "success", "samples", "P(best)"]
-        lines += ["", t.table(head, rows, "rlrrrrrr")]
+        head = ["version", "utility", "P(best)", "quality", "p50", "success", "n"]
+        lines += ["", t.table(head, rows, "lrrrrrr")]
     return "\n".join([*lines, "", *(t.wrapped(line) for line in s.get("reasoning", []))])
 
 
