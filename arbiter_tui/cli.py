@@ -51,6 +51,16 @@ class _Parser(argparse.ArgumentParser):
         raise SystemExit(2)
 
 
+def _score(text: str) -> float:
+    try:
+        score = float(text)
+    except ValueError:
+        score = -1.0
+    if not 0.0 <= score <= 1.0:  # not a number compares false, too
+        raise argparse.ArgumentTypeError(f"a score is a number from 0 (useless) to 1 (perfect), not {text!r}")
+    return score
+
+
 def _common() -> _Parser:
     common = _Parser(add_help=False)
     g = common.add_argument_group("everywhere")
@@ -123,7 +133,7 @@ def build_parser() -> argparse.ArgumentParser:
     p.add_argument("--model", metavar="VERSION", action="append", default=[], help="only this one; may be repeated")
     p = add("feedback", "tell how good an answer was")
     p.add_argument("request_id", metavar="REQUEST_ID")
-    p.add_argument("score", metavar="SCORE", type=float, help="0 (useless) to 1 (perfect)")
+    p.add_argument("score", metavar="SCORE", type=_score, help="0 (useless) to 1 (perfect)")
     p.add_argument("--comment", default="", help="kept beside the score")
     add("explain", "the record behind a request, swap or decision").add_argument(
         "id", metavar="ID", help="from `requests`, `history`, or an answer's X-Arbiter headers"

@@ -94,6 +94,9 @@ def test_a_table_too_wide_for_the_terminal_goes_on_below() -> None:
     [
         (["swaps"], "no command 'swaps'; did you mean swap"),
         (["autopilot", "maybe"], "'maybe' is none of on, off, observe"),
+        (["feedback", "id", "2"], "a score is a number from 0 (useless) to 1 (perfect), not '2'"),
+        (["feedback", "id", "nan"], "a score is a number from 0"),
+        (["feedback", "id", "good"], "not 'good'"),
         (["config", "frob"], "'frob' is none of check, show, schema"),
     ],
 )
