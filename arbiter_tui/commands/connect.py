@@ -113,8 +113,8 @@ async def client(options: Namespace, *, without_engine: str = "offline") -> Asyn
     match without_engine:
         case "start":
             process = spawn(options, port=0)
-            url = await asyncio.to_thread(wait_for_engine, options, process)
             try:
+                url = await asyncio.to_thread(wait_for_engine, options, process)
                 async with ControlClient(url) as api:
                     yield api
             finally:

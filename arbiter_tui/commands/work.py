@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import quote
 
 from ..errors import ConfigError
+from . import signals
 from . import text as t
 from .connect import client, refuse_read_only
 from .write import V1, WAIT_S
@@ -22,7 +23,7 @@ def run(options: Namespace) -> int:
     prompt = sys.stdin.read() if options.prompt == "-" else options.prompt
     if not prompt.strip():
         raise ConfigError("the prompt is empty: give it as an argument, or on standard input")
-    return asyncio.run(_run(options, prompt))
+    return signals.run(_run(options, prompt))
 
 
 async def _run(options: Namespace, prompt: str) -> int:
@@ -47,18 +48,19 @@ async def _run(options: Namespace, prompt: str) -> int:
 
 def bench(options: Namespace) -> int:
     refuse_read_only(options, "bench")
-    return asyncio.run(_bench(options))
+    return signals.run(_bench(options))
 
 
 async def _bench(options: Namespace) -> int:
     async with client(options, without_engine="start") as api:
         body: dict[str, Any] = {"tasks": options.tasks or None, "versions": options.model or None}
-        operation = await api.post(f"{V1}/bench", {k: v for k, v in body.items() if v})
+        begun = asyncio.ensure_future(api.post(f"{V1}/bench", {k: v for k, v in body.items() if v}))
         try:
-            operation = await _follow(api, operation, quiet=options.json)
-        except (KeyboardInterrupt, asyncio.CancelledError):
-            await api.delete(f"{V1}/operations/{operation['id']}")
-            t.note("cancelled; what was measured is kept, the next bench goes on from there")
+            operation = await _follow(api, await asyncio.shield(begun), quiet=options.json)
+        except asyncio.CancelledError:
+            await api.delete(f"{V1}/operations/{(await begun)['id']}")
+            below = "\n" if sys.stderr.isatty() and not options.json else ""
+            t.note(f"{below}bench cancelled; what was measured is kept, the next `arbiter bench` goes on from there")
             raise
         snapshot = await api.get(f"{V1}/snapshot")
     if options.json:
