@@ -155,6 +155,7 @@ class Daemon:
             clock=clock,
             new_id=lambda: uuid4().hex[:16],
             suites={**bundled_suites(), **own_suites(tasks, self.config.path)},
+            state_dir=str(self.state_dir.absolute()),
         )
 
 

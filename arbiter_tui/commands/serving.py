@@ -16,6 +16,8 @@ from .connect import client, engine_url, load_config, refuse_read_only, spawn, s
 
 
 def serve(options: Namespace) -> int:
+    if options.read_only:
+        raise ConfigError("an engine records what it serves and can't be read-only; its cockpits and commands can")
     from ..daemon import serve as run_engine
 
     return run_engine(load_config(options), state_dir(options), port=options.port)

@@ -21,8 +21,8 @@ class EngineView:
     uptime_s: float = 0.0
     autopilot: str = "on"  # on, observe, off: the strongest mode of any task
     url: str = ""
-    state_dir: str = ""
-    read_only: bool = False
+    state_dir: str = ""  # on the engine's machine
+    read_only: bool = False  # whether it refuses every change; this version's engines never do
     requests: int = 0
     failed: int = 0
     requests_per_second: float | None = None

@@ -58,7 +58,7 @@ class Result:
 
 
 class Arbiter:
-    """The engine. ``config.tasks`` are all its tasks; ``suites``: suite name -> its questions.
+    """The engine. ``config.tasks`` are all its tasks; ``suites``: suite name -> its questions; ``state_dir``: to show.
 
     The pool's budget, where the configuration names none, is half of the memory that is available at construction
     (2 GiB where that can't be read).
@@ -74,12 +74,14 @@ class Arbiter:
         clock: Clock,
         new_id: Callable[[], str],
         suites: Mapping[str, Sequence[SuiteItem]],
+        state_dir: str = "",
     ) -> None:
         self.config = config
         self.store = store
         self.providers = providers
         self.clock = clock
         self.live = live = Live(config, store=store, probe=probe, clock=clock, new_id=new_id, suites=suites)
+        live.state_dir = state_dir
         self.evidence = Evidence(
             live, lambda v: providers[v.provider].predicted_bytes(v) if v.provider in providers else None
         )

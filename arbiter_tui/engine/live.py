@@ -76,6 +76,7 @@ class Live:
         self.tasks: dict[str, Task] = {t.name: t for t in config.tasks}
         self.modes: dict[str, AutopilotMode] = {}
         self.state = "starting"
+        self.state_dir = ""
         self.started_at = clock.monotonic()
         self.lost: int | None = None
         self.requests = 0

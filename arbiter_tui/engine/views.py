@@ -88,6 +88,7 @@ def _engine(live: Live, rate: Rate) -> EngineView:
         uptime_s=round(live.clock.monotonic() - live.started_at, 1),
         autopilot=next(m for m in _ORDER if m in modes).value,
         url=live.config.server.url,
+        state_dir=live.state_dir,
         requests=live.requests,
         failed=live.failed,
         requests_per_second=rate.value(live.clock.monotonic()),

@@ -70,6 +70,16 @@ def test_plain_text_of_a_running_engine(engine: Engine) -> None:
         assert "\x1b" not in done.stdout
 
 
+def test_status_names_the_engines_folder(engine: Engine, fresh: Engine) -> None:
+    """With and without a running engine: whose state this is. An engine that would refuse every change is refused."""
+    assert engine.json("status")["engine"]["state_dir"] == str(engine.state)
+    assert engine.json("status")["engine"]["read_only"] is False
+    assert fresh.json("status")["engine"]["state_dir"] == str(fresh.state)
+    done = fresh.cli("serve", "--read-only")
+    assert done.returncode == 2
+    assert "can't be read-only" in done.stderr
+
+
 def test_the_memory_for_models_is_the_same_everywhere(engine: Engine) -> None:
     """``doctor`` and ``hardware`` name the budget that ``status`` keeps to, not the machine's free memory."""
     limit = size(engine.json("status")["budget"]["limit_bytes"])
