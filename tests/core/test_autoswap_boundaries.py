@@ -204,7 +204,7 @@ def test_a_bound_that_is_cut_at_one_does_not_shorten_the_other() -> None:
 @pytest.mark.parametrize("unknown", ["utility_low", "utility_high"])
 def test_a_row_without_a_bound_claims_no_uncertainty(unknown: str) -> None:
     """A board of an older engine has no bounds: the lead itself counts."""
-    verdict = judged([row("a", 0.25), row("b", 0.75, **{unknown: None})])
+    verdict = judged([row("a", 0.25), replace(row("b", 0.75), **{unknown: None})])
     assert (verdict.action, verdict.why[0].value) == ("swap", 0.5)
 
 

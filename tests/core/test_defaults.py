@@ -95,7 +95,7 @@ def neutral(hint: Any) -> Any:
 
 def defaults(cls: type[Any]) -> dict[str, Any]:
     return {
-        f.name: f.default if f.default is not MISSING else f.default_factory()  # type: ignore[misc, operator]
+        f.name: f.default if f.default is not MISSING else f.default_factory()  # type: ignore[operator]
         for f in fields(cls)
         if f.default is not MISSING or f.default_factory is not MISSING
     }
