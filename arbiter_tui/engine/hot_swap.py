@@ -24,11 +24,12 @@ from ..core.registry import ModelVersion
 from ..core.routing import Route
 from ..core.snapshot import SwapView, Why
 from ..core.swapping import SwapEffect, SwapEvent, SwapEventKind, SwapPhase, SwapState, start, step
-from ..errors import ArbiterError, NothingToRollBack, SwapInProgress
+from ..errors import ArbiterError, ContextOverflow, NothingToRollBack, SwapInProgress
 from .decisions import Decisions
 from .evidence import Evidence
+from .examples import posed
 from .live import OFFLINE, Live
-from .pool import Pool
+from .pool import PROBE, Pool
 from .swap_checks import SwapChecks
 
 DRAIN_WITHIN_S = 60.0
@@ -274,8 +275,23 @@ class Swapper:
     async def _probe(self, job: Job) -> SwapEvent:
         if self._live.state == OFFLINE:
             return SwapEvent(kind=SwapEventKind.PROBED)
-        job.probe_s = await self._pool.probe(job.new)
+        job.probe_s = max(await asyncio.gather(*(self._probe_once(job) for _ in range(self._abreast(job)))))
         return SwapEvent(kind=SwapEventKind.PROBED)
+
+    def _abreast(self, job: Job) -> int:
+        """As many probes as requests are under way now, so that each finds the task's worked examples read already.
+
+        Without them the first answers after the switch take as long as reading the examples does. One is enough where
+        requests are held meanwhile.
+        """
+        old = None if job.old is None or job.state.exclusive else self._pool.view(job.old.version)
+        return max(1, min(job.new.parallel, old.in_flight if old else 1))
+
+    async def _probe_once(self, job: Job) -> float:
+        try:
+            return await self._pool.probe(job.new, posed(self._live.tasks.get(job.view.task), PROBE))
+        except ContextOverflow:  # requests will be asked without the examples, too
+            return await self._pool.probe(job.new)
 
     async def _transfer(self, job: Job) -> SwapEvent:
         """What the task has learnt is committed before another version serves it; it names no model, so it stays."""

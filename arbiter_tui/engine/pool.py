@@ -28,6 +28,7 @@ from .keeper import UNLOAD_WITHIN_S, EventLog, Keeper, fail_all
 from .scheduler import Scheduler, grant
 
 _STOPPING = Draining("the engine is stopping")
+PROBE = Request(messages=(Message("user", "Hi"),), max_tokens=2)
 
 __all__ = ["InstanceView", "Lease", "Pool", "State"]
 
@@ -200,11 +201,10 @@ class Pool:
             self._abandon(instance)
             self._step()
 
-    async def probe(self, version: ModelVersion) -> float:
+    async def probe(self, version: ModelVersion, request: Request = PROBE) -> float:
         """One real generation of a few tokens; seconds from asking to its end. Raises what it fails with."""
         async with self.lease(version, timeout_s=self._load_timeout_s) as lease:
             started = self._clock.monotonic()
-            request = Request(messages=(Message("user", "Hi"),), max_tokens=2)
             stream, finished = lease.model.generate(request), False
             try:
                 async with asyncio.timeout(self._load_timeout_s):

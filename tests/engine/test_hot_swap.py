@@ -22,6 +22,7 @@ from arbiter_tui.errors import (
     UnknownName,
     WorkerDied,
 )
+from arbiter_tui.provider import Request
 from arbiter_tui.testing import MIB, Behaviour, FakeClock, MemoryStore
 
 PHASES = ["validating", "recording", "warming", "probing", "transferring", "switching", "draining"]
@@ -89,6 +90,26 @@ async def test_the_old_version_finishes_what_it_began() -> None:
         assert not swapping.done()
         gate.set()
         assert (await old).text == "abcd"
+        assert (await swapping).result == "done"
+
+
+async def test_the_new_version_has_read_the_tasks_examples_before_it_serves() -> None:
+    """Its probes ask as clients will be answered, one for each request that is under way, before the switch."""
+    gate, asked = asyncio.Event(), []  # type: asyncio.Event, list[tuple[str, bool]]
+
+    def note(request: Request) -> str:
+        asked.append((e.serving(), any("two" in m.content for m in request.messages)))
+        return "ok"
+
+    task = Task(name="work", few_shot=(("one?", "two"),))
+    async with Engine({"a": Behaviour(gate=gate), "b": Behaviour(answer=note)}, tasks=[task]) as e:
+        old = [asyncio.create_task(e.arbiter.execute("work", ASK)) for _ in range(3)]
+        await e.until(lambda: e.arbiter.in_flight == 3)
+        swapping = asyncio.create_task(e.arbiter.swap("work", "b"))
+        await e.until(lambda: e.serving() == "b")
+        assert asked == [("a", True)] * 3
+        gate.set()
+        await asyncio.gather(*old)
         assert (await swapping).result == "done"
 
 
