@@ -11,9 +11,9 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import import_module
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from .errors import ArbiterError, ConfigError, EngineUnreachable, Refused, nearest
 
@@ -175,6 +175,16 @@ def exit_code(error: ArbiterError) -> int:
             return 1
 
 
+def _reason(why: Mapping[str, Any]) -> str:
+    """One line of a refusal's reasons: what was found, and what was needed or would change it."""
+    found, needed = (
+        ", ".join(map(str, v)) if isinstance(v, list) else v for v in (why.get("value"), why.get("threshold"))
+    )
+    if needed not in (None, ""):
+        return f"{why.get('rule')}: {found} (needs {needed})"
+    return f"{why.get('rule')}: {found}" + (f"; not if {why['would_change_if']}" if why.get("would_change_if") else "")
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     options = build_parser().parse_args(argv)
     for name in ("config", "state_dir", "url"):
@@ -195,7 +205,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"arbiter: {error}", file=sys.stderr)
         for line in error.details.get("why", []):
             if isinstance(line, dict):
-                print(f"  {line.get('rule')}: {line.get('value')} (needs {line.get('threshold')})", file=sys.stderr)
+                print(f"  {_reason(line)}", file=sys.stderr)
         for name, reason in (error.details.get("reasons") or {}).items():
             print(f"  {name}: {reason}", file=sys.stderr)
         return exit_code(error)

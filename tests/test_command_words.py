@@ -8,8 +8,8 @@ import pytest
 
 from arbiter_tui import cli
 from arbiter_tui.commands.read import history
-from arbiter_tui.commands.text import table
-from arbiter_tui.commands.write import record, swap_line
+from arbiter_tui.commands.text import duration, table
+from arbiter_tui.commands.write import discovered, record, swap_line
 from arbiter_tui.core.snapshot import Snapshot, SwapView
 
 
@@ -106,6 +106,39 @@ def test_a_wrong_word_names_the_right_ones(argv: list[str], said: str, capsys: p
         cli.main(argv)
     assert ended.value.code == 2
     assert said in capsys.readouterr().err
+
+
+def test_what_was_discovered_says_what_is_registered_already() -> None:
+    """A column, and the way to register the rest; nothing found is a sentence."""
+    known = {"version": "a", "provider": "ollama", "source": "ollama:a", "registered": True}
+    text = discovered([known, {**known, "version": "b", "registered": False}])
+    assert [line.split()[2] for line in text.splitlines()[:3]] == ["registered", "yes", "no"]
+    assert text.endswith("arbiter discover --apply")
+    assert "--apply" not in discovered([known])
+    assert discovered([]).startswith("nothing found")
+
+
+@pytest.mark.parametrize(
+    ("why", "said"),
+    [
+        ({"rule": "context", "value": 512, "threshold": 2048}, "context: 512 (needs 2048)"),
+        ({"rule": "serves", "value": ["a", "b"], "threshold": [], "would_change_if": "another version served a, b"},
+         "serves: a, b; not if another version served a, b"),
+        ({"rule": "old", "value": 1, "threshold": None}, "old: 1"),
+    ],
+)  # fmt: skip
+def test_a_refusals_reason_is_a_line_of_words(why: dict[str, object], said: str) -> None:
+    """What was found and what was needed; a list as words; nothing needed is not said."""
+    assert cli._reason(why) == said
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [(None, "–"), (0.0421, "42 ms"), (1.34, "1.3 s"), (9.96, "10 s"), (118.0, "118 s"), (240, "4 min")],
+)
+def test_a_duration_has_the_digits_that_say_something(seconds: float | None, said: str) -> None:
+    """Two or three digits whatever the size; unknown is a dash."""
+    assert duration(seconds) == said
 
 
 def test_every_command_is_documented() -> None:

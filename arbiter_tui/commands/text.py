@@ -29,13 +29,13 @@ def size(value: float | None) -> str:
 
 
 def duration(value: float | None) -> str:
-    """Seconds as 42 ms, 1.3 s, 4 min, 3 h."""
+    """Seconds as 42 ms, 1.3 s, 42 s, 4 min, 3 h."""
     if value is None:
         return DASH
     if value < 1:
         return f"{value * 1000:.0f} ms"
     if value < 120:
-        return f"{value:.1f} s"
+        return f"{value:.1f} s" if value < 9.95 else f"{value:.0f} s"
     return f"{value / 60:.0f} min" if value < 7200 else f"{value / 3600:.0f} h"
 
 

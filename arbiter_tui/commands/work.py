@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import sys
 from argparse import Namespace
 from typing import Any
@@ -75,10 +76,10 @@ async def _follow(api: Any, operation: dict[str, Any], *, quiet: bool) -> dict[s
     tty, shown = sys.stderr.isatty(), -1
     while operation["state"] == "running":
         percent = int(operation["progress"] * 100)
-        eta = f", {t.duration(operation['eta_s'])} left" if operation.get("eta_s") is not None else ""
+        eta = f", {t.duration(operation['eta_s'])} left" if operation.get("eta_s") else ""
         line = f"bench {percent}%{eta}  {operation['message']}"
         if not quiet and tty:
-            sys.stderr.write(f"\r\x1b[K{t.clean(line)}")
+            sys.stderr.write(f"\r\x1b[K{t.clean(line)[: shutil.get_terminal_size().columns - 1]}")
             sys.stderr.flush()
         elif not quiet and percent // 10 != shown:
             shown = percent // 10

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from argparse import Namespace
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -80,16 +80,24 @@ def _say(o: Namespace, answer: Any) -> str:
         case "explain":
             return record(answer)
         case "autopilot":
-            return f"autopilot {answer['mode']} for {', '.join(answer['tasks'])}"
+            return f"autopilot {answer['mode']} for " + (o.task or f"all {len(answer['tasks'])} tasks")
         case "feedback":
             return f"thank you: {o.request_id} scored {o.score:g}"
         case "alias":
             return f"{o.name} now means {answer.get('version', o.model)}"
         case "discover":
-            names = [f"{v['version']}  ({v['provider']}, {v['source']})" for v in answer["items"]]
-            return "\n".join(names) or "nothing found: no running Ollama, no installed embedded models"
+            return discovered(answer["items"])
         case _:
-            return f"{answer['version']}: {answer.get('state', '')} {answer.get('lifecycle', '')}".rstrip()
+            words = [answer.get("state"), answer.get("lifecycle"), "pinned" if answer.get("pinned") else None]
+            return f"{answer['version']}: {', '.join(w for w in words if w)}"
+
+
+def discovered(items: Sequence[Mapping[str, Any]]) -> str:
+    if not items:
+        return "nothing found: no running Ollama, no installed embedded models"
+    rows = [[v["version"], v["provider"], "yes" if v.get("registered") else "no", v["source"]] for v in items]
+    more = "" if all(v.get("registered") for v in items) else "\nregister them: arbiter discover --apply"
+    return t.table(["version", "provider", "registered", "source"], rows) + more
 
 
 def swap_line(s: Mapping[str, Any], *, dry: bool = False) -> str:
@@ -145,9 +153,9 @@ def record(value: Mapping[str, Any], depth: int = 0) -> str:
             lines += [f"{pad}{key}:", record(item, depth + 1)]
         elif isinstance(item, (list, tuple)) and item:
             lines.append(f"{pad}{key}:")
-            lines += [f"{pad}  - {_entry(row)}" for row in item]
+            lines += [t.wrapped(_entry(row), first=f"{pad}  - ", indent=f"{pad}    ") for row in item]
         else:
-            lines.append(f"{pad}{key}: {_figure(key, item)}")
+            lines.append(t.wrapped(_figure(key, item), first=f"{pad}{key}: ", indent=f"{pad}  "))
     return "\n".join(lines)
 
 
@@ -162,6 +170,8 @@ def _figure(key: str, item: Any) -> str:
     number = isinstance(item, (int, float)) and not isinstance(item, bool)
     if item is None or (isinstance(item, (list, tuple, Mapping)) and not item):
         return t.DASH
+    if isinstance(item, bool):
+        return "yes" if item else "no"
     if number and (key.endswith("_s") or key == "seconds"):
         return t.duration(item)
     if number and (key == "at" or key.endswith("_at")):

@@ -234,7 +234,7 @@ class Autopilot:
         live = self._live
         newest = next(iter(live.swaps), None)
         if newest is not None and newest.result in ("done", "failed") and newest.reason:
-            return f"{newest.task}: {newest.from_ or 'nothing'} -> {newest.to}, {newest.result}. {newest.reason}"
+            return f"{newest.task}: {newest.from_ or 'nothing'} -> {newest.to}, {newest.result}: {newest.reason}"
         unmeasured = [
             name for name in live.tasks if self._evidence.leaderboard(name) and self._unknown(name)
         ]  # fmt: skip
