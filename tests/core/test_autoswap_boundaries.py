@@ -201,10 +201,11 @@ def test_a_bound_that_is_cut_at_one_does_not_shorten_the_other() -> None:
     assert high.why[0].value == cut.why[0].value == low.why[0].value == 0.25
 
 
-@pytest.mark.parametrize("unknown", ["utility_low", "utility_high"])
-def test_a_row_without_a_bound_claims_no_uncertainty(unknown: str) -> None:
+@pytest.mark.parametrize(("low", "high"), [(None, 0.875), (0.625, None)])
+def test_a_row_without_a_bound_claims_no_uncertainty(low: float | None, high: float | None) -> None:
     """A board of an older engine has no bounds: the lead itself counts."""
-    verdict = judged([row("a", 0.25), replace(row("b", 0.75), **{unknown: None})])
+    newcomer = RowView(version="b", utility=0.75, utility_low=low, utility_high=high, samples=100)
+    verdict = judged([row("a", 0.25), newcomer])
     assert (verdict.action, verdict.why[0].value) == ("swap", 0.5)
 
 
