@@ -175,14 +175,12 @@ def exit_code(error: ArbiterError) -> int:
             return 1
 
 
-def _reason(why: Mapping[str, Any]) -> str:
-    """One line of a refusal's reasons: what was found, and what was needed or would change it."""
+def _reason(why: Mapping[str, Any]) -> str | None:
+    """One line of a refusal's reasons: what was found and what was needed; None where the message says it all."""
     found, needed = (
         ", ".join(map(str, v)) if isinstance(v, list) else v for v in (why.get("value"), why.get("threshold"))
     )
-    if needed not in (None, ""):
-        return f"{why.get('rule')}: {found} (needs {needed})"
-    return f"{why.get('rule')}: {found}" + (f"; not if {why['would_change_if']}" if why.get("would_change_if") else "")
+    return None if needed in (None, "") else f"{why.get('rule')}: {found} (needs {needed})"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -204,8 +202,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         print(f"arbiter: {error}", file=sys.stderr)
         for line in error.details.get("why", []):
-            if isinstance(line, dict):
-                print(f"  {_reason(line)}", file=sys.stderr)
+            if isinstance(line, dict) and (reason := _reason(line)) is not None:
+                print(f"  {reason}", file=sys.stderr)
         for name, reason in (error.details.get("reasons") or {}).items():
             print(f"  {name}: {reason}", file=sys.stderr)
         return exit_code(error)

@@ -330,7 +330,8 @@ def fetch_json(url: str, path: str, *, timeout: float = 10.0) -> Any:
         finally:
             connection.close()
     except (OSError, http.client.HTTPException, ValueError) as error:
-        raise e.EngineUnreachable(f"the engine at {url} can't be reached: {error or type(error).__name__}") from error
+        cause = getattr(error, "strerror", None) or error or type(error).__name__
+        raise e.EngineUnreachable(f"the engine at {url} can't be reached: {cause}") from error
     if status >= 400:
         raise error_from(status, content)
     return json.loads(content)

@@ -122,13 +122,14 @@ def test_what_was_discovered_says_what_is_registered_already() -> None:
     ("why", "said"),
     [
         ({"rule": "context", "value": 512, "threshold": 2048}, "context: 512 (needs 2048)"),
-        ({"rule": "serves", "value": ["a", "b"], "threshold": [], "would_change_if": "another version served a, b"},
-         "serves: a, b; not if another version served a, b"),
-        ({"rule": "old", "value": 1, "threshold": None}, "old: 1"),
+        ({"rule": "capabilities", "value": ["chat"], "threshold": ["chat", "code"]},
+         "capabilities: chat (needs chat, code)"),
+        ({"rule": "serves", "value": ["a", "b"], "threshold": []}, None),
+        ({"rule": "old", "value": 1, "threshold": None}, None),
     ],
 )  # fmt: skip
-def test_a_refusals_reason_is_a_line_of_words(why: dict[str, object], said: str) -> None:
-    """What was found and what was needed; a list as words; nothing needed is not said."""
+def test_a_refusals_reason_is_a_line_of_words(why: dict[str, object], said: str | None) -> None:
+    """What was found and what was needed, a list as words; where nothing was needed, the message said it."""
     assert cli._reason(why) == said
 
 
