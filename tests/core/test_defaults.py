@@ -7,6 +7,7 @@ import inspect
 import types
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, fields, is_dataclass
+from enum import StrEnum
 from typing import Any, Union, get_origin, get_type_hints
 
 import pytest
@@ -22,15 +23,14 @@ ROOMS = [
     "autoswap", "compatibility", "cost", "drift", "learning", "placement", "registry", "routing", "snapshot", "stats",
     "swapping", "tasks", "verify",
 ]  # fmt: skip
-RECORDS = sorted(
-    {
-        cls
-        for room in ROOMS
-        for _, cls in inspect.getmembers(importlib.import_module(f"arbiter_tui.core.{room}"), inspect.isclass)
-        if is_dataclass(cls) and cls.__module__ == f"arbiter_tui.core.{room}"
-    },
-    key=lambda cls: cls.__qualname__,
-)
+CLASSES = [
+    cls
+    for room in ROOMS
+    for _, cls in inspect.getmembers(importlib.import_module(f"arbiter_tui.core.{room}"), inspect.isclass)
+    if cls.__module__ == f"arbiter_tui.core.{room}"
+]
+RECORDS = [cls for cls in CLASSES if is_dataclass(cls)]
+WORDS = [cls for cls in CLASSES if issubclass(cls, StrEnum)]
 ZERO: dict[Any, Any] = {str: "", bool: False, int: 0, float: 0.0, tuple: (), frozenset: frozenset(), Any: None}
 
 # Every default that claims something, by class. A new field that claims something belongs here, with a reason to exist.
@@ -121,3 +121,9 @@ def test_no_claim_outlives_its_class() -> None:
 def test_what_is_measured_starts_empty() -> None:
     """Statistics of nothing are all zero and unknown: the window's figures too."""
     assert (Stats().samples, Stats().quality_weight, Stats().results) == (0, 0.0, ())
+
+
+@pytest.mark.parametrize("cls", WORDS, ids=lambda cls: cls.__name__)
+def test_a_word_is_its_name_in_small_letters(cls: type[StrEnum]) -> None:
+    """What stands in the store, in the configuration and on the wire can be read off the code."""
+    assert [word.value for word in cls] == [word.name.lower() for word in cls]
