@@ -3,7 +3,8 @@
     python benchmarks/report.py run [NAMES…]    # benchmarks/results/NAME.json, of all of the table by default
     python benchmarks/report.py readme          # the table between README's markers, from what is kept there
 
-Never in parallel: each benchmark wants the machine for itself. One that fails leaves a result that says so.
+Never in parallel: each benchmark wants the machine for itself. One that fails leaves a result that says so. After each
+one the table is written, too: the last one is the test suite, and a test compares the two.
 """
 
 from __future__ import annotations
@@ -70,8 +71,16 @@ def measure(name: str) -> dict[str, Any]:
     if process.returncode:
         last = (without_paths(said).strip().splitlines() or ["it said nothing"])[-1]
         return {"benchmark": name, "failed": f"exit code {process.returncode}: {last[:200]}".replace("|", "/")}
-    found: dict[str, Any] = json.loads(without_paths(out))
+    try:
+        found: dict[str, Any] = json.loads(without_paths(out))
+        words(name, found["measured"])
+    except (ValueError, LookupError, TypeError) as error:
+        return {"benchmark": name, "failed": f"its result can't be read: {type(error).__name__}: {error}"[:200]}
     return found
+
+
+def words(name: str, measured: dict[str, Any]) -> str:
+    return next(figure for figure in FIGURES if figure.name == name).words(measured)
 
 
 def run(names: list[str]) -> int:
@@ -83,6 +92,7 @@ def run(names: list[str]) -> int:
         found = measure(name)
         found["machine"] = {**found.get("machine", {}), **machine()}
         (RESULTS / f"{name}.json").write_text(json.dumps(found, indent=2, ensure_ascii=False) + "\n")
+        readme()
         failed += "failed" in found
         verdict = found.get("failed") or {True: "met", False: "MISSED", None: "not judged"}[found["met"]]
         print(f"{verdict}, {time.monotonic() - begun:.0f} s", flush=True)
