@@ -28,11 +28,11 @@ def size(value: float | None) -> str:
 
 
 def seconds(value: float | None) -> str:
-    """Durations: milliseconds below one second, then one decimal, then minutes."""
+    """Durations: milliseconds below one second (with a decimal below one), then one decimal, then minutes."""
     if value is None:
         return DASH
     if value < 0.9995:
-        return f"{value * 1000:.0f} ms"
+        return f"{value * 1000:.1f} ms" if 0 < value < 0.00095 else f"{value * 1000:.0f} ms"
     if value < 99.5:
         return f"{value:.1f} s"
     return f"{value / 60:.0f} min"
@@ -132,6 +132,14 @@ def wrap(text: str, width: int) -> list[str]:
         else:
             line = f"{line} {word}".strip()
     return [*lines, line] if line else lines or [""]
+
+
+def wrap_to(text: str, width: int, rows: int) -> list[str]:
+    """Word wrap over ``rows`` lines at most; what is left over ends in an ellipsis."""
+    lines = wrap(text, width)
+    if len(lines) <= rows:
+        return lines
+    return [*lines[: rows - 1], shorten(" ".join(lines[rows - 1 :]), width)]
 
 
 def bar(share: float | None, width: int) -> str:

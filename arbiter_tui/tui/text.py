@@ -110,6 +110,8 @@ def fill(left: Line, right: Line, width: int, rule: str) -> Line:
 
 def collapsed(title: Line, figure: Line, width: int, rule: str) -> Line:
     """A panel folded to one line."""
+    if not figure:
+        return fill((Span("─ ", rule), *clip(title, width - 4), Span(" ", rule)), (), width, rule)
     return fill(
         (Span("─ ", rule), *clip(title, width // 2), Span(" ", rule)),
         (Span(" ", rule), *clip(figure, width // 2), Span(" ─", rule)),
@@ -195,12 +197,12 @@ def changed(old: Line, new: Line) -> tuple[int, int] | None:
     return start, max(end, start + 1)
 
 
-def version_name(version: str, width: int, token: str = "figure") -> Line:
-    """A version, its provider dim: ``smollm2-135m-q4_1.llama-server``; narrower ``smollm2-135m-q4_1.server``."""
+def version_name(version: str, width: int, token: str = "figure", *, brief: bool = False) -> Line:
+    """A version, its provider dim: ``smollm2-135m-q4_1.llama-server``; narrower or ``brief``: ``….server``."""
     stem, dot, provider = version.rpartition(".")
     if not dot or not provider[:1].isalpha() or cell_len(stem) + 1 > width:
         return (Span(fmt.fit(stem if dot and cell_len(stem) == width else version, width), token),)
-    for suffix in (provider, provider.rpartition("-")[2]):
+    for suffix in (provider, provider.rpartition("-")[2])[1 if brief else 0 :]:
         if cell_len(stem) + 1 + cell_len(suffix) <= width:
             return (Span(stem, token), Span(dot + suffix, "unit"))
     room = width - cell_len(stem) - 1
@@ -209,6 +211,29 @@ def version_name(version: str, width: int, token: str = "figure") -> Line:
         if room > 2
         else (Span(stem, token),)
     )
+
+
+def change_of(old: str, new: str, width: int) -> Line:
+    """``old → new`` as long as fits: both with their providers, the new one's alone, or neither.
+
+    Where only the provider differs it is what matters: ``smollm2-135m-q4_1  .server → .cpp``.
+    """
+    arrow = Span(" → ", "unit")
+    stem, _, provider = old.rpartition(".")
+    new_stem, _, new_provider = new.rpartition(".")
+    forms: list[Line] = [(*version_name(old, 99, "label"), arrow, *version_name(new, 99))]
+    forms.append((*version_name(old, 99, "label", brief=True), arrow, *version_name(new, 99, brief=True)))
+    if stem and stem == new_stem:
+        tails = (provider.rpartition("-")[2], new_provider.rpartition("-")[2])
+        forms.append(line((stem, "figure"), (f"  .{tails[0]}", "label"), arrow, (f".{tails[1]}", "figure")))
+    elif stem and new_stem:
+        forms.append((Span(stem), arrow, *version_name(new, 99, brief=True)))
+        forms.append(line((stem, "label"), arrow, (new_stem, "figure")))
+    fitting = next((form for form in forms if width_of(form) <= width), None)
+    if fitting is not None:
+        return fitting
+    half = max(4, (width - 3) // 2)
+    return (*version_name(old, half, "label"), arrow, *version_name(new, max(4, width - 3 - half)))
 
 
 def paragraphs(text: str, width: int, token: str = "label") -> list[Line]:

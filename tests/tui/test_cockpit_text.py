@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from arbiter_tui.tui import format as fmt
-from arbiter_tui.tui.text import Span, changed, clip, frame, line, pad, plain, version_name, width_of
+from arbiter_tui.tui.text import Span, change_of, changed, clip, frame, line, pad, plain, version_name, width_of
 
 words = st.text(st.characters(blacklist_categories=("Cs", "Cc", "Mn", "Me", "Cf", "Zl", "Zp")), max_size=40)
 
@@ -21,6 +21,7 @@ words = st.text(st.characters(blacklist_categories=("Cs", "Cc", "Mn", "Me", "Cf"
         (fmt.size(40 << 20), "40 M"),
         (fmt.seconds(0.042), "42 ms"),
         (fmt.seconds(1.25), "1.2 s"),
+        (fmt.seconds(0.0004), "0.4 ms"),
         (fmt.seconds(600), "10 min"),
         (fmt.score(0.84), ".84"),
         (fmt.score(1.0), "1.00"),
@@ -64,6 +65,35 @@ def test_two_providers_of_the_same_weights_stay_distinct_where_it_is_narrow() ->
     """The provider is shortened from its front, which is what such names share."""
     names = {plain(version_name(f"smollm2-135m-q4_1.llama-{p}", 24)) for p in ("server", "cpp")}
     assert names == {"smollm2-135m-q4_1.server", "smollm2-135m-q4_1.cpp"}
+
+
+@pytest.mark.parametrize(
+    ("new", "width", "wanted"),
+    [
+        ("gemma3-q4.llama-cpp", 60, "smollm2-q4.llama-server → gemma3-q4.llama-cpp"),
+        ("gemma3-q4.llama-cpp", 34, "smollm2-q4.server → gemma3-q4.cpp"),
+        ("gemma3-q4.llama-cpp", 28, "smollm2-q4 → gemma3-q4.cpp"),
+        ("gemma3-q4.llama-cpp", 24, "smollm2-q4 → gemma3-q4"),
+        ("smollm2-q4.llama-cpp", 28, "smollm2-q4  .server → .cpp"),
+    ],
+)
+def test_a_change_of_versions_says_what_differs_in_the_room_there_is(new: str, width: int, wanted: str) -> None:
+    """Providers go before names are cut; where only the provider changes it is kept."""
+    assert plain(change_of("smollm2-q4.llama-server", new, width)) == wanted
+
+
+@given(words, words, st.integers(12, 60))
+def test_a_change_of_versions_keeps_to_its_room(old: str, new: str, width: int) -> None:
+    """Whatever the versions are called."""
+    assert width_of(change_of(old, f"{new}.llama-cpp", width)) <= width
+
+
+@given(words, st.integers(2, 40), st.integers(1, 4))
+def test_a_wrapped_sentence_keeps_to_its_lines(text: str, width: int, rows: int) -> None:
+    """Never more lines than there are, never a line too long."""
+    lines = fmt.wrap_to(text, width, rows)
+    assert len(lines) <= rows
+    assert all(cell_len(x) <= width for x in lines)
 
 
 def test_changed_names_only_the_columns_that_differ() -> None:

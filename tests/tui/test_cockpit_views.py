@@ -153,3 +153,26 @@ async def test_a_click_selects_and_a_second_opens() -> None:
         await s.pilot.click("#pool", offset=(10, 5), times=2)
         await s.until(lambda: isinstance(s.app.screen, Reading))
         assert SMOL_CPP in s.screen_text()
+
+
+async def test_the_swaps_cursor_follows_the_newest_until_it_is_moved() -> None:
+    """What has just happened is what enter opens; a line that was chosen stays chosen."""
+    newer = replace(HEALTHY.swaps[0], id="sw-9")
+    async with seat() as s:
+        await s.show(replace(HEALTHY, revision=50, swaps=(newer, *HEALTHY.swaps)))
+        assert s.app.main.swaps.selected() is newer
+        await s.press("4", "j")
+        await s.show(replace(HEALTHY, revision=51, swaps=(replace(newer, id="sw-10"), newer, *HEALTHY.swaps)))
+        assert s.app.main.swaps.selected() is HEALTHY.swaps[0]
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40), (200, 60)])
+async def test_no_name_of_an_embedded_version_is_cut(size: tuple[int, int]) -> None:
+    """In models and ranking the provider is shortened, never dropped or cut, at the three usual sizes."""
+    async with seat(size=size) as s:
+        for digit, panel in (("1", s.app.main.pool), ("2", s.app.main.board)):
+            await s.press(*([digit] if s.app.main.focused is not panel else []))
+            text = "\n".join(plain(x) for x in panel._lines)
+            for version in (GEMMA, SMOL, SMOL_CPP):
+                stem, _, provider = version.rpartition(".")
+                assert f"{stem}.{provider} " in text or f"{stem}.{provider.rpartition('-')[2]} " in text

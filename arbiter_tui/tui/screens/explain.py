@@ -46,7 +46,8 @@ def record(data: Mapping[str, Any], width: int, depth: int = 0) -> list[Line]:
     for name, value in data.items():
         if name in HIDDEN or value in (None, "", [], (), {}):
             continue
-        label = f"{indent}{str(name).replace('_', ' ')}"
+        unit = next((u for u in ("_bytes", "_s") if str(name).endswith(u) and isinstance(value, (int, float))), "")
+        label = f"{indent}{str(name).removesuffix(unit).replace('_', ' ')}"
         if isinstance(value, Mapping):
             lines += [line((label, "head")), *record(value, width, depth + 1)]
         elif isinstance(value, (list, tuple)):
@@ -97,7 +98,8 @@ def reason(item: Mapping[str, Any], width: int, indent: str) -> list[Line]:
         (written("", item.get("threshold")), "label"),
     )
     change = item.get("would_change_if")
-    return [head, *([line((f"{indent}  would change if {change}", "unit"))] if change else [])]
+    said = fmt.wrap(f"would change if {change}", max(10, width - len(indent) - 2)) if change else []
+    return [head, *(line((f"{indent}  {text}", "unit")) for text in said)]
 
 
 def swap_lines(swap: SwapView, snapshot: Snapshot, width: int) -> list[Line]:

@@ -119,7 +119,7 @@ class MainScreen(Screen[None]):
             if height >= STACK_ROWS
             else "accordion"
         )
-        lines = 2 if form in ("wide", "stack") and height >= 34 else 1
+        lines = 1 if height < 24 else 2 if height < 40 else 3
         chosen = (form, focused.digit if form in ("zoom", "accordion") else 0, lines)
         if chosen == self._form:
             return

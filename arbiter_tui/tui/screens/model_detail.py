@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from ...core.snapshot import ModelView
 from .. import format as fmt
-from ..state import View, row_of
+from ..state import View
 from ..text import Line, line
-from ..widgets.pool_table import GLYPHS, facts
+from ..widgets.facts import LABEL, facts, results
+from ..widgets.pool_table import GLYPHS
 
 
 def model_lines(view: View, model: ModelView, width: int) -> list[Line]:
@@ -24,32 +25,8 @@ def model_lines(view: View, model: ModelView, width: int) -> list[Line]:
     ]
     lines += facts(view, model, width)
     if model.digest:
-        lines.append(line((f"{'digest':<12}", "unit"), (fmt.fit(model.digest, width - 12), "label")))
+        lines.append(line((f"{'digest':<{LABEL}}", "unit"), (fmt.fit(model.digest, width - 12), "label")))
     if model.last_used_at:
-        lines.append(line((f"{'last used':<12}", "unit"), (fmt.moment(model.last_used_at), "label")))
-    snapshot = view.snapshot
-    rows = [(t, r) for t in snapshot.tasks if (r := row_of(t, model.version)) is not None] if snapshot else []
-    if rows:
-        lines += [line(), line((f"{'task':<22}{'rank':>5}{'util':>7}{'qual':>7}{'p50':>9}{'p95':>9}{'n':>7}", "unit"))]
-    for t, r in rows:
-        mark = (
-            ("◆ ", "serve")
-            if t.incumbent == model.version
-            else ("◇ ", "trial")
-            if t.candidate == model.version
-            else ("  ", "unit")
-        )
-        lines.append(
-            line(
-                mark,
-                (f"{fmt.fit(t.task, 20):<20}", "figure"),
-                (f"{r.rank or fmt.DASH:>5}", "label"),
-                (f"{fmt.score(r.utility):>7}", "figure"),
-                (f"{fmt.score(r.quality):>7}", "label"),
-                (
-                    f"{fmt.seconds(r.latency_p50_s):>9}{fmt.seconds(r.latency_p95_s):>9}{fmt.count(r.samples):>7}",
-                    "label",
-                ),
-            )
-        )
-    return lines
+        lines.append(line((f"{'last used':<{LABEL}}", "unit"), (fmt.moment(model.last_used_at), "label")))
+    table = results(view, model, width)
+    return [*lines, line(), *table] if table else lines

@@ -7,6 +7,8 @@ from ..state import View
 from ..text import Line, Span, line, spread, width_of
 from .panel import LineWidget
 
+SHORTER = {"warm": "warm", "rollback": "undo", "autopilot": "auto", "details": "more", "explain": "why"}
+
 
 class Footer(LineWidget):
     greys = False
@@ -22,10 +24,20 @@ class Footer(LineWidget):
 
     def draw(self, width: int, height: int) -> list[Line]:
         help_ = line(("q", "key"), (" quit  ", "unit"), ("?", "key"), (" help ", "unit"))
+        room = width - width_of(help_) - 1
+        keys = self._keys(brief=False)
+        if sum(width_of(k) for k in keys) + 1 > room:
+            keys = self._keys(brief=True)
         spans: list[Span] = [Span(" ")]
-        for action in self.actions:
-            more = (Span(action.shown, "key"), Span(f" {action.word}  ", "unit"))
-            if width_of((*spans, *more)) > width - width_of(help_) - 1:
+        for key in keys:
+            if width_of((*spans, *key)) > room:
                 break
-            spans += more
+            spans += key
         return [spread(tuple(spans), help_, width)]
+
+    def _keys(self, *, brief: bool) -> list[Line]:
+        """Each key with its word; a ``brief`` one where not all would fit."""
+        return [
+            (Span(a.shown, "key"), Span(f" {SHORTER.get(a.id, a.word) if brief else a.word}  ", "unit"))
+            for a in self.actions
+        ]

@@ -12,7 +12,7 @@ from ..text import Column, Line, Span, Table, line, pad, paragraphs, version_nam
 from .panel import ListPanel
 from .pool_table import figure
 
-SOURCES = {"verifier": "measured", "bench": "bench", "prior": "prior", "feedback": "feedback", "judge": "judge"}
+SOURCES = {"suite": "benchmark", "sentinel": "hidden questions", "verifier": "checked answers", "judge": "a judge"}
 LEGEND = (
     ("◆", "serve", "serves"),
     ("◇", "trial", "on trial"),
@@ -59,13 +59,12 @@ class Leaderboard(ListPanel[RowView]):
         return item.version
 
     def columns(self, width: int) -> list[Column[RowView]]:
-        axis = 11 if width < 74 else 17 if width < 110 else 25
+        axis = 10 if width < 74 else 17 if width < 110 else 25
         return [
-            Column("rank", "#", 2, lambda r, w: (Span(str(r.rank or fmt.DASH), "unit"),)),
-            Column("role", "", 1, self._role, align="left"),
-            Column("name", "model", 0, lambda r, w: version_name(r.version, w), align="left"),
+            Column("rank", " #", 4, self._rank_cell, align="left"),
+            Column("name", "model", 0, self._version_cell, align="left"),
             Column("utility", "util", 4, lambda r, w: figure(fmt.score(r.utility))),
-            Column("axis", "0" + "utility".center(axis - 2) + "1", axis, self._axis, 2, "left"),
+            Column("axis", "0" + ("utility" if axis > 10 else "").center(axis - 2) + "1", axis, self._axis, 2, "left"),
             Column("p_best", "P(best)" if width > 74 else "best", 7 if width > 74 else 4, self._p_best, 3),
             Column("quality", "qual", 5, lambda r, w: figure(fmt.score(r.quality)), 4),
             Column("p50", "p50", 6, lambda r, w: figure(fmt.seconds(r.latency_p50_s)), 5),
@@ -77,7 +76,7 @@ class Leaderboard(ListPanel[RowView]):
         ]
 
     def _table(self, width: int) -> Table[RowView]:
-        return Table.choose(self.columns(width), width, flexible=20 if width < 84 else 33, widest=40)
+        return Table.choose(self.columns(width), width, flexible=25 if width < 84 else 33, widest=40)
 
     def table_head(self, width: int) -> list[Line]:
         return [self._table(width).header(self.sort, ascending=self.sort in ("rank", "p50", "memory"))]
@@ -85,7 +84,14 @@ class Leaderboard(ListPanel[RowView]):
     def item(self, item: RowView, width: int, lines: int) -> list[Line]:
         return [self._table(width).row(item)]
 
-    def _role(self, item: RowView, width: int) -> Line:
+    def _rank_cell(self, item: RowView, width: int) -> Line:
+        """Rank and role in one column: a name needs the room."""
+        return (Span(f"{item.rank or fmt.DASH:>2} ", "unit"), *self._role(item))
+
+    def _version_cell(self, item: RowView, width: int) -> Line:
+        return version_name(item.version, width, brief=any(len(r.version) > width for r in self.items()))
+
+    def _role(self, item: RowView) -> Line:
         task = self.view.task_view()
         if task and item.version == task.incumbent:
             return (Span("◆", "serve"),)
@@ -106,11 +112,12 @@ class Leaderboard(ListPanel[RowView]):
         return figure(fmt.percent(item.success_rate))
 
     def below(self, item: RowView, width: int, height: int) -> list[Line]:
+        task = self.view.task_view()
+        drawn = {span.text for row in self.items() for span in self._role(row)} | {"├●┤"}
         legend: list[Span] = []
         for glyph, token, word in LEGEND:
-            legend += [Span(glyph, token), Span(f" {word}  ", "unit")]
+            legend += [Span(glyph, token), Span(f" {word}  ", "unit")] if glyph in drawn else []
         lines = [tuple(legend)]
-        task = self.view.task_view()
         if height >= 6 and task is not None:
             serving = next((r for r in task.leaderboard if r.version == task.incumbent), None)
             lines = [*self._sentence(item, serving, width), line(), *lines]
@@ -122,7 +129,9 @@ class Leaderboard(ListPanel[RowView]):
         snapshot = self.view.snapshot
         if snapshot is None:
             return []
-        name = max(10, min(32, width - 34))
+        modes = 0 if all(t.autopilot == "on" for t in snapshot.tasks) else 9
+        longest = min(14, max(len(t.task) for t in snapshot.tasks))
+        name = max(10, min(32, width - longest - 2 - 2 - 5 - modes))
         lines = [line(("every task", "head"))]
         for t in snapshot.tasks:
             serving = row_of(t, t.incumbent)
@@ -130,7 +139,7 @@ class Leaderboard(ListPanel[RowView]):
             here = "accent" if t.task == self.view.task else "label"
             lines.append(
                 line(
-                    (f"{fmt.fit(t.task, 14):<15} ", here),
+                    (f"{fmt.fit(t.task, longest):<{longest + 2}}", here),
                     ("◆ " if t.incumbent else "▲ ", "serve" if t.incumbent else "warn"),
                     *pad(who, name),
                     (f" {fmt.score(serving.utility if serving else None):>4}", "figure"),

@@ -7,10 +7,11 @@ from __future__ import annotations
 from ...core.snapshot import GpuView, Reading, Snapshot
 from .. import format as fmt
 from ..state import share
-from ..text import Line, Span, line, paragraphs, width_of
+from ..text import Line, Span, line, paragraphs, spread, version_name, width_of
 from .panel import Panel
 
 NAME, VALUE = 6, 5  # cells of a meter's name and its figure
+MOST_HELD = 3  # lines that say what fills the pool
 
 
 class Machine(Panel):
@@ -47,13 +48,14 @@ class Machine(Panel):
         if not hw.gpus:
             tail = [*paragraphs(f"no GPU: {hw.gpu_why or 'none was found'}", width, "unit")[:2], *tail]
         each = max(1, min(9, (height - len(tail)) // len(meters)))
+        longest = max(width_of(note) for _, _, note in meters)
         lines: list[Line] = []
         for name, reading, note in meters:
-            lines += self._meter(name, reading, note, width, each)
+            lines += self._meter(name, reading, note, width, each, longest)
         gap = [()] if height > len(lines) + len(tail) else []
         return [*lines, *gap, *tail]
 
-    def _meter(self, name: str, reading: Reading, note: Line, width: int, rows: int) -> list[Line]:
+    def _meter(self, name: str, reading: Reading, note: Line, width: int, rows: int, longest: int) -> list[Line]:
         """One row: figure, short curve, note. More rows: figure and note above a curve as wide as the panel."""
         head: Line = (
             Span(f"{name:<{NAME}}", "label"),
@@ -63,7 +65,7 @@ class Machine(Panel):
             note = line((reading.why, "unit"))
         values = self.view.history.of(name)
         if rows == 1:
-            wide = max(8, min(24, width - NAME - VALUE - 4 - width_of(note)))
+            wide = max(8, min(24, width - NAME - VALUE - 4 - longest))
             return [line(*head, "  ", (fmt.curve(values, wide, 1)[0], "curve"), "  ", *note)]
         curve = fmt.curve(values, width - NAME, rows - 1)
         return [line(*head, "  ", *note), *(line(" " * NAME, (c, "curve")) for c in curve)]
@@ -91,11 +93,12 @@ def ram_note(snapshot: Snapshot) -> Line:
 def gpu_note(gpu: GpuView) -> Line:
     memory = f"{fmt.size(gpu.memory_used_bytes.value).removesuffix(' G')}/{fmt.size(gpu.memory_total_bytes.value)}"
     heat = gpu.temperature_c.value
-    parts: list[Span] = [Span("unified " if gpu.unified else "vram ", "unit"), Span(memory, "label")]
+    parts: list[Span] = [Span("unified " if gpu.unified else "vram ", "unit"), Span(f"{memory:>11}", "label")]
     if gpu.power_w.value is not None:
-        parts.append(Span(f"  {'~' if gpu.power_w.estimated else ''}{gpu.power_w.value:.0f} W", "unit"))
+        power = f"{'~' if gpu.power_w.estimated else ''}{gpu.power_w.value:.0f} W"
+        parts.append(Span(f"  {power:>5}", "unit"))
     if heat is not None:
-        parts.append(Span(f"  {'▲ ' if heat >= 85 else ''}{heat:.0f} °C", "warn" if heat >= 85 else "unit"))
+        parts.append(Span(f"  {'▲ ' if heat >= 85 else '  '}{heat:.0f} °C", "warn" if heat >= 85 else "unit"))
     return tuple(parts)
 
 
@@ -119,5 +122,14 @@ def pool_lines(snapshot: Snapshot, width: int) -> list[Line]:
     loaded = sorted((m for m in snapshot.models if m.resident_bytes), key=lambda m: -(m.resident_bytes or 0))
     if not loaded:
         return [head]
-    held = [f"{fmt.fit(m.version, 22)} {fmt.size(m.resident_bytes)}" for m in loaded]
-    return [head, line(" " * (NAME + VALUE + 2), (fmt.shorten(fmt.list_of(held, 3), width - NAME - VALUE - 2), "unit"))]
+    inset = NAME + VALUE + 2
+    room = width - inset
+    lines = []
+    for model in loaded[: MOST_HELD if len(loaded) <= MOST_HELD else MOST_HELD - 1]:
+        figure = line((fmt.size(model.resident_bytes), "unit"))
+        lines.append(line(" " * inset, *spread(version_name(model.version, room - 8, "label"), figure, min(room, 40))))
+    if len(loaded) > MOST_HELD:
+        rest = sum(m.resident_bytes or 0 for m in loaded[MOST_HELD - 1 :])
+        more = line((f"and {len(loaded) - MOST_HELD + 1} more", "unit"))
+        lines.append(line(" " * inset, *spread(more, line((fmt.size(rest), "unit")), min(room, 40))))
+    return [head, *lines]

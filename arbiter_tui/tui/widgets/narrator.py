@@ -12,6 +12,7 @@ from .panel import Panel
 
 LEVELS = {"info": ("·", "unit"), "warning": ("▲", "warn"), "error": ("✕", "fail")}
 STATES = {"running": ("◐", "label"), "done": ("✓", "ok"), "failed": ("✕", "fail"), "cancelled": ("○", "unit")}
+FRESH_S = 300.0
 
 
 class Narrator(Panel):
@@ -22,9 +23,25 @@ class Narrator(Panel):
     def draw(self, width: int, height: int) -> list[Line]:
         if height > 3:
             return super().draw(width, height)
-        lines = [self.sentence(), *self.second()]
+        more = self.second()
+        said = self._wrapped(self.sentence(), width - 3, height - (1 if self._more_first(height) else 0))
+        lines = [*said, *more]
         mark = Span(" › ", "accent" if self.has_focus else "unit")
         return [line(mark if i == 0 else "   ", *(lines[i] if i < len(lines) else ())) for i in range(height)]
+
+    def _more_first(self, height: int) -> bool:
+        """Whether a line is kept for more than the sentence: an alert that is no longer fresh does not shorten it."""
+        snapshot = self.view.snapshot
+        alerts = [a for a in snapshot.alerts if a.level != "info"] if snapshot and not self.view.dimmed else []
+        fresh = snapshot is not None and any(snapshot.taken_at - a.at <= FRESH_S for a in alerts)
+        return height > 1 and len(self.second()) > (0 if fresh or height > 2 else len(alerts))
+
+    @staticmethod
+    def _wrapped(said: Line, width: int, rows: int) -> list[Line]:
+        """A sentence over ``rows`` lines at most; work with its bar stays on one."""
+        if rows < 2 or len(said) != 1:
+            return [said]
+        return [(Span(t, said[0].token),) for t in fmt.wrap_to(said[0].text, width, rows)]
 
     def sentence(self) -> Line:
         """The cockpit's own notice first: it answers the key that was pressed last."""
@@ -72,7 +89,10 @@ class Narrator(Panel):
             line(("none is running; b starts a benchmark", "unit"))
         ]
         lines += [line(), line(("alerts", "head"))]
-        return lines + ([alert(a, snapshot) for a in snapshot.alerts] or [line(("none", "unit"))])
+        for a in snapshot.alerts:
+            first, *rest = fmt.wrap_to(a.message, width - 9, 3)
+            lines += [alert(a, snapshot, first), *(line(" " * 9, (r, "label")) for r in rest)]
+        return lines if snapshot.alerts else [*lines, line(("none", "unit"))]
 
 
 def operation(op: OperationView) -> Line:
@@ -88,9 +108,10 @@ def operation(op: OperationView) -> Line:
     )
 
 
-def alert(item: AlertView, snapshot: Snapshot) -> Line:
+def alert(item: AlertView, snapshot: Snapshot, message: str | None = None) -> Line:
     glyph, token = LEVELS.get(item.level, ("·", "unit"))
-    return line((f"{glyph} ", token), (f"{fmt.clock(item.at, snapshot.taken_at)} ", "unit"), (item.message, "label"))
+    said = item.message if message is None else message
+    return line((f"{glyph} ", token), (f"{fmt.clock(item.at, snapshot.taken_at):<6} ", "unit"), (said, "label"))
 
 
 def resting(snapshot: Snapshot) -> str:

@@ -126,12 +126,14 @@ class ListPanel(Panel, Generic[T]):
     margin = 0  # the cursor's own column stands there
     top_lines = 1  # lines above the items: the table's header
     SORTS: tuple[str, ...] = ()
+    follows_first = False  # whether the cursor stays on the first item until it is moved
 
     def __init__(self, view: View, *, id: str | None = None) -> None:
         super().__init__(view, id=id)
         self.cursor: str | None = None
         self.sort: str | None = self.SORTS[0] if self.SORTS else None
         self._last_index = 0
+        self._moved = False
         self._offset = 0
         self._item_lines = 1
         self._shown = 0
@@ -165,6 +167,8 @@ class ListPanel(Panel, Generic[T]):
         items = self.items()
         if not items:
             return None
+        if self.follows_first and not self._moved:
+            self._last_index, self.cursor = 0, self.identity(items[0])
         for i, item in enumerate(items):
             if self.identity(item) == self.cursor:
                 self._last_index = i
@@ -179,7 +183,7 @@ class ListPanel(Panel, Generic[T]):
         chosen = self.selected()
         if chosen is None:
             self._shown = 0
-            return self.empty(width)
+            return [line("  ", *x) for x in self.empty(width - 2)]
         each = self._item_lines = self.lines_each(len(items), height - self.top_lines)
         self._shown = max(1, (height - self.top_lines) // each)
         self._scroll(len(items))
@@ -212,6 +216,7 @@ class ListPanel(Panel, Generic[T]):
         items = self.items()
         if not items or self.selected() is None:
             return
+        self._moved = True
         self._last_index = min(max(0, self._last_index + by), len(items) - 1)
         self.cursor = self.identity(items[self._last_index])
         self.sync()
@@ -238,7 +243,7 @@ class ListPanel(Panel, Generic[T]):
         if 0 <= row < self._shown * self._item_lines and self.size.height > 1:
             index = self._offset + row // self._item_lines
             if index < len(self.items()):
-                self._last_index = index
+                self._last_index, self._moved = index, True
                 self.cursor = self.identity(self.items()[index])
                 self.sync()
                 if event.chain == 2:

@@ -9,6 +9,7 @@ from ...core.snapshot import ModelView
 from .. import format as fmt
 from .. import state
 from ..text import Column, Line, Span, Table, line, paragraphs, version_name
+from .facts import facts, results
 from .panel import ListPanel
 
 GLYPHS = {
@@ -83,7 +84,7 @@ class PoolTable(ListPanel[ModelView]):
     def columns(self) -> list[Column[ModelView]]:
         return [
             Column("role", "", 1, self._role, align="left"),
-            Column("name", "model", 0, lambda m, w: version_name(m.version, w), align="left"),
+            Column("name", "model", 0, self._version_cell, align="left"),
             Column("state", "state", 9, self._state, align="left"),
             Column("memory", "mem", 6, self._memory),
             Column("speed", "tok/s", 6, lambda m, w: figure(fmt.rate(m.tokens_per_second)), 2),
@@ -98,7 +99,7 @@ class PoolTable(ListPanel[ModelView]):
         ]
 
     def _table(self, width: int) -> Table[ModelView]:
-        return Table.choose(self.columns(), width, flexible=24 if width < 84 else 33)
+        return Table.choose(self.columns(), width, flexible=25 if width < 84 else 33)
 
     def table_head(self, width: int) -> list[Line]:
         return [self._table(width).header(self.sort)]
@@ -112,7 +113,7 @@ class PoolTable(ListPanel[ModelView]):
             tail = (
                 self._progress(item, room)
                 if item.state in ("loading", "warming")
-                else (Span(item.error or "no reason given", "fail"),)
+                else (Span((item.error or "no reason given").removeprefix(f"the worker of {item.version} "), "fail"),)
             )
             return [line(*row, "  ", *tail)]
         return [table.row(item)]
@@ -121,6 +122,11 @@ class PoolTable(ListPanel[ModelView]):
         return line(
             (fmt.steps(item.progress, max(4, min(12, room - 12))), "label"), (" " + fmt.left(item.eta_s), "unit")
         )
+
+    def _version_cell(self, item: ModelView, width: int) -> Line:
+        """Every name in the same form: where one needs its provider shortened, all have it so."""
+        models = self.view.snapshot.models if self.view.snapshot else ()
+        return version_name(item.version, width, brief=any(len(m.version) > width for m in models))
 
     def _role(self, item: ModelView, width: int) -> Line:
         snapshot = self.view.snapshot
@@ -155,7 +161,11 @@ class PoolTable(ListPanel[ModelView]):
         )
 
     def below(self, item: ModelView, width: int, height: int) -> list[Line]:
-        return facts(self.view, item, width)[:height] if height >= 5 else []
+        if height < 5:
+            return []
+        lines = facts(self.view, item, width)
+        table = results(self.view, item, width)
+        return [*lines, line(), *table][:height] if table and height >= len(lines) + 4 else lines[:height]
 
     def empty(self, width: int) -> list[Line]:
         view = self.view
@@ -188,37 +198,3 @@ def waiting(view: state.View, width: int) -> list[Line]:
     lines = [line(), *paragraphs("✕ " + view.trouble.what, width, "fail"), line()]
     lines += paragraphs(view.trouble.why, width)
     return [*lines, line(), *paragraphs("→ " + view.trouble.do, width, "figure")]
-
-
-def facts(view: state.View, item: ModelView, width: int) -> list[Line]:
-    """What is known of one version, a fact a line."""
-    snapshot = view.snapshot
-    tasks = state.serves(snapshot, item.version) if snapshot else []
-    trials = state.on_trial(snapshot, item.version) if snapshot else []
-    rows: list[tuple[str, str, str]] = []
-    rows.append(("serves", fmt.list_of(tasks, 6) or "no task now", "serve" if tasks else "unit"))
-    if trials:
-        rows.append(("on trial", fmt.list_of(trials, 6), "trial"))
-    made = " · ".join(
-        x for x in (item.model, item.quantization, f"context {item.context}" if item.context else "") if x
-    )
-    rows.append(("is", made or item.version, "label"))
-    rows.append(("runs on", " · ".join(x for x in (item.provider, item.backend) if x) or fmt.DASH, "label"))
-    memory = (
-        f"{fmt.size(item.resident_bytes)} resident"
-        if item.resident_bytes is not None
-        else f"{fmt.size(item.predicted_bytes)} predicted"
-    )
-    rows.append(("memory", memory + (" · kept warm" if item.pinned else ""), "label"))
-    rows.append(
-        (
-            "requests",
-            f"{item.requests} · {item.failures} failed · {item.in_flight} now · {item.queued} waiting",
-            "label",
-        )
-    )
-    if item.aliases:
-        rows.append(("also called", ", ".join(item.aliases), "label"))
-    if item.error:
-        rows.append(("error", item.error, "fail"))
-    return [line((f"{k:<12}", "unit"), (fmt.shorten(v, width - 12), t)) for k, v, t in rows]

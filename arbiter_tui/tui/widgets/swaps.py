@@ -6,10 +6,8 @@ from collections.abc import Sequence
 
 from ...core.snapshot import SwapView
 from .. import format as fmt
-from ..text import Line, line, paragraphs, spread, version_name, width_of
+from ..text import Line, change_of, line, paragraphs, spread
 from .panel import ListPanel
-
-NARROW = 84  # cells of the region below which names get a line of their own
 
 RESULTS = {"running": ("◐", "label"), "done": ("✓", "ok"), "failed": ("✕", "fail"), "rolled_back": ("↩", "warn")}
 TRIGGERS = {"manual": "you", "auto": "auto", "rollout": "rollout", "rollback": "undo", "schedule": "plan"}
@@ -24,18 +22,28 @@ def phases(swap: SwapView) -> str:
 def why(swap: SwapView) -> str:
     """The swap's reason in one sentence: the error, the phases while it runs, else what was decided."""
     if swap.error:
-        return swap.error
+        return _brief(swap.error, swap)
     if swap.result == "running":
         return phases(swap) or "starting"
-    return (
-        swap.reason or "; ".join(f"{w.rule} {w.value} (limit {w.threshold})" for w in swap.why) or "no reason recorded"
-    )
+    rules = "; ".join(f"{w.rule} {w.value} (limit {w.threshold})" for w in swap.why)
+    asked = "asked for by hand" if swap.trigger == "manual" else "no reason recorded"
+    return _brief(swap.reason.removesuffix("; swapping"), swap) or rules or asked
+
+
+def _brief(sentence: str, swap: SwapView) -> str:
+    """The two versions, named in full on the line above, without their providers."""
+    for version in (swap.from_ or "", swap.to):
+        stem, dot, provider = version.rpartition(".")
+        if dot and provider[:1].isalpha():
+            sentence = sentence.replace(version, stem)
+    return sentence
 
 
 class Swaps(ListPanel[SwapView]):
     digit = 4
     name_ = "swaps"
     top_lines = 0
+    follows_first = True  # a swap that comes is the one to look at, until the cursor is moved
 
     def figure(self) -> Line:
         snapshot = self.view.snapshot
@@ -77,20 +85,14 @@ class Swaps(ListPanel[SwapView]):
             task = line((fmt.fit(item.task, max(8, width - 28)), "figure"))
             return [
                 spread(line(*head, *task), tail, width),
-                line(" " * 7, *self._names(item, width - 7)),
+                line(" " * 7, *change_of(item.from_ or "nothing", item.to, width - 7)),
                 line(" " * 7, *reason),
             ]
         task = line((f"{fmt.fit(item.task, 14):<14}  ", "figure"))
-        first = spread(line(*head, *task, *self._names(item, max(12, width - 42))), tail, width)
+        first = spread(
+            line(*head, *task, *change_of(item.from_ or "nothing", item.to, max(12, width - 42))), tail, width
+        )
         return [first] if lines == 1 else [first, line(" " * 7, *reason)]
-
-    def _names(self, item: SwapView, room: int) -> Line:
-        """``from -> to``; where it is narrow each has half of the room."""
-        old = item.from_ or "nothing"
-        half = (room - 3) // 2
-        new_room = max(half, room - 3 - len(old))
-        new = version_name(item.to, new_room, "figure")
-        return line(*version_name(old, max(half, room - 3 - width_of(new)), "label"), (" → ", "unit"), *new)
 
     def empty(self, width: int) -> list[Line]:
         if self.view.snapshot is None:
