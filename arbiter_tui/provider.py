@@ -154,6 +154,15 @@ class LoadedModel(Protocol):
         ...
 
 
+class Metered(Protocol):
+    """What a loaded model may offer besides; where it does, a request that it served alone is told its CPU time."""
+
+    def cpu_now(self) -> float | None:
+        """CPU seconds of its processes since their start, None if unknown. Asked on the way of each request: it must
+        cost microseconds."""
+        ...
+
+
 @runtime_checkable
 class Provider(Protocol):
     name: str

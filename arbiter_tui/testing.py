@@ -122,6 +122,7 @@ class Behaviour:
     gate: asyncio.Event | None = None
     load_gate: asyncio.Event | None = None
     embeddings: bool = True
+    cpu_s: float | None = None  # CPU seconds of one answer; None: the model can't say
 
 
 class FakeModel:
@@ -137,6 +138,7 @@ class FakeModel:
         self.unloaded = False
         self._provider = provider
         self._on_event = on_event
+        self._cpu_s = 0.0
         self._log: list[str] = [f"{version.version}: loaded"]
 
     @property
@@ -188,6 +190,7 @@ class FakeModel:
                 raise self._die("scripted death")
             yield Text(piece)
             await self._provider.clock_sleep(how.chunk_s)
+        self._cpu_s += how.cpu_s or 0.0
         yield Done(finish_reason="stop", usage=Usage(tokens_in=words, tokens_out=how.chunks))
 
     async def embed(self, texts: Sequence[str]) -> list[list[float]]:
@@ -204,6 +207,9 @@ class FakeModel:
             resident_bytes=how.resident_bytes, cpu_s=0.0, context=how.context,
             parallel=self.version.parallel, backend="Fake", pid=None,
         )  # fmt: skip
+
+    def cpu_now(self) -> float | None:
+        return None if self.behaviour.cpu_s is None else self._cpu_s
 
     def log(self) -> list[str]:
         return list(self._log)

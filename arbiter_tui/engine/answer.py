@@ -34,6 +34,7 @@ from ..errors import (
 from ..ports import Clock
 from ..provider import Chunk, Done, LoadedModel, Request, Usage
 from .instance import Lease
+from .metering import Meter
 
 _KINDS: tuple[tuple[tuple[type[BaseException], ...], Failure], ...] = (
     ((TimeoutError,), Failure.TIMEOUT),
@@ -98,6 +99,8 @@ class Answer:
         self._stream: AsyncGenerator[Chunk, None] | None = None
         self._leased_at = began
         self._wrote = False
+        self._meter: Meter | None = None
+        self._cpu_s: float | None = None
 
     async def open(self) -> None:
         """Take the lease; everything that can be refused is refused here. Records a load that fails."""
@@ -114,6 +117,7 @@ class Answer:
         self.queue_s += waited
         self.overhead_s += max(0.0, (self._leased_at - before) - waited)
         self._model = lease.model
+        self._meter = Meter(lease)
         self._stream = lease.model.generate(self.request)
 
     def mark_overhead(self) -> None:
@@ -153,6 +157,7 @@ class Answer:
         if isinstance(chunk, Done):
             self.usage = chunk.usage
             await self._run_out()
+            self._cpu_s = self._meter.cpu_s() if self._meter else None
             await self._release()
             self._end(None)
         elif not self._wrote:
@@ -208,6 +213,7 @@ class Answer:
             latency_s=self.latency_s,
             ttft_s=self.ttft_s,
             queue_s=self.queue_s,
+            cpu_s=self._cpu_s,
             overhead_s=self.overhead_s,
             tokens_in=self.usage.tokens_in,
             tokens_out=self.usage.tokens_out,

@@ -25,6 +25,7 @@ from ..errors import ArbiterError, Refused, UnknownName
 from ..provider import Done, Message, Request
 from .answer import failure_of
 from .live import Live
+from .metering import Meter
 from .pool import Pool
 from .recorder import Recorder
 
@@ -69,11 +70,12 @@ class Asker:
             async with self._pool.lease(version) as lease:
                 waited = lease.queue_s + lease.load_s
                 leased, first, text, done = clock.monotonic(), None, "", None
+                meter, cpu_s = Meter(lease), None
                 stream = lease.model.generate(request_of(task, item))
                 try:
                     async for chunk in stream:
                         if isinstance(chunk, Done):
-                            done = chunk
+                            done, cpu_s = chunk, meter.cpu_s()
                         else:
                             first = first if first is not None else clock.monotonic() - leased
                             text += chunk.text
@@ -90,6 +92,7 @@ class Asker:
             latency_s=clock.monotonic() - began,
             ttft_s=first,
             queue_s=waited,
+            cpu_s=cpu_s,
             tokens_in=done.usage.tokens_in,
             tokens_out=done.usage.tokens_out,
             memory_bytes=view.resident_bytes if view else None,

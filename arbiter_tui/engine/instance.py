@@ -81,6 +81,7 @@ class Life:
     started_at: float  # monotonic seconds
     model: LoadedModel | None = None
     leases: set[Lease] = field(default_factory=set)
+    granted: int = 0  # leases so far: who sees it unchanged had no company
     ready_at: float = 0.0
     ready_number: int = 0  # the sequence's newest number when it became ready: its line then is its own turn
     death: str | None = None

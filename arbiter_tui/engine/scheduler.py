@@ -218,6 +218,7 @@ def grant(instance: Instance, *, since: float, now: float) -> Lease:
     load_s = max(0.0, life.ready_at - max(since, life.started_at))
     lease = Lease(life.model, instance.version, max(0.0, now - since - load_s), load_s, life)
     life.leases.add(lease)
+    life.granted += 1
     life.shielded = False
     return lease
 

@@ -19,6 +19,7 @@ import json
 import os
 import signal
 import sys
+import time
 from asyncio.subprocess import PIPE, Process
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Mapping
@@ -111,6 +112,14 @@ class Child:
 
     def cpu_s(self) -> float | None:
         return self._figure(lambda p: sum(p.cpu_times()[:2]))
+
+    def cpu_now(self) -> float | None:
+        """As ``cpu_s``, in microseconds instead of half a hundred of them; only Linux has such a clock."""
+        if sys.platform != "linux" or not self.alive:
+            return None
+        with contextlib.suppress(OSError):
+            return time.clock_gettime((~self.pid << 3) | 2)  # what clock_getcpuclockid(3) makes of a pid
+        return None
 
     def _figure(self, read: Callable[[psutil.Process], float]) -> float | None:
         try:

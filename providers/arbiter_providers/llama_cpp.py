@@ -131,6 +131,9 @@ class LlamaCppModel:
             parallel=1, backend=self._backend, pid=self._child.pid,
         )  # fmt: skip
 
+    def cpu_now(self) -> float | None:
+        return self._child.cpu_now()
+
     def log(self) -> list[str]:
         return self._child.log()
 

@@ -154,6 +154,9 @@ class LlamaServerModel:
             base_url=self.base_url if self._child.alive else None,
         )  # fmt: skip
 
+    def cpu_now(self) -> float | None:
+        return self._child.cpu_now()
+
     def log(self) -> list[str]:
         return self._child.log()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
+import sys
 from contextlib import aclosing
 from typing import Any
 
@@ -72,6 +73,7 @@ class TestLlamaServer(EngineLaws, ProviderContract):
             assert stats.base_url
             assert stats.backend
             assert stats.cpu_s
+            assert sys.platform != "linux" or (model.cpu_now() or 0.0) > 0.0  # type: ignore[attr-defined]
 
 
 async def slots(url: str) -> list[dict[str, Any]]:

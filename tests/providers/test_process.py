@@ -166,3 +166,17 @@ async def test_the_vigil_sleeps_without_requests() -> None:
     assert child.alive
     vigil.close()
     await child.stop()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has a clock of another process' CPU time")
+async def test_the_cpu_clock_of_a_worker_agrees_with_the_systems_account() -> None:
+    """Within the account's own coarse steps; a worker that has ended has no clock."""
+    child = await start([])
+    account, clock = child.cpu_s(), child.cpu_now()
+    assert account is not None
+    assert clock is not None
+    assert clock > 0.0
+    assert abs(account - clock) < 0.2
+    assert (child.cpu_now() or 0.0) >= clock
+    await child.stop()
+    assert child.cpu_now() is None
