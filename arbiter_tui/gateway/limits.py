@@ -176,7 +176,8 @@ async def _discard(receive: Receive, seconds: float) -> None:
 
 
 def _too_large(limit: int) -> BadRequest:
-    return BadRequest(f"the body is larger than {limit} bytes", status=413, code="body_too_large")
+    told = f"the body is larger than {limit / 2**20:.3g} MiB ([server.limits] body_bytes)"
+    return BadRequest(told, status=413, code="body_too_large")
 
 
 def _too_slow(seconds: float) -> BadRequest:
