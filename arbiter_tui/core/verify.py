@@ -88,11 +88,19 @@ def _contains(verifier: Mapping[str, Any], answer: str, reference: Any) -> float
 
 
 def _number(verifier: Mapping[str, Any], answer: str, reference: Any) -> float:
+    wanted, tolerance = _figure(reference, "reference"), _figure(verifier.get("tolerance", 0.0), "tolerance")
     found = _NUMBER.search(first_line(answer))
     if found is None:
         return 0.0
-    said, wanted = float(found.group().replace(",", "")), float(reference)
-    return float(math.isclose(said, wanted, rel_tol=0.0, abs_tol=float(verifier.get("tolerance", 0.0)) + 1e-9))
+    said = float(found.group().replace(",", ""))
+    return float(math.isclose(said, wanted, rel_tol=0.0, abs_tol=tolerance + 1e-9))
+
+
+def _figure(value: Any, what: str) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"the {what} {value!r} is no number") from error
 
 
 def _regex(verifier: Mapping[str, Any], answer: str, reference: Any) -> float:
@@ -106,14 +114,27 @@ def _regex(verifier: Mapping[str, Any], answer: str, reference: Any) -> float:
 
 
 def _json(verifier: Mapping[str, Any], answer: str, reference: Any) -> float:
+    schema = verifier.get("schema", {})
+    _refuse_unknown_types(schema)  # whatever the answer is: a broken schema must show itself when the suite is read
     value = first_json(answer)
-    if value is _NOTHING or not matches_schema(value, verifier.get("schema", {})):
+    if value is _NOTHING or not matches_schema(value, schema):
         return 0.0
     if not isinstance(reference, Mapping) or not isinstance(value, Mapping):
         return float(_same(value, reference))
     if not reference:
         return 1.0
     return sum(k in value and _same(value[k], wanted) for k, wanted in reference.items()) / len(reference)
+
+
+def _refuse_unknown_types(schema: Any) -> None:
+    """Raises ValueError where a schema, or one inside it, is no object or names a type that JSON doesn't have."""
+    if not isinstance(schema, Mapping):
+        raise ValueError(f"a schema is an object, not {schema!r}")
+    for kind in _several(schema.get("type", ())):
+        if kind not in _TYPES:
+            raise ValueError(f"unknown JSON type {kind!r}")
+    for inner in (*schema.get("properties", {}).values(), *((schema["items"],) if "items" in schema else ())):
+        _refuse_unknown_types(inner)
 
 
 def first_json(text: str) -> Any:
