@@ -84,6 +84,7 @@ def test_a_measured_size_wins_over_a_predicted_one_and_that_over_the_files() -> 
     [
         (2048, 2048, None, True, 2048),
         (2048, 2047, None, False, 2048),
+        (1, 0, None, False, 1),
         (2048, 4096, 4097, False, 4097),
         (4097, 4096, 2048, False, 4097),
         (None, 2048, 2048, True, 2048),
