@@ -1,4 +1,4 @@
-"""Wrong input over a real socket to a real engine with a real model: each gets a clear error, and the next is served."""
+"""Wrong input over a real socket to a real engine with a real model: a clear error, and the next is served."""
 
 from __future__ import annotations
 
