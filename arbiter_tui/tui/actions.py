@@ -266,6 +266,16 @@ class Actions:
         if isinstance(panel, ListPanel):
             panel.next_sort()
 
+    def do_filter(self) -> None:
+        from .widgets.panel import ListPanel
+
+        panel = self.app.main.focused_panel()
+        if isinstance(panel, ListPanel):
+            panel.ask_filter()
+
+    def do_zoom(self) -> None:
+        self.app.main.zoom()
+
     def do_freeze(self) -> None:
         self.app.freeze(not self.app.view.frozen)
 

@@ -18,11 +18,13 @@ import sys
 import threading
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
 
 from textual.app import App
 from textual.screen import Screen
 
 from ..errors import ArbiterError, EngineUnreachable
+from . import memory
 from . import theme as themes
 from .commands import Commander
 from .messages import EngineLost, SnapshotArrived
@@ -57,6 +59,7 @@ class CockpitApp(App[int]):
         now: Callable[[], float] = time.monotonic,
         keys: Mapping[str, str] | None = None,
         story: Callable[[], str | None] | None = None,
+        remember: Path | None = None,
     ) -> None:
         chosen = themes.choose(theme, os.environ)  # Textual removes NO_COLOR from the environment
         super().__init__(ansi_color=True if chosen == "arbiter-ansi" else None)  # decides what NO_COLOR filters
@@ -76,9 +79,15 @@ class CockpitApp(App[int]):
         self.view = View(
             read_only=read_only, where=f"{getpass.getuser()}@{socket.gethostname()}" if where is None else where
         )
+        self.view.keys = self._keymap_wanted
         self.commander = Commander(lambda: self.engine, self.say)
         self.main = MainScreen(self.view, self.commander)
         self._story = story
+        self._remember = remember
+        if remember is not None:
+            choices = memory.load(remember)
+            self.view.task = choices.task
+            self.main.choose(choices)
         self._seen_at: float | None = None
         self._poll: asyncio.Task[None] | None = None
         self._requests: int | None = None
@@ -215,6 +224,8 @@ class CockpitApp(App[int]):
     def leave(self, *, stop: bool, code: int = 0) -> None:
         """Give the terminal back. Who stops the engine: ``on_quit`` of run_cockpit, else a call over the wire here."""
         self.stop_engine = stop
+        if self._remember is not None:
+            memory.save(self._remember, self.main.choices())
         if stop and self.stops_over_wire and self.engine is not None:
             self._stopping = asyncio.create_task(self._stop_then_exit(self.engine, code))
         else:
@@ -304,11 +315,13 @@ def run_cockpit(
     keys: Mapping[str, str] | None = None,
     story: Callable[[], str | None] | None = None,
     on_quit: Callable[[bool], None] | None = None,
+    remember: Path | None = None,
 ) -> int:
     """Show the cockpit until it is left; returns the exit code (128 + number after a signal).
 
     ``url``: the engine's; ``start`` (on a thread, after the first paint) may start one and return its URL; ``connect``
     replaces both. ``keys`` remaps actions; ``story`` is asked each second for a line to show to spectators.
+    ``remember``: the file that keeps the order of the tables, region, zoom and task for the next time.
     ``on_quit(stop)`` runs once the terminal is restored: ``stop`` says that the engine this cockpit
     started shall end. Without it the engine is asked over the wire.
     """
@@ -320,6 +333,7 @@ def run_cockpit(
         theme=theme,
         keys=keys,
         story=story,
+        remember=remember,
     )
     app.stops_over_wire = on_quit is None
     try:

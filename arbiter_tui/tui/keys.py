@@ -5,7 +5,10 @@ Owns: names, words and where an action applies. Never: what it does (screens/mai
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+
+SIGNS = {"enter": "⏎", "question_mark": "?", "slash": "/", "space": "␣"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +22,20 @@ class Action:
     group: str
     shown: str = ""
     writes: bool = False
+
+
+def binding_id(action: str) -> str:
+    """The action's name in the keymap of the configuration: ``region(1)`` is ``region-1``."""
+    return action.replace("(", "-").replace(")", "").replace("--", "-back-")
+
+
+def shown(action: Action, keymap: Mapping[str, str]) -> str:
+    """The key that sets it off now: as the keymap has it, else its own."""
+    wanted = keymap.get(binding_id(action.id))
+    if wanted is None:
+        return action.shown
+    named = (key.strip().replace("ctrl+", "^") for key in wanted.split(","))
+    return " ".join(SIGNS.get(key, key) for key in named)
 
 
 def _a(id: str, key: str, word: str, group: str, sentence: str, *, shown: str = "", writes: bool = False) -> Action:
@@ -51,6 +68,8 @@ ACTIONS = (
     _a("explain", "e", "explain", "view", "the record behind the selected swap, or this task's choice"),
     _a("log", "l", "log", "view", "what the selected model's worker printed"),
     _a("sort", "o", "sort", "view", "sort the focused table by another column"),
+    _a("filter", "/", "filter", "view", "keep the lines with these words; also state:ready task:code -word"),
+    _a("zoom", "z", "zoom", "view", "this region alone, or all of them again"),
     _a("freeze", "p", "freeze", "view", "hold the picture still; collecting goes on"),
     _a("palette", "ctrl+p", "find", "view", "find an action by its name", shown="^p"),
     _a("export", "x", "picture", "view", "write this screen to an SVG file"),
@@ -81,5 +100,7 @@ FOOTER = (
     "explain",
     "log",
     "sort",
+    "filter",
+    "zoom",
     "freeze",
 )

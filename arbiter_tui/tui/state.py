@@ -8,6 +8,7 @@ error when the engine could not be started or refused the cockpit for good.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -67,6 +68,7 @@ class View:
     read_only: bool = False
     notice: Notice | None = None
     where: str = ""
+    keys: Mapping[str, str] = field(default_factory=dict)  # action -> key, where the configuration differs
     story: str | None = None  # what a scripted show says of itself
     history: History = field(default_factory=History)
 

@@ -32,6 +32,8 @@ CASES: dict[str, tuple[Any, tuple[int, int], dict[str, Any], list[str]]] = {
     "four-gpus-80-machine": (FOUR_GPUS, SMALL, {}, ["3"]),
     "crowd-120": (crowd(), USUAL, {}, []),
     "long-names-80": (LONG, SMALL, {}, []),
+    "filter-120": (crowd(), USUAL, {}, ["slash", *"state:ready 13b"]),
+    "zoom-200": (HEALTHY, LARGE, {}, ["3", "z"]),
     "ranking-80": (HEALTHY, SMALL, {}, ["2"]),
     "swaps-80": (HEALTHY, SMALL, {}, ["4"]),
     "unload-120": (HEALTHY, USUAL, {}, ["u"]),

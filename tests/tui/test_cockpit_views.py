@@ -138,11 +138,18 @@ async def test_x_writes_a_picture(tmp_path: Any, monkeypatch: pytest.MonkeyPatch
         assert "a.svg" in s.notice
 
 
-async def test_keys_can_be_remapped() -> None:
-    """An action's id is its name in the configuration."""
-    async with seat(keys={"swap": "f2"}) as s:
+async def test_keys_can_be_remapped_and_are_shown_as_they_are() -> None:
+    """An action's id is its name in the configuration; footer and help name the key that works."""
+    async with seat(keys={"swap": "f2", "help": "h", "region-4": "f4"}) as s:
+        assert "f2 swap" in s.screen_text()
+        assert "h help" in s.screen_text()
         await s.press("f2")
         assert isinstance(s.app.screen, SwapDialog)
+        await s.press("escape", "f4")
+        assert s.app.main.focused is s.app.main.swaps
+        await s.press("h")
+        lines = [x.split() for x in s.screen_text().splitlines()]
+        assert any(x[1:3] == ["f2", "swap"] or x[2:4] == ["f2", "swap"] for x in lines)
 
 
 async def test_a_click_selects_and_a_second_opens() -> None:

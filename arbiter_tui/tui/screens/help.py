@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from .. import format as fmt
-from ..keys import ACTIONS
+from ..keys import ACTIONS, shown
 from ..state import View
 from ..text import Line, line
 from .sheet import Entry, Sheet
@@ -44,7 +44,7 @@ class Help(Sheet[str]):
             token = "unit" if reason else "figure"
             said = f"not now: {reason}" if reason else action.sentence
             text = line(
-                (f"{action.shown:<6}", "unit" if reason else "key"),
+                (f"{shown(action, self.view.keys):<6}", "unit" if reason else "key"),
                 (f"{action.word:<12}", token),
                 (fmt.shorten(said, width - 18), "unit" if reason else "label"),
             )

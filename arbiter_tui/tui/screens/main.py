@@ -12,7 +12,8 @@ from textual.containers import Container
 from textual.screen import Screen
 
 from ..commands import Commander
-from ..keys import ACTIONS, BY_ID, FOOTER
+from ..keys import ACTIONS, BY_ID, FOOTER, binding_id
+from ..memory import Choices
 from ..messages import Opened
 from ..state import Notice, View, model_of
 from ..text import Line, line, pad
@@ -43,18 +44,14 @@ class TooSmall(LineWidget):
         return [pad(said if i == height // 2 else (), width) for i in range(height)]
 
 
-def _binding_id(action: str) -> str:
-    return action.replace("(", "-").replace(")", "").replace("--", "-back-")
-
-
 class MainScreen(Screen[None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         *(
             Binding(
-                a.key.replace("?", "question_mark"),
+                a.key.replace("?", "question_mark").replace("/", "slash"),
                 a.id if "(" in a.id else f"run('{a.id}')",
                 a.word,
-                id=_binding_id(a.id),
+                id=binding_id(a.id),
                 tooltip=a.sentence,
                 show=False,
             )
@@ -78,6 +75,7 @@ class MainScreen(Screen[None]):
         self.small = TooSmall(view, id="small")
         self.panels: tuple[Panel, ...] = (self.pool, self.board, self.machine, self.swaps, self.narrator)
         self.zoomed = False
+        self._first = 1
         self._form: tuple[object, ...] = ()
 
     @property
@@ -96,7 +94,7 @@ class MainScreen(Screen[None]):
         yield self.footer_
 
     def on_mount(self) -> None:
-        self.pool.focus()
+        self.panels[self._first - 1].focus()
         self.settle()
 
     def on_resize(self) -> None:
@@ -206,6 +204,10 @@ class MainScreen(Screen[None]):
                     if isinstance(panel, ListPanel) and panel.SORTS and panel.items()
                     else "this region is not sorted"
                 )
+            case "filter":
+                panel = self.focused_panel()
+                filters = isinstance(panel, ListPanel) and panel.FILTERS and (panel.items() or panel.wanted)
+                return None if filters else "this region has no filter"
             case "freeze":
                 return "nothing to hold yet" if snapshot is None else None
         return None
@@ -230,11 +232,28 @@ class MainScreen(Screen[None]):
     def action_region(self, digit: int) -> None:
         panel = self.panels[digit - 1]
         if self.focused is panel:
-            self.zoomed = not self.zoomed
+            self.zoom()
         else:
             self.zoomed = False
             panel.focus()
         self.call_after_refresh(self.settle)
+
+    def zoom(self) -> None:
+        self.zoomed = not self.zoomed
+        self.call_after_refresh(self.settle)
+
+    def choices(self) -> Choices:
+        """What is worth remembering."""
+        sorts = {p.name_: p.sort for p in self.panels if isinstance(p, ListPanel) and p.sort}
+        return Choices(sorts, self.focused_panel().digit, self.zoomed, self.view.task)
+
+    def choose(self, choices: Choices) -> None:
+        """Before the screen is shown: as it was left; an order that is no longer known is passed over."""
+        for panel in self.panels:
+            if isinstance(panel, ListPanel) and choices.sorts.get(panel.name_) in panel.SORTS:
+                panel.sort = choices.sorts[panel.name_]
+        self.zoomed = choices.zoomed
+        self._first = choices.region
 
     def on_descendant_focus(self) -> None:
         self.call_after_refresh(self.settle)
@@ -265,7 +284,10 @@ class MainScreen(Screen[None]):
 
     def action_dismiss_notice(self) -> None:
         self.view.notice = None
-        if self.zoomed:
+        panel = self.focused_panel()
+        if isinstance(panel, ListPanel) and panel.clear_filter():
+            self.sync()
+        elif self.zoomed:
             self.zoomed = False
             self.settle()
         self.narrator.sync()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..keys import Action
+from ..keys import BY_ID, Action, shown
 from ..state import View
 from ..text import Line, Span, line, spread, width_of
 from .panel import LineWidget
@@ -23,7 +23,8 @@ class Footer(LineWidget):
         self.sync()
 
     def draw(self, width: int, height: int) -> list[Line]:
-        help_ = line(("q", "key"), (" quit  ", "unit"), ("?", "key"), (" help ", "unit"))
+        leave, ask = (shown(BY_ID[i], self.view.keys) for i in ("quit", "help"))
+        help_ = line((leave, "key"), (" quit  ", "unit"), (ask, "key"), (" help ", "unit"))
         room = width - width_of(help_) - 1
         keys = self._keys(brief=False)
         if sum(width_of(k) for k in keys) + 1 > room:
@@ -38,6 +39,9 @@ class Footer(LineWidget):
     def _keys(self, *, brief: bool) -> list[Line]:
         """Each key with its word; a ``brief`` one where not all would fit."""
         return [
-            (Span(a.shown, "key"), Span(f" {SHORTER.get(a.id, a.word) if brief else a.word}  ", "unit"))
+            (
+                Span(shown(a, self.view.keys), "key"),
+                Span(f" {SHORTER.get(a.id, a.word) if brief else a.word}  ", "unit"),
+            )
             for a in self.actions
         ]

@@ -7,10 +7,11 @@ from typing import Any
 
 from ...core.snapshot import RowView
 from .. import format as fmt
-from ..state import row_of
+from ..filter import fields_of, matches
+from ..state import model_of, row_of
 from ..text import Column, Line, Span, Table, line, pad, paragraphs, version_name
 from .panel import ListPanel
-from .pool_table import figure
+from .pool_table import figure, kept
 
 SOURCES = {"suite": "benchmark", "sentinel": "hidden questions", "verifier": "checked answers", "judge": "a judge"}
 LEGEND = (
@@ -24,6 +25,7 @@ LEGEND = (
 class Leaderboard(ListPanel[RowView]):
     digit = 2
     name_ = "ranking"
+    FILTERS = True
     SORTS = ("rank", "quality", "p50", "memory", "samples")
 
     def subject(self) -> Line:
@@ -34,6 +36,8 @@ class Leaderboard(ListPanel[RowView]):
         if snapshot is None or not snapshot.tasks:
             return ()
         task = self.view.task_view()
+        if self.wanted and task is not None:
+            return kept(len(self.items()), len(task.leaderboard))
         mode = task.autopilot if task else ""
         return line(
             (f"autopilot {mode}", "label" if mode == "on" else "warn"),
@@ -53,7 +57,11 @@ class Leaderboard(ListPanel[RowView]):
             "samples": lambda r: -r.samples,
         }
         key = keys[self.sort or "rank"]
-        return sorted(task.leaderboard, key=lambda r: (key(r), r.rank, r.version))
+        rows = task.leaderboard
+        if self.wanted:
+            seen = self.view.snapshot
+            rows = tuple(r for r in rows if matches(self.wanted, fields_of(r.version, model_of(seen, r.version), seen)))
+        return sorted(rows, key=lambda r: (key(r), r.rank, r.version))
 
     def identity(self, item: RowView) -> str:
         return item.version

@@ -19,7 +19,7 @@ from textual.widget import Widget
 from .. import theme
 from ..messages import Opened
 from ..state import View
-from ..text import Line, Span, changed, collapsed, frame, line, marked, pad
+from ..text import Line, Span, changed, collapsed, frame, line, marked, pad, paragraphs
 
 T = TypeVar("T")
 
@@ -126,6 +126,7 @@ class ListPanel(Panel, Generic[T]):
     margin = 0  # the cursor's own column stands there
     top_lines = 1  # lines above the items: the table's header
     SORTS: tuple[str, ...] = ()
+    FILTERS = False
     follows_first = False  # whether the cursor stays on the first item until it is moved
 
     def __init__(self, view: View, *, id: str | None = None) -> None:
@@ -134,6 +135,8 @@ class ListPanel(Panel, Generic[T]):
         self.sort: str | None = self.SORTS[0] if self.SORTS else None
         self._last_index = 0
         self._moved = False
+        self.wanted = ""  # the filter
+        self.typing = False
         self._offset = 0
         self._item_lines = 1
         self._shown = 0
@@ -183,6 +186,11 @@ class ListPanel(Panel, Generic[T]):
         chosen = self.selected()
         if chosen is None:
             self._shown = 0
+            if self.wanted:
+                return [
+                    line(),
+                    *(line("  ", *x) for x in paragraphs(f"No line has “{self.wanted}”; esc shows all.", width - 2)),
+                ]
             return [line("  ", *x) for x in self.empty(width - 2)]
         each = self._item_lines = self.lines_each(len(items), height - self.top_lines)
         self._shown = max(1, (height - self.top_lines) // each)
@@ -211,6 +219,50 @@ class ListPanel(Panel, Generic[T]):
         if not self._shown or count <= self._shown:
             return ()
         return ((Span(f"{self._last_index + 1} of {count}", "unit")),)
+
+    def filtered(self) -> Line:
+        """The filter as it stands in the title."""
+        if not self.typing and not self.wanted:
+            return ()
+        return line((" · /", "accent"), (self.wanted, "figure"), ("▏" if self.typing else "", "accent"))
+
+    def heading(self) -> Line:
+        return (*super().heading(), *self.filtered())
+
+    def ask_filter(self) -> None:
+        self.typing = True
+        self.sync()
+
+    def clear_filter(self) -> bool:
+        """Whether there was one."""
+        had = self.typing or bool(self.wanted)
+        self.typing, self.wanted = False, ""
+        self.sync()
+        return had
+
+    def on_key(self, event: events.Key) -> None:
+        """While the filter is typed, letters belong to it and not to the keymap. Enter and tab keep it."""
+        if not self.typing:
+            return
+        if event.key == "escape":
+            self.clear_filter()
+        elif event.key in ("enter", "tab"):
+            self.typing = False
+        elif event.key == "backspace":
+            self.wanted = self.wanted[:-1]
+        elif event.key == "ctrl+u":
+            self.wanted = ""
+        elif event.is_printable and event.character:
+            self.wanted += event.character
+        else:
+            return  # arrows move the cursor among what is kept
+        event.stop()
+        event.prevent_default()
+        self.sync()
+
+    def on_blur(self) -> None:
+        self.typing = False
+        self.sync()
 
     def move(self, by: int) -> None:
         items = self.items()

@@ -8,6 +8,7 @@ from typing import Any
 from ...core.snapshot import ModelView
 from .. import format as fmt
 from .. import state
+from ..filter import fields_of, matches
 from ..text import Column, Line, Span, Table, line, paragraphs, version_name
 from .facts import facts, results
 from .panel import ListPanel
@@ -49,9 +50,15 @@ def figure(text: str) -> Line:
     return line((number, "figure"), (space + unit, "unit"))
 
 
+def kept(shown: int, of: int) -> Line:
+    """What a filter leaves."""
+    return line((str(shown), "figure"), (f" of {of}", "unit"))
+
+
 class PoolTable(ListPanel[ModelView]):
     digit = 1
     name_ = "models"
+    FILTERS = True
     SORTS = ("state", "memory", "speed", "requests", "name")
 
     def subject(self) -> Line:
@@ -61,6 +68,8 @@ class PoolTable(ListPanel[ModelView]):
         snapshot = self.view.snapshot
         if snapshot is None or not snapshot.budget.limit_bytes:
             return ()
+        if self.wanted:
+            return kept(len(self.items()), len(snapshot.models))
         used, limit = fmt.size(snapshot.budget.used_bytes), fmt.size(snapshot.budget.limit_bytes)
         return line((used.removesuffix(" G") if used[-1] == limit[-1] else used, "figure"), (f" / {limit}", "unit"))
 
@@ -76,7 +85,10 @@ class PoolTable(ListPanel[ModelView]):
             "name": lambda m: (),
         }
         key = keys[self.sort or "state"]
-        return sorted(snapshot.models, key=lambda m: (*key(m), m.version))
+        models = snapshot.models
+        if self.wanted:
+            models = tuple(m for m in models if matches(self.wanted, fields_of(m.version, m, snapshot)))
+        return sorted(models, key=lambda m: (*key(m), m.version))
 
     def identity(self, item: ModelView) -> str:
         return item.version
