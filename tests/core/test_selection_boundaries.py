@@ -9,7 +9,7 @@ import pytest
 from core_cases import MIB, NOW, measured, version
 
 from arbiter_tui.core.registry import Lifecycle
-from arbiter_tui.core.scoring import Scored, probability_better
+from arbiter_tui.core.scoring import Scored, probability_best, probability_better
 from arbiter_tui.core.selection import Selection, contenders, describe, disqualified, mib, select, share
 from arbiter_tui.core.stats import EMPTY, Stats
 from arbiter_tui.core.tasks import Criteria, Task
@@ -110,6 +110,7 @@ def test_the_fallback_is_the_next_one_that_may_serve() -> None:
     assert [row.version for row in found.scores] == ["good", "worse", "other"]
     assert (found.primary, found.fallback) == ("good", "other")
     assert [row.on_pareto_front for row in found.scores] == [True, False, True]
+    assert {row.version: row.p_best for row in found.scores} == probability_best(found.ranked)
     assert chosen({"good": good, "worse": worse}).fallback == "worse"
 
 
