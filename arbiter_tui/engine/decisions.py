@@ -22,6 +22,7 @@ class Decisions:
     def __init__(self, live: Live) -> None:
         self._live = live
         self.current: dict[str, str] = {}  # task -> id of the decision because of which its incumbent serves
+        self._chosen: dict[str, dict[str, Any]] = {}  # task -> {id, version, at} of the newest choice without a swap
 
     async def save(self, kind: str, task: str, record: Mapping[str, Any], *, id: str | None = None) -> str:
         """Commit one decision; a store that refuses is told as an alert, the decision stands. Returns its id."""
@@ -40,15 +41,25 @@ class Decisions:
 
     async def of_choice(self, task: str, version: str, reasoning: Sequence[str], inputs: Mapping[str, Any]) -> None:
         """The first incumbent of a task, by bundled priors or by what was measured."""
-        self.current[task] = await self.save(
+        id = self.current[task] = await self.save(
             "selection", task, {"verdict": version, "reasoning": list(reasoning), "inputs": dict(inputs)}
         )
+        self._chosen[task] = {"id": id, "version": version, "at": self._live.clock.now()}
+        try:
+            await self._live.store.save_note("chosen", self._chosen)
+        except StoreError as error:
+            self._live.alert("error", f"a decision on {task} could not be stored: {error}", task=task)
 
-    def restore(self, swaps: Sequence[SwapView]) -> None:
-        """After a restart: each task serves because of its newest finished swap."""
-        for swap in swaps:
+    async def restore(self, swaps: Sequence[SwapView]) -> None:
+        """After a restart: each task serves because of its newest finished swap, or of a choice after it."""
+        for swap in swaps:  # newest first
             if swap.result == "done":
                 self.current.setdefault(swap.task, swap.id)
+        began = {swap.id: swap.started_at for swap in swaps}
+        self._chosen = dict(await self._live.store.note("chosen") or {})
+        for task, choice in self._chosen.items():
+            if choice["at"] > began.get(self.current.get(task, ""), float("-inf")):
+                self.current[task] = choice["id"]
 
     async def explain(self, id: str) -> dict[str, Any]:
         """By the id of a decision, a swap or a request. Raises UnknownName."""
@@ -90,11 +101,14 @@ class Decisions:
         }
 
     def _decided_before(self, outcome: Outcome) -> str | None:
-        """The newest swap of its task that was done before the request and led to its version."""
+        """The newest swap of its task that was done before the request and led to its version; else the choice."""
         for swap in self._live.swaps:
             if (swap.task, swap.to) == (outcome.task, outcome.version) and swap.started_at <= outcome.at:
                 return swap.id
-        return None
+        choice = self._chosen.get(outcome.task)
+        if choice is None or choice["version"] != outcome.version or choice["at"] > outcome.at:
+            return None
+        return str(choice["id"])
 
 
 def whys(why: Sequence[Why]) -> list[dict[str, Any]]:

@@ -58,7 +58,7 @@ class Life:
         a.recorder.remember([o.id for o in state.outcomes])
         await self._restore_tasks()
         await a.swapper.recover(state.intents)
-        a.decisions.restore(tuple(live.swaps))
+        await a.decisions.restore(tuple(live.swaps))
         for version in live.registry.versions.values():
             a.pool.pin(version.version, version.pinned)
         await self._read_hardware()

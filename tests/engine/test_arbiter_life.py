@@ -153,6 +153,22 @@ async def test_readers_of_events_are_woken() -> None:
         assert (await waiting)[0]["message"] == "alias: champion -> b"
 
 
+async def test_a_first_choice_explains_requests_after_a_restart_too() -> None:
+    """Those before it and those after it name the same record, until a swap takes its place."""
+    async with Engine() as first:
+        before = await first.arbiter.execute("work", ASK)
+        chosen = (await first.arbiter.explain(before.id))["decision"]["id"]
+    async with Engine(store=first.store) as second:
+        after = await second.arbiter.execute("work", ASK)
+        for request in (before, after):
+            assert (await second.arbiter.explain(request.id))["decision"]["id"] == chosen
+        await second.clock.advance(1.0)
+        swap = await second.arbiter.swap("work", "b" if after.version == "a" else "a")
+    async with Engine(store=first.store, clock=second.clock) as third:
+        last = await third.arbiter.execute("work", ASK)
+        assert (await third.arbiter.explain(last.id))["decision"]["id"] == swap.id
+
+
 async def test_a_swap_in_the_middle_can_be_explained() -> None:
     """Before its record is written, a running swap explains itself."""
     gate = asyncio.Event()
