@@ -108,6 +108,12 @@ def test_an_unknown_name_is_an_unknown_model() -> None:
         table.alias("best", "nobody")
 
 
+def test_a_query_for_all_that_a_version_can_finds_it() -> None:
+    """Exactly the capabilities that are asked for are enough."""
+    table = registered(version("m", capabilities=frozenset({"text-generation", "code"})))
+    assert [v.version for v in table.query(capabilities=["code", "text-generation"])] == ["m"]
+
+
 def test_a_refused_name_says_what_names_are() -> None:
     """The pattern and the name, for versions; the reason, for aliases."""
     with pytest.raises(Refused, match=r"^version name 'a b' must match \^\[A-Za-z0-9\._-\]\{1,128\}\$$"):

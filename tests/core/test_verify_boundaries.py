@@ -162,6 +162,12 @@ def test_the_schema_subset(value: Any, schema: dict[str, Any], matches: bool) ->
     assert matches_schema(value, schema) is matches
 
 
+def test_a_schema_by_itself_names_its_unknown_type() -> None:
+    """Whoever matches a value without a suite hears of the mistake, too."""
+    with pytest.raises(ValueError, match=r"^unknown JSON type 'person'$"):
+        matches_schema(1, {"type": "person"})
+
+
 @pytest.mark.parametrize(
     ("verifier", "reference", "said"),
     [
