@@ -26,6 +26,8 @@ KEPT: dict[str, tuple[tuple[int, int], dict[str, Any], Sequence[str]]] = {
     "main-dark-200x60": ((200, 60), {}, ()),
     "swap-dialog": ((120, 40), {}, ("s",)),
     "swap-record": ((120, 40), {}, ("4", "enter")),
+    "model": ((120, 40), {}, ("enter",)),
+    "machine": ((120, 40), {}, ("3", "z")),
     "keys": ((120, 40), {}, ("?",)),
 }
 

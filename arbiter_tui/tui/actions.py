@@ -13,7 +13,7 @@ from ..core.snapshot import SwapView
 from ..errors import ArbiterError
 from . import format as fmt
 from .screens.confirm import Choice, Confirm
-from .state import Notice, model_of, serves, swap_of
+from .state import Notice, model_of, serves, swap_of, task_of
 
 if TYPE_CHECKING:
     from .app import CockpitApp
@@ -110,8 +110,10 @@ class Actions:
 
         self.app.push_screen(SwapDialog(self.app.view, task, lambda v: engine.swap(task, v, dry_run=True)), chosen)
 
-    def do_rollback(self) -> None:
-        view, snapshot = self.app.view.task_view(), self.app.view.snapshot
+    def do_rollback(self, of: str | None = None) -> None:
+        """``of``: another task than the chosen one."""
+        snapshot = self.app.view.snapshot
+        view = task_of(snapshot, of) if of is not None else self.app.view.task_view()
         if view is None or view.previous is None or snapshot is None:
             return
         task, to = view.task, view.previous
@@ -190,16 +192,46 @@ class Actions:
 
             self._read(model.version, model_lines(view, model, READING))
 
-    def _read(self, title: str, body: Sequence[Any], *, from_end: bool = False) -> None:
+    def _read(
+        self,
+        title: str,
+        body: Sequence[Any],
+        *,
+        from_end: bool = False,
+        offer: tuple[str, Callable[[], None]] | None = None,
+    ) -> None:
         from .screens.explain import Reading
 
-        self.app.push_screen(Reading(self.app.view, title, body, from_end=from_end))
+        def left(how: str | None) -> None:
+            if how == "offer" and offer is not None:
+                offer[1]()
+
+        word = offer[0] if offer else None
+        self.app.push_screen(Reading(self.app.view, title, body, from_end=from_end, offer=word), left)
 
     def _read_swap(self, swap: SwapView) -> None:
         from .screens.explain import swap_lines
 
         assert self.app.view.snapshot is not None
-        self._read(f"swap {swap.id}", swap_lines(swap, self.app.view.snapshot, READING))
+        body = swap_lines(swap, self.app.view.snapshot, READING)
+        self._read(f"swap {swap.id}", body, offer=self._return_to(swap))
+
+    def _return_to(self, swap: SwapView) -> tuple[str, Callable[[], None]] | None:
+        """From a swap's record: undo it where it still holds, else let its version serve again."""
+        task = task_of(self.app.view.snapshot, swap.task)
+        known = model_of(self.app.view.snapshot, swap.to)
+        writes = self.app.main.why_not("swap") is None
+        if task is None or known is None or not writes or swap.result not in ("done", "rolled_back"):
+            return None
+        if task.incumbent == swap.to:
+            return ("undo this", lambda: self.do_rollback(swap.task)) if task.previous is not None else None
+        question = f"{swap.task} as it was at {fmt.moment(swap.started_at)}?"
+        sentences = [f"{swap.to} serves {swap.task} again, in place of {task.incumbent or 'nobody'}."]
+        sentences.append("The autopilot then leaves this task alone for a while.")
+        choices = [Choice("swap", "Roll back", "r undoes it")]
+        return "roll back to this point", lambda: self._ask(
+            question, sentences, choices, lambda _: self.app.commander.swap(swap.task, swap.to)
+        )
 
     def do_explain(self) -> None:
         """The record behind the selected swap; elsewhere why the task is served by who serves it."""
@@ -213,7 +245,7 @@ class Actions:
             self._fetch(
                 f"explaining {swap.id}",
                 engine.explain(swap.id),
-                lambda r: self._read(f"why · {swap.id}", record(r, READING)),
+                lambda r: self._read(f"why · {swap.id}", record(r, READING), offer=self._return_to(swap)),
                 lambda: self._read_swap_again(swap.id),
             )
         else:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from textual.binding import Binding
+
 from ...core.snapshot import Snapshot, SwapView
 from .. import format as fmt
 from ..state import View
@@ -15,25 +17,48 @@ from .sheet import Entry, Sheet
 HIDDEN = frozenset({"id", "scores"})
 
 
-class Reading(Sheet[None]):
-    """Text to read: a title and lines; the newest lines of a log stand at its end."""
+class Reading(Sheet[str]):
+    """Text to read and to search: a title and lines; the newest lines of a log stand at its end.
+
+    ``offer``: the word of what ``r`` does from here; the sheet then dismisses with "offer".
+    """
 
     WIDE = 100
+    FILTER = True
+    BINDINGS = [Binding("r", "offer", show=False)]
 
-    def __init__(self, view: View, title: str, body: Sequence[Line], *, from_end: bool = False) -> None:
+    def __init__(
+        self, view: View, title: str, body: Sequence[Line], *, from_end: bool = False, offer: str | None = None
+    ) -> None:
         super().__init__(view)
-        self.title_, self.body = title, list(body)
-        if from_end:
-            self._offset = len(self.body)
+        self.title_, self.body, self.offer = title, list(body), offer
+        self._start = self._offset = len(self.body) if from_end else 0
 
     def heading(self) -> Line:
         return line((self.title_, "title"))
 
     def hint(self) -> Line:
-        return line(("j k", "key"), (" scroll  ", "unit"), ("esc", "key"), (" close", "unit"))
+        offered = (("r", "key"), (f" {self.offer}  ", "unit")) if self.offer else ()
+        scroll = (("j k", "key"), (" scroll  ", "unit"), ("/", "key"), (" search  ", "unit"))
+        return line(*offered, *scroll, ("esc", "key"), (" close", "unit"))
 
     def entries(self, width: int) -> Sequence[Entry]:
         return [Entry((b,)) for b in self.body] or [Entry((line(("nothing is recorded", "unit")),))]
+
+    def visible_entries(self, width: int) -> list[Entry]:
+        """Lines that have every word of the search; all of them stay readable, none is chosen."""
+        found = [e for e in self.entries(width) if e.matches(self.wanted)]
+        return found or [Entry((line((f"no line has “{self.wanted}”", "unit")),))]
+
+    def action_close(self) -> None:
+        """A search that ends leads back to where reading began."""
+        if self.typing or self.wanted:
+            self._offset = self._start
+        super().action_close()
+
+    def action_offer(self) -> None:
+        if self.offer:
+            self.dismiss("offer")
 
     def chosen(self, key: str) -> None:
         self.dismiss(None)

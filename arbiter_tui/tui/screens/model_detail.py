@@ -8,6 +8,7 @@ from ..state import View
 from ..text import Line, line
 from ..widgets.facts import LABEL, facts, results
 from ..widgets.pool_table import GLYPHS
+from ..widgets.swaps import RESULTS, TRIGGERS
 
 
 def model_lines(view: View, model: ModelView, width: int) -> list[Line]:
@@ -28,5 +29,29 @@ def model_lines(view: View, model: ModelView, width: int) -> list[Line]:
         lines.append(line((f"{'digest':<{LABEL}}", "unit"), (fmt.fit(model.digest, width - 12), "label")))
     if model.last_used_at:
         lines.append(line((f"{'last used':<{LABEL}}", "unit"), (fmt.moment(model.last_used_at), "label")))
-    table = results(view, model, width)
-    return [*lines, line(), *table] if table else lines
+    for part in (results(view, model, width), timeline(view, model, width)):
+        lines += [line(), *part] if part else []
+    return lines
+
+
+def timeline(view: View, model: ModelView, width: int) -> list[Line]:
+    """The swaps that brought it and took it away, newest first."""
+    snapshot = view.snapshot
+    swaps = [s for s in snapshot.swaps if model.version in (s.from_, s.to)] if snapshot else []
+    lines = [line(("what became of it", "head"))] if swaps else []
+    for s in swaps:
+        glyph, token = RESULTS.get(s.result, ("?", "unit"))
+        came = s.to == model.version
+        other = (s.from_ or "nothing") if came else s.to
+        way = ("in for" if came else "out for") if s.result != "failed" else ("not in for" if came else "stayed, not")
+        text = f"{way} {other}"
+        lines.append(
+            line(
+                (f"  {fmt.moment(s.started_at)}  ", "unit"),
+                (f"{glyph} ", token),
+                (f"{fmt.fit(s.task, 15):<16}", "figure"),
+                (f"{TRIGGERS.get(s.trigger, s.trigger):<8}", "unit"),
+                (fmt.shorten(text, max(10, width - 50)), "label"),
+            )
+        )
+    return lines

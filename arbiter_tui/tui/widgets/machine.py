@@ -8,6 +8,7 @@ from ...core.snapshot import GpuView, Reading, Snapshot
 from .. import format as fmt
 from ..state import share
 from ..text import Line, Span, line, paragraphs, spread, version_name, width_of
+from .hardware import whole
 from .panel import Panel
 
 NAME, VALUE = 6, 5  # cells of a meter's name and its figure
@@ -47,7 +48,11 @@ class Machine(Panel):
         tail = pool_lines(snapshot, width)
         if not hw.gpus:
             tail = [*paragraphs(f"no GPU: {hw.gpu_why or 'none was found'}", width, "unit")[:2], *tail]
-        each = max(1, min(9, (height - len(tail)) // len(meters)))
+        rest = whole(hw, width)
+        room = height - len(tail) - 2
+        if room >= len(rest) + 3 * len(meters):  # a whole screen
+            tail += [(), *rest]
+        each = max(1, min(18, (height - len(tail) - 1) // len(meters)))
         longest = max(width_of(note) for _, _, note in meters)
         lines: list[Line] = []
         for name, reading, note in meters:
