@@ -98,7 +98,7 @@ def select(
         else:
             reasons[version.version] = reason
     if not ranked:
-        raise NoQualifyingModel(_nobody(task.name, reasons), details={"reasons": reasons, "why": _why(task, reasons)})
+        raise NoQualifyingModel(_nobody(task.name, reasons), details={"reasons": reasons, "why": _why(reasons)})
     ranked.sort(key=lambda s: s.order)
     chosen = contenders(ranked, at_most=2)
     primary, fallback = chosen[0], chosen[1] if len(chosen) > 1 else _next(ranked, chosen[0])
@@ -247,7 +247,7 @@ def _nobody(task: str, reasons: Mapping[str, str]) -> str:
     return f"nothing qualifies for {task}: {listed}{' …' if len(reasons) > 3 else ''}"
 
 
-def _why(task: Task, reasons: Mapping[str, str]) -> list[dict[str, Any]]:
+def _why(reasons: Mapping[str, str]) -> list[dict[str, Any]]:
     return [
         to_wire(Why(rule="qualifies", value=version, threshold=reason, would_change_if=f"{version} qualified"))
         for version, reason in reasons.items()

@@ -158,6 +158,7 @@ def test_operators_agree_from_three_fifths_of_three_choices_on(fast: int, qualit
         (90_000, 0, 0.0, 1.0),
         (0, 0, None, 0.0),
         (64, None, None, 6 / 13),
+        (0, 2, None, 1 / 13),
     ],
 )
 def test_complexity_is_half_the_length_and_half_the_grades(
@@ -201,6 +202,13 @@ def test_ten_observations_teach_each_limit(n: int, taught_: bool) -> None:
         enhanced.max_latency_s, enhanced.max_memory_bytes, enhanced.min_context, enhanced.quality_threshold,
     )  # fmt: skip
     assert [limit is not None for limit in limits] == [taught_] * 4
+
+
+def test_a_damaged_profile_teaches_nothing() -> None:
+    """A pattern that counts values which it does not hold sets no limit, and breaks nothing."""
+    empty = Pattern(1.0, {}, 20, 0.0)
+    damaged = TaskProfile(task="t", latency=empty, memory=empty, prompt_tokens=empty, answer_tokens=empty)
+    assert damaged.enhance(Criteria()) == Criteria()
 
 
 def test_a_profile_is_read_from_what_there_is() -> None:

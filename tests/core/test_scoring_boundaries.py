@@ -216,20 +216,23 @@ def best_by_integration(many: list[Scored], steps: int = 4000) -> list[float]:
 
 
 @pytest.mark.parametrize(
-    "figures",
+    ("figures", "within"),
     [
-        [(0.6, 0.1), (0.5, 0.05)],
-        [(0.6, 0.02), (0.55, 0.2), (0.4, 0.1)],
-        [(0.40 + i * 0.01, 0.03) for i in range(20)],
-        [(0.50 + i * 0.001, 0.02) for i in range(18)] + [(0.45, 0.15), (0.65, 0.04)],
-        [(0.55, 0.01)] * 10 + [(0.5, 0.1)] * 10,
+        ([(0.6, 0.1), (0.5, 0.05)], 5e-4),
+        ([(0.6, 0.02), (0.55, 0.2), (0.4, 0.1)], 5e-4),
+        ([(0.40 + i * 0.01, 0.03) for i in range(20)], 5e-4),
+        ([(0.50 + i * 0.001, 0.02) for i in range(18)] + [(0.45, 0.15), (0.65, 0.04)], 5e-4),
+        ([(0.55, 0.01)] * 10 + [(0.5, 0.1)] * 10, 5e-3),
     ],
 )
-def test_p_best_is_the_integral(figures: list[tuple[float, float]]) -> None:
-    """Against a brute integration of the densities, for few and for many, narrow and wide: within a hundredth."""
+def test_p_best_is_the_integral(figures: list[tuple[float, float]], within: float) -> None:
+    """Against a brute integration of the densities, for few and for many, narrow and wide.
+
+    The grid follows the eight that lead: where ten wide ones lead and ten narrow ones lie among them it is coarser.
+    """
     many = [Scored(f"m{i}", EMPTY, mean, sd, 0.5) for i, (mean, sd) in enumerate(figures)]
     found = probability_best(many)
-    assert [found[s.version] for s in many] == pytest.approx(best_by_integration(many), abs=0.01)
+    assert [found[s.version] for s in many] == pytest.approx(best_by_integration(many), abs=within)
 
 
 def test_the_chance_of_being_better_is_the_normal_distributions() -> None:

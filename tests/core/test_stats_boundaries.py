@@ -71,6 +71,14 @@ def test_after_a_change_as_many_of_everything_are_kept(n: int) -> None:
     assert (fresh.samples, fresh.successes, fresh.failures, fresh.hits, fresh.misses) == (n, n, 0, float(n), 0.0)
 
 
+def test_an_unknown_figure_is_not_kept() -> None:
+    """A request without timings counts, and leaves every window as it was."""
+    stats = filled(2).add(outcome(2, success=True))
+    assert stats.samples == 3
+    for name in ("latencies", "ttfts", "rates", "energies", "grades"):
+        assert getattr(stats, name) == getattr(filled(2), name)
+
+
 def test_after_a_change_failures_are_those_that_are_kept() -> None:
     """The counts are of the kept results, not of the version's whole life."""
     stats = Stats(samples=50, successes=40, failures=10, results=(True, False, False, True))

@@ -42,6 +42,12 @@ def test_weights_are_shares_of_their_sum() -> None:
     assert shares(small.normalised()) == (0.5, 0.5, 0.0, 0.0, 0.0)
 
 
+def test_weights_that_are_all_nothing_are_the_specified_ones() -> None:
+    """Shares of nothing do not exist: the defaults stand in."""
+    nothing = Weights(quality=0.0, latency=0.0, memory=0.0, reliability=0.0, recency=0.0)
+    assert nothing.normalised() == Weights()
+
+
 def test_every_field_of_a_task_reaches_the_wire_under_its_name() -> None:
     """Each value stands where its name says, so that no two can be mixed up."""
     criteria = Criteria(
