@@ -235,6 +235,12 @@ def test_p_best_is_the_integral(figures: list[tuple[float, float]], within: floa
     assert [found[s.version] for s in many] == pytest.approx(best_by_integration(many), abs=within)
 
 
+def test_no_chance_is_below_nothing() -> None:
+    """Whoever has no chance against twenty better ones has one of about 0, never less."""
+    many = [Scored(f"m{i}", EMPTY, 1.0, 0.1, 0.5) for i in range(20)] + [Scored("poor", EMPTY, 0.2, 0.1, 0.5)]
+    assert 0.0 <= probability_best(many)["poor"] < 1e-9
+
+
 def test_the_chance_of_being_better_is_the_normal_distributions() -> None:
     """One standard deviation of lead is .8413; none is a half; certainty needs no uncertainty."""
     a, b = Scored("a", EMPTY, 0.55, 0.03, 0.5), Scored("b", EMPTY, 0.50, 0.04, 0.5)
