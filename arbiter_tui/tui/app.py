@@ -84,6 +84,7 @@ class CockpitApp(App[int]):
         self.main = MainScreen(self.view, self.commander)
         self._story = story
         self._remember = remember
+        self.last_resort: threading.Timer | None = None
         if remember is not None:
             choices = memory.load(remember)
             self.view.task = choices.task
@@ -259,9 +260,9 @@ class CockpitApp(App[int]):
 
     def _signalled(self, number: int) -> None:
         # Writing to a terminal that is gone may block for ever: a second later the process ends regardless.
-        timer = threading.Timer(1.0, os._exit, (128 + number,))
-        timer.daemon = True
-        timer.start()
+        self.last_resort = threading.Timer(1.0, os._exit, (128 + number,))
+        self.last_resort.daemon = True
+        self.last_resort.start()
         self.leave(stop=self.owns_engine, code=128 + number)
 
 
@@ -340,6 +341,8 @@ def run_cockpit(
         app.run()
     finally:
         restore_terminal()
+        if app.last_resort is not None:
+            app.last_resort.cancel()  # the terminal is given back: what its owner still has to clear up may take longer
     if on_quit is not None:
         on_quit(app.stop_engine)
     return app.return_code or 0

@@ -27,7 +27,11 @@ SCRIPT = (
     "async def connect(): return FakeEngine(HEALTHY)\n"
     "told = iter(['a long sentence of the show, and its tail'])\n"
     "story = (lambda: next(told, 'a short one')) if 'story' in sys.argv else None\n"
-    "sys.exit(run_cockpit(connect=connect, theme='dark', story=story))\n"
+    "import threading\n"
+    "def left(stop):\n"
+    "    waiting = [t for t in threading.enumerate() if isinstance(t, threading.Timer) and not t.finished.is_set()]\n"
+    "    print('deadlines left:', len(waiting), flush=True)\n"
+    "sys.exit(run_cockpit(connect=connect, theme='dark', story=story, on_quit=left))\n"
 )
 DEADLINE_S = 20.0
 
@@ -133,6 +137,17 @@ def test_a_signal_restores_the_terminal(terminal: Terminal, number: signal.Signa
     terminal.wait(terminal.gone)
     assert terminal.process.returncode == 128 + number
     restored(terminal)
+
+
+@pytest.mark.terminal
+def test_what_follows_the_cockpit_after_a_signal_has_its_time(terminal: Terminal) -> None:
+    """The deadline is for a terminal that is gone; once it is given back, nothing ends the process behind its owner."""
+    terminal.wait(lambda: "gemma3-270m" in terminal.text())
+    os.kill(terminal.process.pid, signal.SIGTERM)
+    terminal.wait(lambda: b"deadlines left:" in terminal.raw)
+    terminal.wait(terminal.gone)
+    assert b"deadlines left: 0" in terminal.raw
+    assert terminal.process.returncode == 128 + signal.SIGTERM
 
 
 def restored(terminal: Terminal) -> None:
