@@ -104,7 +104,7 @@ def _on_screen(options: Namespace, folder: Path) -> int:
         return None
 
     try:
-        return run_cockpit(None, start=start, owns_engine=True, story=last_line, on_quit=lambda stop: None)
+        return run_cockpit(None, start=start, story=last_line, on_quit=lambda stop: None)  # its engine ends below
     finally:
         for process in [*drivers, engine]:
             end(process)

@@ -54,13 +54,16 @@ def cockpit(options: Namespace) -> int:
     url = engine_url(options)
     from ..tui.app import run_cockpit
 
+    remember = state_dir(options) / "cockpit.json"
     if url is not None:
-        return run_cockpit(url, read_only=options.read_only, theme=config.tui.theme, keys=config.tui.keys)
+        return run_cockpit(
+            url, read_only=options.read_only, theme=config.tui.theme, keys=config.tui.keys, remember=remember
+        )
     process = spawn(options, port=options.port)
     return run_cockpit(
         None,
         start=lambda: wait_for_engine(options, process),
-        owns_engine=True, read_only=options.read_only, theme=config.tui.theme, keys=config.tui.keys,
+        owns_engine=True, read_only=options.read_only, theme=config.tui.theme, keys=config.tui.keys, remember=remember,
     )  # fmt: skip
 
 
@@ -75,4 +78,7 @@ def attach(options: Namespace) -> int:
     from ..tui.app import run_cockpit
 
     config = load_config(options)
-    return run_cockpit(target.rstrip("/"), read_only=options.read_only, theme=config.tui.theme, keys=config.tui.keys)
+    return run_cockpit(
+        target.rstrip("/"), read_only=options.read_only, theme=config.tui.theme, keys=config.tui.keys,
+        remember=state_dir(options) / "cockpit.json",
+    )  # fmt: skip

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import getpass
 import importlib
 import os
@@ -36,6 +37,7 @@ WAIT_S = 2.0  # the wire's long poll: shorter than STALE_AFTER_S, so that a sile
 FASTEST_S = 0.25  # at most four snapshots a second
 RETRY_S = (0.3, 3.0)  # first and longest pause between attempts
 USED_S = 300.0  # "in the last minutes"
+SWITCH_S = 0.0005  # Textual writes on a thread of its own, which must not wait 5 ms at each step for the drawing one
 STOP_S = 0.2  # how long q waits for the engine to have heard that it shall stop
 
 Connect = Callable[[], Awaitable[Engine]]
@@ -337,6 +339,8 @@ def run_cockpit(
         remember=remember,
     )
     app.stops_over_wire = on_quit is None
+    gc.freeze()  # what was imported stays; the collector need not go through it while a key is being answered
+    sys.setswitchinterval(SWITCH_S)
     try:
         app.run()
     finally:

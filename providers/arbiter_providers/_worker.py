@@ -9,6 +9,7 @@ prints, on stdout too, goes to stderr, where the parent keeps a log ring.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -18,6 +19,7 @@ from collections.abc import Callable
 from typing import Any
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
+_NICE = 10
 
 
 class Channel:
@@ -59,6 +61,17 @@ def _no_input() -> None:
     os.close(nothing)
 
 
+def _yield_to_others() -> None:
+    """Who steers, serves or types goes before who computes: a model uses all the time that nobody else wants.
+
+    Where the system shares processors between sessions first (Linux's autogroups), the session has a level of its own.
+    """
+    with contextlib.suppress(OSError):
+        os.nice(_NICE)
+    with contextlib.suppress(OSError), open("/proc/self/autogroup", "w") as group:
+        group.write(str(_NICE))
+
+
 def open_channel(parent: int) -> Channel:
     """Tie this process to ``parent`` (its pid) and open the pipes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the engine stops its workers in order; a terminal's Ctrl-C does not
@@ -66,6 +79,7 @@ def open_channel(parent: int) -> Channel:
         import ctypes
 
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    _yield_to_others()
     if os.getppid() != parent:  # it died before the line above
         os._exit(0)
     return Channel()

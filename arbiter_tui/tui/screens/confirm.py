@@ -44,8 +44,15 @@ class Confirm(Sheet[str]):
 
     def entries(self, width: int) -> Sequence[Entry]:
         said = [Entry(tuple(paragraphs(s, width))) for s in self.sentences]
-        asked = [Entry((line((f"{c.label:<16}", "figure"), (c.consequence, "unit")),), c.id) for c in self.choices]
-        return [*said, Entry(((),)), *asked]
+        return [*said, Entry(((),)), *(self._asked(c, width) for c in self.choices)]
+
+    def _asked(self, choice: Choice, width: int) -> Entry:
+        """The label in a column of its own, the consequence beside it, on as many lines as it takes."""
+        column = max(len(c.label) for c in self.choices) + 2
+        labels = [choice.label, *[""] * 20]
+        told = paragraphs(choice.consequence, width - column, "unit")
+        lines = (line((f"{label:<{column}}", "figure"), *rest) for label, rest in zip(labels, told, strict=False))
+        return Entry(tuple(lines), choice.id)
 
     def chosen(self, key: str) -> None:
         self.dismiss(None if key == CANCEL.id else key)

@@ -13,10 +13,11 @@ from typing import ClassVar, Generic, TypeVar
 from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding
-from textual.screen import ModalScreen
+from textual.geometry import Size
 
 from ..state import View
 from ..text import Line, Span, frame, line, marked, pad, plain
+from ..widgets.backdrop import Dialog
 from ..widgets.panel import LineWidget
 
 R = TypeVar("R")
@@ -45,11 +46,17 @@ class SheetBody(LineWidget, can_focus=True):
     def draw(self, width: int, height: int) -> list[Line]:
         return self.sheet.draw(width, height)
 
+    def get_content_width(self, container: Size, viewport: Size) -> int:
+        return self.sheet.measure()[0]
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+        return self.sheet.measure()[1]
+
     def on_click(self, event: events.Click) -> None:
         self.sheet.clicked(event.y)
 
 
-class Sheet(ModalScreen[R | None], Generic[R]):
+class Sheet(Dialog[R | None], Generic[R]):
     WIDE: ClassVar[int] = 84
     FILTER: ClassVar[bool] = False
     BINDINGS = [
@@ -72,7 +79,7 @@ class Sheet(ModalScreen[R | None], Generic[R]):
         self.typing = False
         self._offset = 0
         self._rows: list[str | None] = []  # the key of each drawn row
-        self._fitted = (0, 0)
+        self._measured: tuple[int, int] | None = None
         self._body = SheetBody(view, self)
 
     # what a sheet says -------------------------------------------------------------------------------------------
@@ -93,22 +100,24 @@ class Sheet(ModalScreen[R | None], Generic[R]):
     def compose(self) -> ComposeResult:
         yield self._body
 
-    def on_mount(self) -> None:
-        self.fit()
-
     def on_resize(self) -> None:
         self.fit()
 
     def fit(self) -> None:
-        """As large as its content, never larger than the terminal."""
-        size = self.app.size
-        width = min(self.WIDE, size.width - 2)
-        lines = sum(len(e.lines) for e in self.entries(width - 6))
-        height = max(5, min(lines + 4 + (1 if self.FILTER else 0), size.height - 2))
-        if (width, height) != self._fitted:
-            self._fitted = (width, height)
-            self._body.styles.width, self._body.styles.height = width, height
+        """As large as its content is now."""
+        before, self._measured = self._measured, None
+        if before != self.measure():
+            self._body.refresh(layout=True)
         self._body.sync()
+
+    def measure(self) -> tuple[int, int]:
+        """Width and height that its content needs, never more than the terminal has."""
+        if self._measured is None:
+            size = self.app.size
+            width = min(self.WIDE, size.width - 2)
+            lines = sum(len(e.lines) for e in self.entries(width - 6))
+            self._measured = width, max(5, min(lines + 4 + (1 if self.FILTER else 0), size.height - 2))
+        return self._measured
 
     def sync(self) -> None:
         self._body.sync()

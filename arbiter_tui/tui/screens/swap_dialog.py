@@ -79,7 +79,6 @@ class SwapDialog(Sheet[SwapChoice]):
         return line(("⏎", "key"), (" swap  ", "unit"), ("esc", "key"), (" cancel", "unit"))
 
     def on_mount(self) -> None:
-        super().on_mount()
         self.moved()
 
     def entries(self, width: int) -> Sequence[Entry]:

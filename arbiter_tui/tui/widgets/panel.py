@@ -12,7 +12,7 @@ from typing import Generic, TypeVar
 
 from rich.segment import Segment
 from textual import events
-from textual.geometry import Region
+from textual.geometry import Region, Size
 from textual.strip import Strip
 from textual.widget import Widget
 
@@ -33,6 +33,7 @@ class LineWidget(Widget):
         super().__init__(id=id)
         self.view = view
         self._lines: list[Line] = []
+        self._drawn_for: Size | None = None
 
     def draw(self, width: int, height: int) -> list[Line]:
         """Exactly ``height`` lines; one that is not ``width`` cells long is cut or filled up by ``sync``."""
@@ -40,12 +41,9 @@ class LineWidget(Widget):
 
     def sync(self) -> None:
         """Draw again and repaint the difference."""
-        width, height = self.size
-        if not width or not height or not self.display:
+        if not self.size.area or not self.display:
             return
-        # Padded before they are compared: where a line becomes shorter, the cells behind it have changed as well.
-        new = [pad(drawn, width) for drawn in self.draw(width, height)]
-        old, self._lines = self._lines, new
+        old, new = self._lines, self._drawn()
         if len(old) != len(new):
             self.refresh()
             return
@@ -57,11 +55,20 @@ class LineWidget(Widget):
         if regions:
             self.refresh(*regions)
 
+    def _drawn(self) -> list[Line]:
+        """The lines for the present size, padded: where one becomes shorter, the cells behind it change as well."""
+        width, height = self._drawn_for = self.size
+        self._lines = [pad(drawn, width) for drawn in self.draw(width, height)]
+        return self._lines
+
     def on_resize(self) -> None:
-        self._lines = []
-        self.sync()
+        if self._drawn_for != self.size:
+            self._lines = []
+            self.sync()
 
     def render_line(self, y: int) -> Strip:
+        if self._drawn_for != self.size:  # the first picture of a new widget must not be an empty one
+            self._drawn()
         palette = theme.PALETTES.get(self.app.theme, theme.PALETTES["arbiter-dark"])
         width = self.size.width
         spans = self._lines[y] if y < len(self._lines) else ()
