@@ -101,6 +101,9 @@ class MemoryStore:
         newest = [s for s in reversed(self.swaps.values()) if task in (None, s.task)]
         return _page(newest, limit, after)
 
+    async def swap(self, swap_id: str) -> SwapView | None:
+        return self.swaps.get(swap_id)
+
     async def list_outcomes(
         self, *, limit: int = 100, after: str | None = None, task: str | None = None, version: str | None = None
     ) -> list[Outcome]:

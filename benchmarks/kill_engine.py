@@ -22,8 +22,8 @@ from typing import Any
 import aiohttp
 from harness import Engine, alive, call, emit, everything, family, quantile, ready_versions, run, session, stream
 
-TASK, PROMPT, LIMIT_S, ORPHANS_WITHIN_S = "sentiment", "Tell me about the sea.", 3.0, 3.0
-CONFIG = '[autopilot]\nmode = "off"\nsentinels_per_hour = 0\n'
+TASK, PROMPT, LIMIT_S, ORPHANS_WITHIN_S = "stories", "Tell me about the sea.", 3.0, 3.0
+CONFIG = f'[autopilot]\nmode = "off"\nsentinels_per_hour = 0\n\n[[tasks]]\nname = "{TASK}"\n'
 BROKEN = (aiohttp.ClientError, ConnectionError, RuntimeError, TimeoutError)
 
 
@@ -136,7 +136,7 @@ async def one_round(folder: Path, known: Acknowledged, dice: random.Random) -> d
             for version in pair:
                 await call(s, engine.url, "POST", f"/models/{version}/warm?wait=60", {})
             load = asyncio.create_task(Load(s, engine.url, pair, known, dice).all())
-            await asyncio.sleep(dice.uniform(0.8, 2.2))
+            await asyncio.sleep(dice.uniform(1.2, 3.2))
             workers = family(engine.process.pid)
             engine.kill()
             await load

@@ -83,6 +83,11 @@ def running_swaps(connection: sqlite3.Connection) -> list[SwapView]:
     return [records.swap_from(row[0]) for row in rows]
 
 
+def read_swap(connection: sqlite3.Connection, id: str) -> SwapView | None:
+    found = connection.execute("SELECT data FROM swaps WHERE id = ?", (id,)).fetchone()
+    return None if found is None else records.swap_from(found[0])
+
+
 def page_swaps(connection: sqlite3.Connection, limit: int, after: str | None, task: str | None) -> list[SwapView]:
     where, values = _page_where(connection, "swaps", after, {"task": task})
     rows = connection.execute(f"SELECT data FROM swaps {where} ORDER BY seq DESC LIMIT ?", (*values, limit))

@@ -157,6 +157,9 @@ class SqliteStore:
     ) -> list[SwapView]:
         return await self._read(lambda connection: queries.page_swaps(connection, limit, after, task))
 
+    async def swap(self, swap_id: str) -> SwapView | None:
+        return await self._read(lambda connection: queries.read_swap(connection, swap_id))
+
     async def list_outcomes(
         self, *, limit: int = 100, after: str | None = None, task: str | None = None, version: str | None = None
     ) -> list[Outcome]:

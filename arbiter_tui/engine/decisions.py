@@ -24,9 +24,9 @@ class Decisions:
         self.current: dict[str, str] = {}  # task -> id of the decision because of which its incumbent serves
         self._chosen: dict[str, dict[str, Any]] = {}  # task -> {id, version, at} of the newest choice without a swap
 
-    async def save(self, kind: str, task: str, record: Mapping[str, Any], *, id: str | None = None) -> str:
+    async def save(self, kind: str, task: str, record: Mapping[str, Any]) -> str:
         """Commit one decision; a store that refuses is told as an alert, the decision stands. Returns its id."""
-        decision_id = id or self._live.new_id()
+        decision_id = self._live.new_id()
         whole = {"id": decision_id, "kind": kind, "task": task, "at": self._live.clock.now(), **record}
         try:
             await self._live.store.save_decision(decision_id, whole)
@@ -34,8 +34,8 @@ class Decisions:
             self._live.alert("error", f"a decision on {task} could not be stored: {error}", task=task)
         return decision_id
 
-    async def of_swap(self, swap: SwapView) -> None:
-        await self.save("swap", swap.task, {"verdict": swap.result, "swap": to_wire(swap)}, id=swap.id)
+    def of_swap(self, swap: SwapView) -> None:
+        """A swap's event is its record; it is stored once."""
         if swap.result == "done":
             self.current[swap.task] = swap.id
 
@@ -75,14 +75,15 @@ class Decisions:
         raise UnknownName("decision, swap or request", id)
 
     async def _decision(self, id: str) -> dict[str, Any] | None:
-        """As stored; a swap that still runs as it is now."""
-        found = await self._live.store.decision(id)
-        if found is not None:
-            return dict(found)
-        swap = next((s for s in self._live.swaps if s.id == id), None)
+        """As stored; a swap as it is now."""
+        swap = next((s for s in self._live.swaps if s.id == id), None) or await self._live.store.swap(id)
         if swap is None:
-            return None
-        return {"id": id, "kind": "swap", "task": swap.task, "verdict": swap.result, "swap": to_wire(swap)}
+            found = await self._live.store.decision(id)
+            return None if found is None else dict(found)
+        whole = to_wire(swap)
+        return {
+            "id": id, "kind": "swap", "task": swap.task, "at": swap.started_at, "verdict": swap.result, "swap": whole,
+        }  # fmt: skip
 
     async def _of_request(self, id: str, request: Mapping[str, Any], decision_id: str | None) -> dict[str, Any]:
         decision = await self._decision(decision_id) if decision_id else None

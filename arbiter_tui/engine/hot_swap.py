@@ -360,7 +360,7 @@ class Swapper:
         if view.result == "failed":
             live.alert("error", f"{view.task}: swap to {view.to} failed: {view.error}", task=view.task, version=view.to)
         await live.store.save_swap(view)
-        await self._decisions.of_swap(view)
+        self._decisions.of_swap(view)
         live.event("swap", f"{view.task}: {view.from_} -> {view.to} {view.result}", swap=view.id)
         return view
 
@@ -379,7 +379,6 @@ class Swapper:
             by = replace(undone, result="rolled_back", evidence={**undone.evidence, "undone_by": job.view.id})
             self._live.put_swap(by)
             await self._live.store.save_swap(by)
-            await self._decisions.of_swap(by)
 
     def _undone_by(self, back: SwapView) -> SwapView | None:
         """The swap that brought what the rollback takes away."""
