@@ -25,7 +25,10 @@ OUTCOMES_AT_START = 500
 
 _COLUMNS = ", ".join(records.OUTCOME_COLUMNS)
 _MARKS = ", ".join("?" * len(records.OUTCOME_COLUMNS))
-_INSERT_OUTCOME = f"INSERT OR IGNORE INTO outcomes ({_COLUMNS}) VALUES ({_MARKS})"
+_INSERT_OUTCOMES = f"INSERT OR IGNORE INTO outcomes ({_COLUMNS}) VALUES "
+# One statement takes the interpreter's lock once; with one a row, a busy event loop kept the writer at a few hundred
+# rows a second. SQLite before 3.32 allows 999 values a statement.
+_AT_ONCE = 40
 
 
 def counter(connection: sqlite3.Connection, name: str) -> int | None:
@@ -96,7 +99,11 @@ def page_swaps(connection: sqlite3.Connection, limit: int, after: str | None, ta
 
 def insert_outcomes(connection: sqlite3.Connection, outcomes: Sequence[Outcome], announced: Collection[str]) -> int:
     """Insert what is new. Returns how many of them had been announced, and counts these as arrived."""
-    connection.executemany(_INSERT_OUTCOME, [records.outcome_row(o) for o in outcomes])
+    rows = [records.outcome_row(o) for o in outcomes]
+    for first in range(0, len(rows), _AT_ONCE):
+        part = rows[first : first + _AT_ONCE]
+        marks = ", ".join([f"({_MARKS})"] * len(part))
+        connection.execute(_INSERT_OUTCOMES + marks, [value for row in part for value in row])
     settled = len({o.id for o in outcomes if o.id in announced})
     if settled:
         connection.execute("UPDATE counters SET value = value + ? WHERE name = ?", (settled, SETTLED))
