@@ -25,8 +25,13 @@ def show(folder: Path, seconds: int) -> subprocess.Popen[str]:
     env.pop("ARBITER_STATE_DIR")
     return subprocess.Popen(
         command, cwd=folder, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        text=True,
+        text=True, preexec_fn=_hears_ctrl_c,
     )  # fmt: skip
+
+
+def _hears_ctrl_c() -> None:
+    """A shell starts what runs in its background deaf to ctrl+c, and that is inherited; in a terminal it hears."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def family(process: subprocess.Popen[str]) -> list[psutil.Process]:
