@@ -66,9 +66,12 @@ class PageHinkley:
         grown = self._fold(value)
         if grown.n < self.min_samples or grown.total - grown.lowest <= self.threshold:
             return grown, None
-        start = locate(grown.history, shares=self.signal is not Signal.LATENCY)
-        kept = grown._restarted(grown.history[start:])
-        return kept, grown._alarm(start)
+        rises = self.signal is not Signal.QUALITY
+        start = locate(grown.history, shares=self.signal is not Signal.LATENCY, rises=rises)
+        alarm = grown._alarm(start)
+        if (alarm.after > alarm.before) != rises:  # nowhere among what is remembered did it become worse
+            return replace(grown, total=0.0, lowest=0.0), None
+        return grown._restarted(grown.history[start:]), alarm
 
     def _fold(self, value: float) -> PageHinkley:
         n = self.n + 1
@@ -102,8 +105,9 @@ class PageHinkley:
         )
 
 
-def locate(values: Sequence[float], *, shares: bool = True) -> int:
-    """Index of the first value after the likeliest change of the mean.
+def locate(values: Sequence[float], *, shares: bool = True, rises: bool | None = None) -> int:
+    """Index of the first value after the likeliest change of the mean; with ``rises`` only of one in that direction
+    (an earlier change for the better may well be the larger one). The last index if there is none.
 
     Generalised likelihood ratio over every split: Bernoulli (2 x sum of n KL(part, whole)) for ``shares`` in 0..1, else
     Gaussian with one variance, whose ratio is k (n - k) / n x (difference of means) squared.
@@ -114,6 +118,8 @@ def locate(values: Sequence[float], *, shares: bool = True) -> int:
     for k in range(1, n):
         left += values[k - 1]
         a, b = left / k, (total - left) / (n - k)
+        if rises is not None and (b > a) != rises:
+            continue
         ratio = k * _kl(a, total / n) + (n - k) * _kl(b, total / n) if shares else k * (n - k) / n * (a - b) ** 2
         if ratio > best:
             best, at = ratio, k

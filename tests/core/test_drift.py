@@ -136,3 +136,30 @@ def test_what_is_unknown_or_not_the_models_fault_moves_nothing() -> None:
     after, _ = fresh.observe(outcome(latency_s=None, quality=None))
     assert (after.quality, after.latency) == (fresh.quality, fresh.latency)
     assert after.failures.n == 1
+
+
+@pytest.mark.parametrize("signal", list(Signal))
+@given(data=st.data())
+def test_an_alarm_always_tells_of_a_change_for_the_worse(signal: Signal, data: st.DataObject) -> None:
+    """Whatever came before, also a larger change for the better: what an alarm says got worse did get worse."""
+    few = PageHinkley(signal=signal, min_samples=4, threshold=0.5)
+    for _, alarm in run(few, data.draw(values))[1]:
+        assert (alarm.after > alarm.before) == (signal is not Signal.QUALITY)
+
+
+def test_a_recent_slowdown_is_found_behind_a_larger_speedup() -> None:
+    """The likeliest change of all is the speed-up; the alarm is about the slow-down after it."""
+    slow, fast, slower = [math.log(4.0)] * 8, [math.log(0.2)] * 40, [math.log(0.8)] * 4
+    _, alarms = run(PageHinkley(signal=Signal.LATENCY, min_samples=8, threshold=2.0), slow + fast + slower)
+    (at, alarm), *_ = alarms
+    assert at - alarm.since + 1 == 48
+    assert alarm.before == pytest.approx(math.exp((math.log(4.0) * 8 + math.log(0.2) * 40) / 48))
+    assert alarm.after == pytest.approx(0.8)
+    assert locate(slow + fast + slower, shares=False) == 8
+
+
+def test_where_nothing_became_worse_the_last_index_is_given() -> None:
+    """A series that only falls holds no rise, and the other way round."""
+    falling = [1.0, 0.8, 0.6, 0.4]
+    assert locate(falling, rises=True) == 3
+    assert locate(falling, rises=False) == locate(falling)
