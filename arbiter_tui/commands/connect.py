@@ -83,10 +83,23 @@ def wait_for_engine(options: Namespace, process: subprocess.Popen[bytes]) -> str
         found = running(options)
         if found:
             with contextlib.suppress(EngineUnreachable):
-                fetch_json(str(found["url"]), "/health/liveness", timeout=1.0)
-                return str(found["url"])
+                if not _starting(str(found["url"])):
+                    return str(found["url"])
         time.sleep(0.02)
     raise EngineUnreachable(f"the engine did not answer within {START_TIMEOUT_S:.0f} s: {_last_words(options)}")
+
+
+def _starting(url: str) -> bool:
+    """It listens before it has read its state; until then it refuses work."""
+    return bool(fetch_json(url, "/health/liveness", timeout=1.0)["status"] == "starting")
+
+
+def _until_started(url: str) -> None:
+    """An engine that another command has just begun is waited for."""
+    deadline = time.monotonic() + START_TIMEOUT_S
+    with contextlib.suppress(EngineUnreachable):  # then the request itself says it best
+        while _starting(url) and time.monotonic() < deadline:
+            time.sleep(0.05)
 
 
 def _last_words(options: Namespace) -> str:
@@ -107,6 +120,7 @@ async def client(options: Namespace, *, without_engine: str = "offline") -> Asyn
     or fail (exit code 3)."""
     url = engine_url(options)
     if url is not None:
+        await asyncio.to_thread(_until_started, url)
         async with ControlClient(url) as api:
             yield api
         return

@@ -12,7 +12,7 @@ from argparse import Namespace
 
 from ..errors import ConfigError
 from . import text as t
-from .connect import client, engine_url, load_config, refuse_read_only, spawn, state_dir, wait_for_engine
+from .connect import client, engine_url, load_config, refuse_read_only, running, spawn, state_dir, wait_for_engine
 
 
 def serve(options: Namespace) -> int:
@@ -60,11 +60,14 @@ def cockpit(options: Namespace) -> int:
             url, read_only=options.read_only, theme=config.tui.theme, keys=config.tui.keys, remember=remember
         )
     process = spawn(options, port=options.port)
-    return run_cockpit(
+    code = run_cockpit(
         None,
         start=lambda: wait_for_engine(options, process),
         owns_engine=True, read_only=options.read_only, theme=config.tui.theme, keys=config.tui.keys, remember=remember,
     )  # fmt: skip
+    if running(options) is None:
+        t.note("arbiter: its engine ended with the cockpit; `arbiter serve` keeps one running")
+    return code
 
 
 def attach(options: Namespace) -> int:

@@ -336,4 +336,4 @@ class Actions:
             Choice("leave", "Leave it serving", "arbiter comes back to it, arbiter stop ends it"),
         ]
         said = "Others have used this engine in the last minutes."
-        self._ask("quit", [said], choices, lambda c: self.app.leave(stop=c == "stop"), default="stop")
+        self._ask("quit", [said], choices, lambda c: self.app.leave(stop=c == "stop"), default="leave")
