@@ -23,7 +23,7 @@ from .write import V1, WAIT_S
 def run(options: Namespace) -> int:
     prompt = sys.stdin.read() if options.prompt == "-" else options.prompt
     if not prompt.strip():
-        raise ConfigError("the prompt is empty: give it as an argument, or on standard input")
+        raise ConfigError("the prompt is empty: `arbiter run TASK PROMPT`, or the prompt on standard input")
     return signals.run(_run(options, prompt))
 
 
