@@ -76,9 +76,9 @@ async def test_q_stops_an_own_engine_that_nobody_else_used() -> None:
         assert s.did("stop")
 
 
-@pytest.mark.parametrize(("moves", "stopped"), [((), True), (("j",), False)])
+@pytest.mark.parametrize(("moves", "stopped"), [((), False), (("k",), True)])
 async def test_q_asks_when_others_used_the_engine(moves: tuple[str, ...], stopped: bool) -> None:
-    """Stop is the default, leaving it serving is the other choice."""
+    """Leaving it serving is the default: enter by mistake takes it from nobody. Stop is the other choice."""
     async with seat(owns_engine=True) as s:
         await s.show(replace(HEALTHY, revision=42, engine=replace(HEALTHY.engine, requests=12_600)))
         await s.press("q")
