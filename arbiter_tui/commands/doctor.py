@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ..ports import HardwareProbe
 
 # Built against the vendors' documented interfaces and tested with recorded data only: nobody has run these yet.
-UNTESTED = ("Apple readings (macmon, ioreg)", "AMD readings (amdsmi)")
+UNTESTED = ("NVIDIA readings (NVML)", "Apple readings (macmon, ioreg)", "AMD readings (amdsmi)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +134,10 @@ def engine_backend() -> str:
 
 
 def idle_gpu(view: HardwareView, backend: str) -> str | None:
-    """The one configuration block that would use the GPU with what is installed; None if no GPU lies idle."""
+    """The configuration block of an installed runtime that uses the GPU, else how to get one; None if none is idle.
+
+    Only what a provider of ours understands may be printed here.
+    """
     if not view.gpus or any(word in backend for word in ("CUDA", "ROCm", "Vulkan", "Metal", "MTL", "SYCL")):
         return None
     name = view.gpus[0].name or "the GPU"
@@ -143,12 +146,8 @@ def idle_gpu(view: HardwareView, backend: str) -> str | None:
             f"{name} is not used by the embedded engine ({backend}); the installed Ollama uses it. In arbiter.toml:\n"
             '[[providers]]\nname = "ollama"\nkind = "ollama"\nbase_url = "http://127.0.0.1:11434"'
         )
-    if binary := shutil.which("llama-server"):
-        return (
-            f"{name} is not used by the embedded engine ({backend}); the installed llama-server may. In arbiter.toml:\n"
-            f'[[providers]]\nname = "llama_server"\nkind = "llama_server"\nbinary = "{binary}"'
-        )
     return (
-        f"{name} is not used by the embedded engine ({backend}). Install Ollama, or a llama-server built for it "
-        "(then run `arbiter doctor` again), or build the wheel with a GPU: CMAKE_ARGS=-DGGML_CUDA=ON make engines"
+        f"{name} is not used by the embedded engine ({backend}). Install Ollama and run `arbiter doctor` again, or, in "
+        "a clone, build the llama_cpp engine for it: CMAKE_ARGS=-DGGML_CUDA=ON make engines. An installed llama-server "
+        "or vLLM can't be used yet."
     )
