@@ -308,6 +308,11 @@ class Actions:
     def do_zoom(self) -> None:
         self.app.main.zoom()
 
+    def do_shown(self) -> None:
+        from .screens.shown import ShownSheet
+
+        self.app.push_screen(ShownSheet(self.app.main))
+
     def do_freeze(self) -> None:
         self.app.freeze(not self.app.view.frozen)
 

@@ -178,6 +178,7 @@ class CockpitApp(App[int]):
             told = self._story()
             if told != self.view.story:
                 self.view.story = told
+                self.main.settle()
                 self.main.narrator.sync()
         self.check_stale()
 
@@ -324,7 +325,7 @@ def run_cockpit(
 
     ``url``: the engine's; ``start`` (on a thread, after the first paint) may start one and return its URL; ``connect``
     replaces both. ``keys`` remaps actions; ``story`` is asked each second for a line to show to spectators.
-    ``remember``: the file that keeps the order of the tables, region, zoom and task for the next time.
+    ``remember``: the file that keeps the order and columns of the tables, the regions and the task for the next time.
     ``on_quit(stop)`` runs once the terminal is restored: ``stop`` says that the engine this cockpit
     started shall end. Without it the engine is asked over the wire.
     """

@@ -1,4 +1,4 @@
-"""What the cockpit remembers from one sitting to the next: order of the tables, region, zoom, task.
+"""What the cockpit remembers from one sitting to the next: order and columns of the tables, regions, task.
 
 Owns: one small JSON file. Never: anything that the engine knows. A file that can't be read or written is no trouble:
 the cockpit then starts as it does the first time.
@@ -18,7 +18,8 @@ from typing import Any
 class Choices:
     sorts: dict[str, str] = field(default_factory=dict)  # region -> column
     region: int = 1
-    zoomed: bool = False
+    left_out: dict[str, list[str]] = field(default_factory=dict)  # region -> columns that are not wanted
+    hidden: list[int] = field(default_factory=list)  # regions by their digit
     task: str | None = None
 
 
@@ -35,7 +36,10 @@ def load(path: Path) -> Choices:
         choices.sorts = {str(k): str(v) for k, v in found["sorts"].items()}
     if type(found.get("region")) is int and 1 <= found["region"] <= 5:
         choices.region = found["region"]
-    choices.zoomed = found.get("zoomed") is True
+    if isinstance(found.get("left_out"), dict):
+        choices.left_out = {str(k): [str(c) for c in v] for k, v in found["left_out"].items() if isinstance(v, list)}
+    if isinstance(found.get("hidden"), list):
+        choices.hidden = [d for d in found["hidden"] if type(d) is int]
     if isinstance(found.get("task"), str):
         choices.task = found["task"]
     return choices

@@ -96,7 +96,7 @@ async def test_z_shows_one_region_alone_and_all_again() -> None:
 
 
 async def test_the_choices_of_one_sitting_are_those_of_the_next(tmp_path: Path) -> None:
-    """Order, region, zoom and task come back; the filter, which hides, does not."""
+    """Order, region and task come back; the filter and the zoom, which hide, do not."""
     file = tmp_path / "state" / "cockpit.json"
     async with seat(remember=file) as s:
         await s.press("o", "slash", *"smol", "enter", "2", "o", "o", "z", "t", "slash", *"bool", "enter", "q")
@@ -104,14 +104,22 @@ async def test_the_choices_of_one_sitting_are_those_of_the_next(tmp_path: Path) 
         main = s.app.main
         assert (main.pool.sort, main.board.sort) == ("memory", "p50")
         assert main.focused is main.board
-        assert main.zoomed
+        assert not main.zoomed
+        assert main.pool.display
         assert s.app.view.task == "boolean"
         assert main.pool.wanted == ""
 
 
 @pytest.mark.parametrize(
     "text",
-    ["", "{", "[]", "null", json.dumps({"sorts": 3, "region": 9, "zoomed": "yes", "task": 4, "new": 1}), "\x00\xff"],
+    [
+        "",
+        "{",
+        "[]",
+        "null",
+        json.dumps({"sorts": 3, "region": 9, "left_out": [], "hidden": 1, "task": 4, "new": 1}),
+        "\x00\xff",
+    ],
 )
 def test_a_damaged_memory_is_an_empty_one(tmp_path: Path, text: str) -> None:
     """A foreign or broken file is no reason not to start."""
@@ -123,7 +131,9 @@ def test_a_damaged_memory_is_an_empty_one(tmp_path: Path, text: str) -> None:
 async def test_an_order_and_a_task_that_are_gone_are_passed_over(tmp_path: Path) -> None:
     """The busiest task and the first order stand in."""
     file = tmp_path / "cockpit.json"
-    save(file, Choices({"models": "colour"}, 1, False, "no-such-task"))
+    save(file, Choices({"models": "colour"}, 1, {"models": ["shade"]}, [1, 2, 3, 4, 9], "no-such-task"))
     async with seat(remember=file) as s:
         assert s.app.main.pool.sort == "state"
+        assert not s.app.main.pool.left_out
+        assert not s.app.main.hidden
         assert s.app.view.task == "topic"

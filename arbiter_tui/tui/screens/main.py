@@ -25,13 +25,10 @@ from ..widgets.narrator import Narrator
 from ..widgets.panel import LineWidget, ListPanel, Panel
 from ..widgets.pool_table import PoolTable
 from ..widgets.swaps import Swaps
+from .places import SMALLEST, form_of, narrator_lines, rows, spans
 
 if TYPE_CHECKING:
     from ..app import CockpitApp
-
-SMALLEST = (44, 10)
-WIDE = (100, 26)  # from here on: two columns
-STACK_ROWS = 44  # narrower than that, but at least this tall: all regions below each other
 
 
 class TooSmall(LineWidget):
@@ -75,6 +72,7 @@ class MainScreen(Screen[None]):
         self.small = TooSmall(view, id="small")
         self.panels: tuple[Panel, ...] = (self.pool, self.board, self.machine, self.swaps, self.narrator)
         self.zoomed = False
+        self.hidden: set[int] = set()  # regions by their digit
         self._first = 1
         self._form: tuple[object, ...] = ()
 
@@ -104,34 +102,26 @@ class MainScreen(Screen[None]):
         """Places the regions: two columns, a stack, an accordion with one open region, or that region alone."""
         width, height = self.app.size
         focused = self.focused_panel()
-        small = width < SMALLEST[0] or height < SMALLEST[1]
-        wide = width >= WIDE[0] and height >= WIDE[1]
-        form = (
-            "small"
-            if small
-            else "zoom"
-            if self.zoomed
-            else "wide"
-            if wide
-            else "stack"
-            if height >= STACK_ROWS
-            else "accordion"
-        )
-        lines = 1 if height < 24 else 2 if height < 40 else 3
-        chosen = (form, focused.digit if form in ("zoom", "accordion") else 0, lines)
+        form = form_of(width, height, zoomed=self.zoomed)
+        lines = narrator_lines(height, told=bool(self.view.story))
+        chosen = (form, focused.digit if form in ("zoom", "accordion") else 0, lines, frozenset(self.hidden))
         if chosen == self._form:
             return
         self._form = chosen
         self.set_class(form == "wide", "-wide")
-        self.small.display = small
-        for part in (self.header, self.query_one("#body"), self.narrator, self.footer_):
-            part.display = not small
+        self.small.display = form == "small"
+        body = self.query_one("#body")
+        for part in (self.header, body, self.narrator, self.footer_):
+            part.display = form != "small"
         alone = form in ("zoom", "accordion") and focused is self.narrator
-        self.query_one("#body").styles.height = "auto" if alone else "1fr"
+        body.styles.height = "auto" if alone else "1fr"
+        body.styles.grid_size_rows = rows(self.hidden)
         self.narrator.styles.height = "1fr" if alone else lines
+        wide = spans(self.hidden)
         for panel in self.panels[:4]:
-            panel.display = form != "zoom" or panel is focused
+            panel.display = panel is focused if form == "zoom" else panel.digit in wide
             panel.styles.height = "1fr" if form in ("wide", "stack") or panel is focused else 1
+            panel.styles.column_span = wide.get(panel.digit, 1)
         self.call_after_refresh(self.sync)
 
     def focused_panel(self) -> Panel:
@@ -235,8 +225,18 @@ class MainScreen(Screen[None]):
             self.zoom()
         else:
             self.zoomed = False
+            self.show_region(digit, True)
             panel.focus()
         self.call_after_refresh(self.settle)
+
+    def show_region(self, digit: int, shown: bool) -> None:
+        """Show or hide one of the first four; one always stays, and what is hidden has no focus."""
+        if not shown and len(self.hidden) == 3:
+            return
+        self.hidden = self.hidden - {digit} if shown else self.hidden | {digit}
+        self.settle()
+        if self.focused_panel().digit in self.hidden:
+            next(p for p in self.panels if p.digit not in self.hidden).focus()
 
     def zoom(self) -> None:
         self.zoomed = not self.zoomed
@@ -245,23 +245,29 @@ class MainScreen(Screen[None]):
     def choices(self) -> Choices:
         """What is worth remembering."""
         sorts = {p.name_: p.sort for p in self.panels if isinstance(p, ListPanel) and p.sort}
-        return Choices(sorts, self.focused_panel().digit, self.zoomed, self.view.task)
+        left_out = {p.name_: sorted(p.left_out) for p in self.panels if isinstance(p, ListPanel) and p.left_out}
+        return Choices(sorts, self.focused_panel().digit, left_out, sorted(self.hidden), self.view.task)
 
     def choose(self, choices: Choices) -> None:
-        """Before the screen is shown: as it was left; an order that is no longer known is passed over."""
+        """Before the screen is shown: as it was left, but never zoomed; what is no longer known is passed over."""
         for panel in self.panels:
-            if isinstance(panel, ListPanel) and choices.sorts.get(panel.name_) in panel.SORTS:
-                panel.sort = choices.sorts[panel.name_]
-        self.zoomed = choices.zoomed
-        self._first = choices.region
+            if isinstance(panel, ListPanel):
+                if choices.sorts.get(panel.name_) in panel.SORTS:
+                    panel.sort = choices.sorts[panel.name_]
+                known = {c.key for c in panel.all_columns(80)}
+                panel.left_out = frozenset(choices.left_out.get(panel.name_, ())) & known
+        hidden = {d for d in choices.hidden if 1 <= d <= 4}
+        self.hidden = hidden if len(hidden) < 4 else set()
+        self._first = choices.region if choices.region not in self.hidden else 5
 
     def on_descendant_focus(self) -> None:
         self.call_after_refresh(self.settle)
         self.call_after_refresh(self.sync)
 
     def action_next_region(self, by: int) -> None:
-        at = self.panels.index(self.focused_panel())
-        self.panels[(at + by) % len(self.panels)].focus()
+        shown = [p for p in self.panels if p.digit not in self.hidden]
+        at = shown.index(self.focused_panel())
+        shown[(at + by) % len(shown)].focus()
 
     def action_move(self, by: int) -> None:
         self._move(by)

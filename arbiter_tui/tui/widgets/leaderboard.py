@@ -66,7 +66,7 @@ class Leaderboard(ListPanel[RowView]):
     def identity(self, item: RowView) -> str:
         return item.version
 
-    def columns(self, width: int) -> list[Column[RowView]]:
+    def all_columns(self, width: int) -> list[Column[RowView]]:
         axis = 10 if width < 74 else 17 if width < 110 else 25
         return [
             Column("rank", " #", 4, self._rank_cell, align="left"),
@@ -85,6 +85,9 @@ class Leaderboard(ListPanel[RowView]):
 
     def _table(self, width: int) -> Table[RowView]:
         return Table.choose(self.columns(width), width, flexible=25 if width < 84 else 33, widest=40)
+
+    def shown_columns(self) -> frozenset[str]:
+        return frozenset(c.key for c in self._table(self.size.width - 5).columns)
 
     def table_head(self, width: int) -> list[Line]:
         return [self._table(width).header(self.sort, ascending=self.sort in ("rank", "p50", "memory"))]

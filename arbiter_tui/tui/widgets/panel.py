@@ -19,7 +19,7 @@ from textual.widget import Widget
 from .. import theme
 from ..messages import Opened
 from ..state import View
-from ..text import Line, Span, changed, collapsed, frame, line, marked, pad, paragraphs
+from ..text import Column, Line, Span, changed, collapsed, frame, line, marked, pad, paragraphs
 
 T = TypeVar("T")
 
@@ -134,12 +134,14 @@ class ListPanel(Panel, Generic[T]):
     top_lines = 1  # lines above the items: the table's header
     SORTS: tuple[str, ...] = ()
     FILTERS = False
+    ALWAYS: tuple[str, ...] = ("role", "rank", "name", "state")  # columns without which a row says nothing
     follows_first = False  # whether the cursor stays on the first item until it is moved
 
     def __init__(self, view: View, *, id: str | None = None) -> None:
         super().__init__(view, id=id)
         self.cursor: str | None = None
         self.sort: str | None = self.SORTS[0] if self.SORTS else None
+        self.left_out: frozenset[str] = frozenset()  # columns that the operator does not want
         self._last_index = 0
         self._moved = False
         self.wanted = ""  # the filter
@@ -167,6 +169,18 @@ class ListPanel(Panel, Generic[T]):
 
     def lines_each(self, count: int, height: int) -> int:
         return 1
+
+    def all_columns(self, width: int) -> list[Column[T]]:
+        """Every column there is, in order; none where the region is no table."""
+        return []
+
+    def columns(self, width: int) -> list[Column[T]]:
+        """Those that are wanted."""
+        return [c for c in self.all_columns(width) if c.key in self.ALWAYS or c.key not in self.left_out]
+
+    def shown_columns(self) -> frozenset[str]:
+        """Those that have room now."""
+        return frozenset()
 
     def below(self, item: T, width: int, height: int) -> list[Line]:
         """What may fill the room below the items: details of the selected one."""

@@ -93,7 +93,7 @@ class PoolTable(ListPanel[ModelView]):
     def identity(self, item: ModelView) -> str:
         return item.version
 
-    def columns(self) -> list[Column[ModelView]]:
+    def all_columns(self, width: int) -> list[Column[ModelView]]:
         return [
             Column("role", "", 1, self._role, align="left"),
             Column("name", "model", 0, self._version_cell, align="left"),
@@ -111,7 +111,10 @@ class PoolTable(ListPanel[ModelView]):
         ]
 
     def _table(self, width: int) -> Table[ModelView]:
-        return Table.choose(self.columns(), width, flexible=25 if width < 84 else 33)
+        return Table.choose(self.columns(width), width, flexible=25 if width < 84 else 33)
+
+    def shown_columns(self) -> frozenset[str]:
+        return frozenset(c.key for c in self._table(self.size.width - 5).columns)
 
     def table_head(self, width: int) -> list[Line]:
         return [self._table(width).header(self.sort)]
