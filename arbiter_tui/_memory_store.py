@@ -105,10 +105,17 @@ class MemoryStore:
         return self.swaps.get(swap_id)
 
     async def list_outcomes(
-        self, *, limit: int = 100, after: str | None = None, task: str | None = None, version: str | None = None
+        self,
+        *,
+        limit: int = 100,
+        after: str | None = None,
+        task: str | None = None,
+        version: str | None = None,
+        source: str | None = None,
     ) -> list[Outcome]:
+        wanted = ((task, "task"), (version, "version"), (source, "source"))
         kept = reversed(self.outcomes.values())
-        newest = [o for o in kept if task in (None, o.task) and version in (None, o.version)]
+        newest = [o for o in kept if all(value in (None, getattr(o, name)) for value, name in wanted)]
         return _page(newest, limit, after)
 
     async def ledger(self, *, limit: int = 100, after: str | None = None) -> list[dict[str, Any]]:

@@ -110,7 +110,20 @@ class ControlClient:
 
     async def log(self, v: str) -> list[str]:
         """The newest lines of a worker's output."""
-        return list((await self.get(f"{V1}/models/{_q(v)}/log"))["items"])
+        return (await self.log_page(v))[0]
+
+    async def log_page(self, v: str, after: str | None = None, wait: float | None = None) -> tuple[list[str], str]:
+        """A worker's lines behind the mark ``after``, waited for up to ``wait`` seconds; and the mark to go on from."""
+        found = await self.get(f"{V1}/models/{_q(v)}/log", {"after": after, "wait": wait})
+        return list(found["items"]), str(found["next"])
+
+    async def events(self, after: int = 0, wait: float | None = None) -> list[dict[str, Any]]:
+        """What happened in the engine behind the revision ``after``, oldest first."""
+        return list((await self.get(f"{V1}/events", {"after": after, "wait": wait, "limit": 1000}))["items"])
+
+    async def bench_cells(self) -> list[dict[str, Any]]:
+        """Each task that has a suite and each version: what the benchmark knows, and what it asks now."""
+        return list((await self.get(f"{V1}/bench"))["items"])
 
     async def explain(self, id: str) -> dict[str, Any]:
         return dict(await self.get(f"{V1}/explain/{_q(id)}"))
@@ -121,8 +134,12 @@ class ControlClient:
     async def operation(self, id: str) -> dict[str, Any]:
         return dict(await self.get(f"{V1}/operations/{_q(id)}"))
 
-    async def requests(self, limit: int = 100) -> list[dict[str, Any]]:
-        return list((await self.get(f"{V1}/requests", {"limit": limit}))["items"])
+    async def requests(
+        self, limit: int = 100, *, task: str | None = None, prompts: bool = False
+    ) -> list[dict[str, Any]]:
+        """Newest first. ``prompts``: with ``messages`` where the engine still remembers them."""
+        asked = {"limit": limit, "task": task, "prompts": "true" if prompts else None}
+        return list((await self.get(f"{V1}/requests", asked))["items"])
 
     # ── changing ──────────────────────────────────────────────────────────────────────────────────────────────
     # Without ``wait`` long work answers with its operation at once: what became of it is seen in a later snapshot.
@@ -178,6 +195,10 @@ class ControlClient:
         body = {"provider": provider, "source": source, "name": name, "labels": list(labels)}
         return dict(await self.post(f"{V1}/models", body))
 
+    async def discover(self) -> list[dict[str, Any]]:
+        """What runs and lies on the engine's machine; registers nothing."""
+        return list((await self.post(f"{V1}/discover", {}))["items"])
+
     async def stop(self) -> dict[str, Any]:
         return dict(await self.post(f"{V1}/engine/stop", {}))
 
@@ -188,16 +209,28 @@ class ControlClient:
         messages = [{"role": "user", "content": prompt}]
         return Running(self._http, self.url, name, {"messages": messages, "stream": True, **settings})
 
+    def answer(self, version: str, messages: Sequence[Mapping[str, Any]], task: str | None = None) -> Running:
+        """Stream one version's answer, asked as ``task`` asks whoever serves it; it counts as that task's request."""
+        body = {"messages": list(messages), "stream": True, "stream_options": {"include_usage": True}}
+        headers = {} if task is None else {"x-arbiter-task": task, "x-arbiter-examples": "true"}
+        return Running(self._http, self.url, version, body, headers=headers)
+
 
 class Running:
     """Async iterator of text pieces. ``served``: model, task, decision_id, request_id, once the first has come."""
 
-    def __init__(self, http: httpx.AsyncClient, url: str, name: str, body: Mapping[str, Any]) -> None:
+    def __init__(
+        self, http: httpx.AsyncClient, url: str, name: str, body: Mapping[str, Any],
+        *, headers: Mapping[str, str] | None = None,
+    ) -> None:  # fmt: skip
         self._http = http
         self._url = url
         self._name = name
         self._body = body
+        self._headers = headers
         self.served: dict[str, Any] = {}
+        self.tokens_out: int | None = None  # known at the end, if the body asked for the usage
+        self.estimated = False  # whether the runtime did not count them
         self.finish_reason: str | None = None
         self._pieces = self._read()
 
@@ -210,7 +243,8 @@ class Running:
 
     async def _read(self) -> AsyncGenerator[str, None]:
         """As a task first, then as a version or alias: tasks are what operators name most."""
-        names = [self._name] if self._name.startswith("arbiter/") else [f"arbiter/{self._name}", self._name]
+        exact = self._headers is not None or self._name.startswith("arbiter/")
+        names = [self._name] if exact else [f"arbiter/{self._name}", self._name]
         for last, name in zip([*[False] * (len(names) - 1), True], names, strict=True):
             try:
                 async with aclosing(self._stream(name)) as pieces:
@@ -227,8 +261,9 @@ class Running:
         timeout = httpx.Timeout(RUN_S, connect=CONNECT_S)
         with _translated(self._url):
             async with self._http.stream(
-                "POST", "/v1/chat/completions", json={**self._body, "model": name}, timeout=timeout
-            ) as answer:
+                "POST", "/v1/chat/completions", json={**self._body, "model": name}, timeout=timeout,
+                headers=self._headers,
+            ) as answer:  # fmt: skip
                 if answer.is_error:
                     raise error_from(answer.status_code, await answer.aread())
                 self._note(answer.headers)
@@ -252,6 +287,9 @@ class Running:
     def _event(self, event: Mapping[str, Any]) -> str:
         if "error" in event:
             raise error_from(500, json.dumps(event).encode())
+        if isinstance(event.get("usage"), Mapping):
+            self.tokens_out = event["usage"].get("completion_tokens")
+            self.estimated = bool(event["usage"].get("estimated"))
         for choice in event.get("choices", ()):
             self.finish_reason = choice.get("finish_reason") or self.finish_reason
             return str(choice.get("delta", {}).get("content") or "")

@@ -101,7 +101,11 @@ class Daemon:
             await store.close()
 
     async def _serve(self, store: Store, listener: socket.socket, url: str, clock: Clock) -> int:
+        from .adapters.logs import EventLog
+
         arbiter = self.build(store, clock, port=listener.getsockname()[1])
+        log = EventLog(asyncio.get_running_loop(), lambda text, level: arbiter.live.event("log", text, level=level))
+        log.listen()
         server = _server(arbiter, self.request_stop)
         serving = asyncio.create_task(server.serve(sockets=[listener]), name="http")
         starting = asyncio.create_task(arbiter.start(), name="start")
@@ -120,6 +124,7 @@ class Daemon:
                 with contextlib.suppress(asyncio.CancelledError):
                     await starting
             await self._wind_down(arbiter, server, serving)
+            log.leave()
         return 0
 
     async def _wind_down(self, arbiter: Arbiter, server: uvicorn.Server, serving: asyncio.Task[None]) -> None:

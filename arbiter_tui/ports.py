@@ -97,8 +97,16 @@ class Store(Protocol):
     async def swap(self, swap_id: str) -> SwapView | None: ...
 
     async def list_outcomes(
-        self, *, limit: int = 100, after: str | None = None, task: str | None = None, version: str | None = None
-    ) -> list[Outcome]: ...
+        self,
+        *,
+        limit: int = 100,
+        after: str | None = None,
+        task: str | None = None,
+        version: str | None = None,
+        source: str | None = None,
+    ) -> list[Outcome]:
+        """Newest first. With ``source`` the newest 100,000 of all outcomes are looked through, not the whole past."""
+        ...
 
     async def ledger(self, *, limit: int = 100, after: str | None = None) -> list[dict[str, Any]]: ...
 

@@ -22,6 +22,7 @@ CLEAN = "clean"
 UNTOLD = "lost_untold"
 SWAPS_AT_START = 200
 OUTCOMES_AT_START = 500
+LOOKED_THROUGH = 100_000
 
 _COLUMNS = ", ".join(records.OUTCOME_COLUMNS)
 _MARKS = ", ".join("?" * len(records.OUTCOME_COLUMNS))
@@ -111,9 +112,17 @@ def insert_outcomes(connection: sqlite3.Connection, outcomes: Sequence[Outcome],
 
 
 def page_outcomes(
-    connection: sqlite3.Connection, limit: int, after: str | None, task: str | None, version: str | None
+    connection: sqlite3.Connection,
+    limit: int,
+    after: str | None,
+    task: str | None,
+    version: str | None,
+    source: str | None = None,
 ) -> list[Outcome]:
-    where, values = _page_where(connection, "outcomes", after, {"task": task, "version": version})
+    where, values = _page_where(connection, "outcomes", after, {"task": task, "version": version, "source": source})
+    if source is not None:  # no index helps here: what is asked for may be rare among very many
+        where += " AND seq > (SELECT max(seq) FROM outcomes) - ?"
+        values.append(LOOKED_THROUGH)
     rows = connection.execute(f"SELECT * FROM outcomes {where} ORDER BY seq DESC LIMIT ?", (*values, limit))
     return [records.outcome_from(row) for row in rows]
 

@@ -161,9 +161,17 @@ class SqliteStore:
         return await self._read(lambda connection: queries.read_swap(connection, swap_id))
 
     async def list_outcomes(
-        self, *, limit: int = 100, after: str | None = None, task: str | None = None, version: str | None = None
+        self,
+        *,
+        limit: int = 100,
+        after: str | None = None,
+        task: str | None = None,
+        version: str | None = None,
+        source: str | None = None,
     ) -> list[Outcome]:
-        return await self._read(lambda connection: queries.page_outcomes(connection, limit, after, task, version))
+        return await self._read(
+            lambda connection: queries.page_outcomes(connection, limit, after, task, version, source)
+        )
 
     async def ledger(self, *, limit: int = 100, after: str | None = None) -> list[dict[str, Any]]:
         return await self._read(lambda connection: ledger.page(connection, limit=limit, after=after))

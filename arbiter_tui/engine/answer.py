@@ -80,7 +80,7 @@ class Answer:
         self.version = version
         self.decision_id = decision_id
         self.request = request
-        self._bare = bare  # what the client sent, without worked examples
+        self.bare = bare  # what the client sent, without worked examples
         self.source = source
         self.began = began
         self.overhead_s = 0.0
@@ -138,11 +138,11 @@ class Answer:
                 raise
             return await self._again(error)
         except ContextOverflow as error:
-            if self._wrote or self._model is None or self.request is self._bare:
+            if self._wrote or self._model is None or self.request is self.bare:
                 await self._fail(error)
                 raise
-            self.request = self._bare
-            self._stream = self._model.generate(self._bare)
+            self.request = self.bare
+            self._stream = self._model.generate(self.bare)
             return await self.__anext__()
         except (ProviderError, TimeoutError) as error:
             await self._fail(error)

@@ -9,7 +9,7 @@ A request: name -> version (no await between reading the route and taking the le
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..config import Config
@@ -19,7 +19,7 @@ from ..core.registry import Lifecycle, ModelVersion, Registry
 from ..core.routing import TASK_PREFIX, RouteTable
 from ..core.selection import Selection
 from ..core.snapshot import OperationView, Snapshot, SwapView, Why
-from ..core.tasks import AutopilotMode, Criteria, Preference, Task, Weights
+from ..core.tasks import AutopilotMode, Task
 from ..core.verify import SuiteItem
 from ..errors import ArbiterError, Draining, Refused, UnknownName
 from ..ports import Clock, HardwareProbe, Store
@@ -28,14 +28,17 @@ from .answer import Answer
 from .autopilot import Autopilot
 from .bench import Asker, Bench
 from .catalogue import Catalogue
+from .criteria import criteria_with
 from .decisions import Decisions
 from .evidence import Evidence
-from .examples import posed
+from .examples import posed as in_form
 from .explore import Explorer
 from .feed import Feed
+from .history import History
 from .hot_swap import Swapper
 from .life import Life, budget
 from .live import Live, Served, Target
+from .matrix import cells
 from .pool import Pool
 from .recorder import Recorder
 from .views import Rate, build_snapshot
@@ -104,6 +107,7 @@ class Arbiter:
         self.feed = Feed(clock, self.snapshot)
         live.on_dirty = self.feed.mark_dirty
         self.bench.busy = self.autopilot.busy = lambda: bool(self._open)
+        self.history = History(live, self.recorder)
         self._life = Life(self)
 
     # ── what it holds ─────────────────────────────────────────────────────────────────────────────────────────
@@ -143,8 +147,12 @@ class Arbiter:
 
     # ── requests ──────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def begin(self, name: str, request: Request, *, task: str | None = None, source: str = "request") -> Answer:
+    async def begin(
+        self, name: str, request: Request, *, task: str | None = None, source: str = "request", examples: bool = False
+    ) -> Answer:
         """``name``: version, alias, or ``arbiter/TASK``. Everything that can be refused is refused here.
+
+        ``examples``: a version that is named is asked in the task's form, too, as it would be if it served the task.
 
         Raises Draining, UnknownName, NoQualifyingModel, Overloaded, LoadFailed, OutOfBudget and the like.
         """
@@ -159,7 +167,7 @@ class Arbiter:
             held_s += self.clock.monotonic() - before
             target = self.live.resolve(name, task)
         version = self._explorer.version_for(target)
-        answer = self._answer(target, version, request, source, began)
+        answer = self._answer(target, version, request, source, began, posed=examples or not target.named)
         answer.queue_s = held_s
         self._open.add(answer)
         try:
@@ -173,8 +181,10 @@ class Arbiter:
         answer.mark_overhead()
         return answer
 
-    def _answer(self, target: Target, version: ModelVersion, request: Request, source: str, began: float) -> Answer:
-        shown = request if target.named else posed(self.live.tasks.get(target.task), request)
+    def _answer(
+        self, target: Target, version: ModelVersion, request: Request, source: str, began: float, *, posed: bool
+    ) -> Answer:
+        shown = in_form(self.live.tasks.get(target.task), request) if posed else request
         return Answer(
             id=self.live.new_id(), task=target.task, version=version, named=target.named, request=shown, bare=request,
             decision_id=self.decisions.current.get(target.task, ""), source=source, lend=self.pool.lease,
@@ -194,6 +204,7 @@ class Arbiter:
         live.last_request_at = live.served_at[outcome.task] = self.clock.monotonic()
         self.recorder.append(outcome)
         live.recent.append(Served(outcome, answer.decision_id, answer.named))
+        self.history.keep(outcome, answer.bare)
         live.on_dirty()
 
     async def execute(self, task: str, request: Request) -> Result:
@@ -363,6 +374,11 @@ class Arbiter:
         self.recorder.absorb()
         return self.evidence.profile(self.live.task(task).name)
 
+    def bench_cells(self) -> list[dict[str, Any]]:
+        """What the internal benchmark knows of each task with a suite and each version, and what it asks now."""
+        self.recorder.absorb()
+        return cells(self.live, self.evidence, self.bench.parts())
+
     async def events(self, after: int = 0, wait_s: float = 0.0) -> list[dict[str, Any]]:
         return await self.live.events(after, wait_s)
 
@@ -376,22 +392,3 @@ class Arbiter:
 
     def _pool_event(self, kind: str, version: str, message: str) -> None:
         self.live.event("instance", f"{version}: {message}", version=version, what=kind)
-
-
-def criteria_with(base: Criteria, overrides: Mapping[str, Any]) -> Criteria:
-    """``base`` with fields replaced; JSON forms of sets, preferences and weights are understood. Raises Refused."""
-    known = {f.name for f in fields(Criteria)}
-    for name in overrides:
-        if name not in known:
-            raise UnknownName("criterion", name, known)
-    values = dict(overrides)
-    try:
-        if "capabilities" in values:
-            values["capabilities"] = frozenset(values["capabilities"])
-        if values.get("preference") is not None:
-            values["preference"] = Preference(values["preference"])
-        if isinstance(values.get("weights"), Mapping):
-            values["weights"] = Weights(**values["weights"])
-        return replace(base, **values)
-    except (TypeError, ValueError) as error:
-        raise Refused(f"criteria: {error}") from error

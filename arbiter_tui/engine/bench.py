@@ -25,6 +25,7 @@ from ..errors import ArbiterError, Refused, UnknownName
 from ..provider import Done, Message, Request
 from .answer import failure_of
 from .live import Live
+from .matrix import Part
 from .metering import Meter
 from .pool import Pool
 from .recorder import Recorder
@@ -109,6 +110,7 @@ class Bench:
         self._asker = asker
         self._operations: dict[str, OperationView] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._parts: dict[str, list[Part]] = {}
         self.busy: Callable[[], bool] = lambda: False  # whether a client waits for a model now
 
     # ── orders ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -125,10 +127,19 @@ class Bench:
         work = [await self._work(t, m) for m in models for t in chosen if self._fits(t, m)]
         operation = OperationView(id=self._live.new_id(), kind="bench", message=self._title(work))
         self._put(operation)
+        self._parts[operation.id] = [Part(operation.id, w.task.name, w.version.version, len(w.items)) for w in work]
         runner = asyncio.create_task(self._run(operation.id, work), name=f"bench-{operation.id}")
         self._tasks[operation.id] = runner
-        runner.add_done_callback(lambda _: self._tasks.pop(operation.id, None))
+        runner.add_done_callback(lambda _: self._ended(operation.id))
         return self._operations[operation.id]
+
+    def _ended(self, id: str) -> None:
+        self._tasks.pop(id, None)
+        self._parts.pop(id, None)
+
+    def parts(self) -> list[Part]:
+        """Every task and version of the benchmarks under way."""
+        return [part for parts in self._parts.values() for part in parts]
 
     def list(self) -> list[OperationView]:
         """Newest first."""
@@ -176,14 +187,16 @@ class Bench:
         began, total, done = self._live.clock.monotonic(), sum(len(w.items) for w in work) or 1, 0
         result: dict[str, Any] = {}
         try:
-            for part in work:
+            for part, shown in zip(work, self._parts[id], strict=True):
                 grades: list[float] = []
                 async with aclosing(self._answers(part)) as outcomes:
                     async for outcome in outcomes:
                         done += 1
+                        shown.asked += 1
                         if outcome.quality is not None:
                             grades.append(outcome.quality)
                         self._progress(id, part, done, total, began)
+                shown.ended = True
                 if grades:
                     mine = result.setdefault(part.task.name, {})
                     mine[part.version.version] = round(sum(grades) / len(grades), 4)

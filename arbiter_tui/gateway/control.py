@@ -54,7 +54,10 @@ class Reads:
             Call(method="GET", path="/outcomes", summary="Measured requests, newest first", do=self.outcomes,
                  query={**PAGED, "task": TASK, **version}, answer="Objects"),
             Call(method="GET", path="/requests", summary="The newest requests and what served them", do=self.requests,
-                 query=PAGED, answer="Objects"),
+                 query={**PAGED, "task": TASK, "prompts": Field("flag", help="with `messages`, where remembered")},
+                 answer="Objects"),
+            Call(method="GET", path="/bench", summary="The internal benchmark: each task and version, what is known",
+                 do=self.bench, answer="Objects"),
             Call(method="GET", path="/events", summary="What happened, oldest first; ?after&wait waits for more",
                  do=self.events, query={**waiting, "limit": LIMIT}, answer="Objects"),
             Call(method="GET", path="/profiles/{t}", summary="What was learnt about a task", do=self.profile),
@@ -166,7 +169,15 @@ class Reads:
         return Reply(whole_page([asdict(o) for o in found], query))
 
     async def requests(self, ask: Ask) -> Reply:
-        return Reply(page(self._arbiter.requests(1000), ask.query))
+        query = {"limit": 100, **ask.query}
+        rows = await self._arbiter.history.page(
+            limit=query["limit"], after=query.get("after"), task=query.get("task"),
+            prompts=query.get("prompts", False),
+        )  # fmt: skip
+        return Reply(whole_page(rows, query))
+
+    async def bench(self, ask: Ask) -> Reply:
+        return Reply({"items": self._arbiter.bench_cells(), "next": None})
 
     async def events(self, ask: Ask) -> Reply:
         after, wait = ask.query.get("after", 0), ask.query.get("wait", 0.0)

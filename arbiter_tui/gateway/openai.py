@@ -67,10 +67,10 @@ class OpenAIDoor:
         await self._generate(exchange, read_completion, chat=False)
 
     async def _generate(self, exchange: Exchange, reader: Reader, *, chat: bool) -> None:
-        task = _task_header(exchange)
+        task, examples = _task_header(exchange), header(exchange.scope, b"x-arbiter-examples") == b"true"
         asked = reader(parse_object(await exchange.body()), default_model=f"{TASK_PREFIX}{task}" if task else None)
         exchange.watch(streams=asked.stream)
-        answer = await self._begin(asked, task)
+        answer = await self._begin(asked, task, examples)
         headers = answer_headers(answer)
         try:
             usage = asked.stream and asked.include_usage
@@ -82,12 +82,12 @@ class OpenAIDoor:
         finally:
             await answer.aclose()
 
-    async def _begin(self, asked: Asked, task: str | None) -> Answer:
+    async def _begin(self, asked: Asked, task: str | None, examples: bool) -> Answer:
         if asked.stream:  # pings keep it alive, however long the load takes
-            return await self._arbiter.begin(asked.name, asked.request, task=task)
+            return await self._arbiter.begin(asked.name, asked.request, task=task, examples=examples)
         try:
             async with asyncio.timeout(self._load_wait_s):
-                return await self._arbiter.begin(asked.name, asked.request, task=task)
+                return await self._arbiter.begin(asked.name, asked.request, task=task, examples=examples)
         except TimeoutError:
             raise self._still_loading(asked.name) from None
 

@@ -144,6 +144,18 @@ async def _pages(store: Store) -> list[list[str]]:
     return [[o.id for o in page] for page in (first, rest, filtered, swaps, more, await store.list_swaps(task="a"))]
 
 
+async def test_outcomes_of_one_source_are_found_among_others(
+    store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Requests of clients between a benchmark's questions, page by page; a bound keeps a rare source cheap."""
+    await store.record([outcome(n, source="request" if n % 4 == 0 else "bench") for n in range(1, 13)])
+    asked = [o.id for o in await store.list_outcomes(source="request")]
+    assert asked == [outcome(n).id for n in (12, 8, 4)]
+    assert [o.id for o in await store.list_outcomes(source="request", limit=1, after=asked[0])] == [asked[1]]
+    monkeypatch.setattr("arbiter_tui.adapters.queries.LOOKED_THROUGH", 6)
+    assert [o.id for o in await store.list_outcomes(source="request")] == asked[:2]
+
+
 async def test_pages_are_those_of_the_public_fake(store: SqliteStore) -> None:
     """Newest first, ``after`` the last one seen, filtered: SqliteStore and MemoryStore give the same pages."""
     assert await _pages(store) == await _pages(MemoryStore())

@@ -47,6 +47,42 @@ async def test_looking_and_changing(live: Stand) -> None:
     assert live.stopped == [True]
 
 
+async def test_two_versions_answer_as_the_task_is_asked_and_are_judged(live: Stand) -> None:
+    """Each named version's answer counts as the task's request, tells its tokens, and takes a grade; its prompt can be
+    asked for again."""
+    async with control(live) as api:
+        asked = [{"role": "user", "content": "which is it"}]
+        for version in ("fake-a", "fake-b"):
+            answer = api.answer(version, asked, "chat")
+            pieces = [piece async for piece in answer]
+            assert answer.served["model"] == version
+            assert answer.served["task"] == "chat"
+            assert answer.tokens_out is not None
+            assert len(pieces) > 1
+            graded = await api.feedback(answer.served["request_id"], 1.0)
+            assert (graded["task"], graded["version"]) == ("chat", version)
+        rows = await api.requests(10, task="chat", prompts=True)
+        assert [r["version"] for r in rows] == ["fake-b", "fake-a"]
+        assert rows[0]["messages"] == asked
+        assert all("messages" not in r for r in await api.requests(10))
+        assert not await api.requests(10, task="code")
+
+
+async def test_the_views_of_the_cockpit_find_what_they_show(live: Stand) -> None:
+    """The benchmark's cells, what happened, what a worker says behind a mark, what could be registered."""
+    async with control(live) as api:
+        cells = await api.bench_cells()
+        assert {(c["task"], c["version"]) for c in cells} == {("chat", "fake-a"), ("chat", "fake-b")}
+        await api.warm("fake-a", wait=10)
+        lines, mark = await api.log_page("fake-a")
+        assert lines == ["fake-a: loaded"]
+        assert await api.log_page("fake-a", mark, 0.01) == ([], mark)
+        happened = await api.events()
+        assert any("fake-a" in e["message"] for e in happened)
+        assert not await api.events(happened[-1]["revision"], 0.01)
+        assert {f["version"] for f in await api.discover()} == {"fake-a", "fake-b"}
+
+
 async def test_run_streams_and_says_what_served(live: Stand) -> None:
     """A task by its bare name, a version by its own; feedback and explain by the request's id."""
     async with control(live) as api:
