@@ -16,7 +16,7 @@ import subprocess
 import sys
 import time
 from argparse import Namespace
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from ..config import Config
 
 START_TIMEOUT_S = 30.0
+BACKGROUND_FILE = "engine.background"  # the pid of an engine that ends with the command or cockpit that started it
 
 
 def load_config(options: Namespace) -> Config:
@@ -71,7 +72,18 @@ def spawn(options: Namespace, *, port: int | None = None) -> subprocess.Popen[by
     if port is not None:
         command += ["--port", str(port)]
     with open(folder / "engine.log", "ab", opener=lambda p, f: os.open(p, f, 0o600)) as log:
-        return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
+    with contextlib.suppress(OSError):  # only a hint for cockpits that join it
+        (folder / BACKGROUND_FILE).write_text(str(process.pid), encoding="ascii")
+    return process
+
+
+def in_background(options: Namespace, found: Mapping[str, Any]) -> bool:
+    """Whether the running engine was started by a command or cockpit, and will end with it."""
+    try:
+        return (state_dir(options) / BACKGROUND_FILE).read_text(encoding="ascii") == str(found.get("pid"))
+    except (OSError, ValueError):
+        return False
 
 
 def wait_for_engine(options: Namespace, process: subprocess.Popen[bytes]) -> str:
@@ -94,7 +106,7 @@ def _starting(url: str) -> bool:
     return bool(fetch_json(url, "/health/liveness", timeout=1.0)["status"] == "starting")
 
 
-def _until_started(url: str) -> None:
+def until_started(url: str) -> None:
     """An engine that another command has just begun is waited for."""
     deadline = time.monotonic() + START_TIMEOUT_S
     with contextlib.suppress(EngineUnreachable):  # then the request itself says it best
@@ -120,7 +132,7 @@ async def client(options: Namespace, *, without_engine: str = "offline") -> Asyn
     or fail (exit code 3)."""
     url = engine_url(options)
     if url is not None:
-        await asyncio.to_thread(_until_started, url)
+        await asyncio.to_thread(until_started, url)
         async with ControlClient(url) as api:
             yield api
         return

@@ -93,6 +93,8 @@ def _on_screen(options: Namespace, folder: Path) -> int:
 
     def start() -> str:
         url = wait_for_engine(options, engine)
+        if drivers:  # asked again after a loss: the show goes on by itself
+            return url
         with story.open("ab") as out:
             drivers.append(_drive(options, url, out.fileno()))
         return url

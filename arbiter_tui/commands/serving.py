@@ -9,10 +9,11 @@ import asyncio
 import os
 import sys
 from argparse import Namespace
+from typing import Any
 
 from ..errors import ConfigError
 from . import text as t
-from .connect import client, engine_url, load_config, refuse_read_only, running, spawn, state_dir, wait_for_engine
+from .connect import client, engine_url, load_config, refuse_read_only, running, state_dir
 
 
 def serve(options: Namespace) -> int:
@@ -51,21 +52,20 @@ def cockpit(options: Namespace) -> int:
         return show(options)
     needs_terminal("arbiter", "`arbiter status` or `arbiter serve`")
     config = load_config(options)
-    url = engine_url(options)
     from ..tui.app import run_cockpit
 
-    remember = state_dir(options) / "cockpit.json"
-    if url is not None:
-        return run_cockpit(
-            url, read_only=options.read_only, theme=config.tui.theme, keys=config.tui.keys, remember=remember
-        )
-    process = spawn(options, port=options.port)
-    code = run_cockpit(
-        None,
-        start=lambda: wait_for_engine(options, process),
-        owns_engine=True, read_only=options.read_only, theme=config.tui.theme, keys=config.tui.keys, remember=remember,
-    )  # fmt: skip
-    if running(options) is None:
+    same: dict[str, Any] = {
+        "read_only": options.read_only, "theme": config.tui.theme, "keys": config.tui.keys,
+        "remember": state_dir(options) / "cockpit.json",
+    }  # fmt: skip
+    if options.url:
+        return run_cockpit(str(options.url).rstrip("/"), **same)
+    from .own_engine import OwnEngine
+
+    own = OwnEngine(options)
+    own.begin()
+    code = run_cockpit(start=own.url, owns_engine=lambda: own.owned, **same)
+    if own.ever_owned and running(options) is None:
         t.note("arbiter: its engine ended with the cockpit; `arbiter serve` keeps one running")
     return code
 

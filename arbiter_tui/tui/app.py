@@ -11,7 +11,6 @@ import asyncio
 import contextlib
 import gc
 import getpass
-import importlib
 import os
 import signal
 import socket
@@ -28,6 +27,7 @@ from ..errors import ArbiterError, EngineUnreachable
 from . import memory
 from . import theme as themes
 from .commands import Commander
+from .joining import Starter, trouble
 from .messages import EngineLost, SnapshotArrived
 from .screens.main import MainScreen
 from .source import Engine
@@ -54,7 +54,7 @@ class CockpitApp(App[int]):
         client: Engine | None = None,
         *,
         connect: Connect | None = None,
-        owns_engine: bool = False,
+        owns_engine: bool | Callable[[], bool] = False,
         read_only: bool = False,
         theme: str | None = None,
         where: str | None = None,
@@ -71,7 +71,7 @@ class CockpitApp(App[int]):
         self.animation_level = "none"
         self.engine = client
         self._connect = connect
-        self.owns_engine = owns_engine
+        self._owns = owns_engine
         self.stop_engine = False
         self.stops_over_wire = True
         self._stopping: asyncio.Task[None] | None = None
@@ -126,11 +126,12 @@ class CockpitApp(App[int]):
     async def _follow(self) -> None:
         """Long-polls for ever; a failure is a message and another attempt."""
         after: int | None = None
+        lost = False
         pause = RETRY_S[0]
         while True:
             began = self._now()
             try:
-                if self.engine is None and self._connect is not None:
+                if self._connect is not None and (self.engine is None or lost):
                     self.engine = await self._connect()
                 assert self.engine is not None
                 snapshot = await self.engine.snapshot(after, WAIT_S if after is not None else 0.0, self.view.task)
@@ -139,12 +140,13 @@ class CockpitApp(App[int]):
                     isinstance(error, ArbiterError) and not isinstance(error, EngineUnreachable) and self.engine is None
                 )
                 self.post_message(EngineLost(trouble(error), final=final))
-                after = None
+                after, lost = None, True
                 await asyncio.sleep(pause)
                 pause = min(pause * 1.6, RETRY_S[1])
                 continue
-            pause = RETRY_S[0]
+            pause, lost = RETRY_S[0], False
             after = snapshot.revision
+            self.view.address = str(getattr(self.engine, "url", "") or snapshot.engine.url)
             self.post_message(SnapshotArrived(snapshot))
             await asyncio.sleep(max(0.0, FASTEST_S - (self._now() - began)))
 
@@ -222,6 +224,11 @@ class CockpitApp(App[int]):
         if not frozen:
             self.start_polling()
 
+    @property
+    def owns_engine(self) -> bool:
+        """Whether it ends with this cockpit: one that went away may have been replaced by an own one."""
+        return self._owns() if callable(self._owns) else self._owns
+
     def used_by_others(self) -> bool:
         return self._used_at is not None and self._now() - self._used_at <= USED_S
 
@@ -269,53 +276,15 @@ class CockpitApp(App[int]):
         self.leave(stop=self.owns_engine, code=128 + number)
 
 
-def trouble(error: BaseException) -> Trouble:
-    """An error as what, why, what to do."""
-    if isinstance(error, EngineUnreachable) or not isinstance(error, ArbiterError):
-        why = str(error) or type(error).__name__
-        return Trouble("The engine does not answer", why, "It is tried again by itself. arbiter doctor looks deeper.")
-    return Trouble("The engine could not be started", str(error), "q quits; arbiter doctor says what is missing.")
-
-
-class _Starter:
-    """Starts the engine and imports the client on a thread of its own, so that the screen is painted meanwhile."""
-
-    def __init__(self, url: str | None, start: Callable[[], str | None] | None) -> None:
-        self.url, self._start = url, start
-
-    async def connect(self) -> Engine:
-        loop, done = asyncio.get_running_loop(), asyncio.Event()
-        failed: list[BaseException] = []
-
-        def work() -> None:
-            try:
-                if self._start is not None and self.url is None:
-                    self.url = self._start()
-                importlib.import_module("arbiter_tui.client")  # slow: here, not on the event loop
-            except BaseException as error:
-                failed.append(error)  # raised on the loop, below
-            with contextlib.suppress(RuntimeError):  # the loop is closed: the cockpit was left meanwhile
-                loop.call_soon_threadsafe(done.set)
-
-        # Not the default executor: that one is joined at exit, and starting an engine may take long.
-        threading.Thread(target=work, name="engine-start", daemon=True).start()
-        await done.wait()
-        if failed:
-            raise failed[0]
-        if self.url is None:
-            raise EngineUnreachable("no engine's address is known")
-        client: Engine = importlib.import_module("arbiter_tui.client").ControlClient(self.url)
-        return client
-
-
 def run_cockpit(
     url: str | None = None,
     *,
     connect: Connect | None = None,
     start: Callable[[], str | None] | None = None,
-    owns_engine: bool = False,
+    owns_engine: bool | Callable[[], bool] = False,
     read_only: bool = False,
     theme: str | None = None,
+    where: str | None = None,
     keys: Mapping[str, str] | None = None,
     story: Callable[[], str | None] | None = None,
     on_quit: Callable[[bool], None] | None = None,
@@ -323,18 +292,20 @@ def run_cockpit(
 ) -> int:
     """Show the cockpit until it is left; returns the exit code (128 + number after a signal).
 
-    ``url``: the engine's; ``start`` (on a thread, after the first paint) may start one and return its URL; ``connect``
-    replaces both. ``keys`` remaps actions; ``story`` is asked each second for a line to show to spectators.
+    ``url``: the engine's; ``start`` (on a thread, after the first paint and after each loss) finds or starts one and
+    returns its URL; ``connect`` replaces both. ``where``: whose machine it is (default: this user's on this host).
+    ``keys`` remaps actions; ``story`` is asked each second for a line to show to spectators.
     ``remember``: the file that keeps the order and columns of the tables, the regions and the task for the next time.
     ``on_quit(stop)`` runs once the terminal is restored: ``stop`` says that the engine this cockpit
     started shall end. Without it the engine is asked over the wire.
     """
-    starter = _Starter(url, start)
+    starter = Starter(url, start)
     app = CockpitApp(
         connect=connect or starter.connect,
         owns_engine=owns_engine,
         read_only=read_only,
         theme=theme,
+        where=where,
         keys=keys,
         story=story,
         remember=remember,

@@ -68,6 +68,7 @@ class View:
     read_only: bool = False
     notice: Notice | None = None
     where: str = ""
+    address: str = ""  # where this cockpit reaches the engine; programs on this machine can, too
     keys: Mapping[str, str] = field(default_factory=dict)  # action -> key, where the configuration differs
     story: str | None = None  # what a scripted show says of itself
     history: History = field(default_factory=History)
@@ -75,6 +76,12 @@ class View:
     @property
     def dimmed(self) -> bool:
         return self.link in ("stale", "gone")
+
+    @property
+    def away(self) -> bool:
+        """Whether the engine is not there, not yet, or not for long: what it does not list may well be there."""
+        state = self.snapshot.engine.state if self.snapshot else "starting"
+        return self.link in ("gone", "error", "connecting") or state in ("starting", "draining")
 
     def task_view(self) -> TaskView | None:
         return task_of(self.snapshot, self.task)

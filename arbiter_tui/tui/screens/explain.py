@@ -25,6 +25,7 @@ class Reading(Sheet[str]):
 
     WIDE = 100
     FILTER = True
+    FILTER_WORD = "search"
     BINDINGS = [Binding("r", "offer", show=False)]
 
     def __init__(
@@ -39,7 +40,7 @@ class Reading(Sheet[str]):
 
     def hint(self) -> Line:
         offered = (("r", "key"), (f" {self.offer}  ", "unit")) if self.offer else ()
-        scroll = (("j k", "key"), (" scroll  ", "unit"), ("/", "key"), (" search  ", "unit"))
+        scroll = (("j k", "key"), (" scroll  ", "unit"), ("/", "key"), (f" {self.FILTER_WORD}  ", "unit"))
         return line(*offered, *scroll, ("esc", "key"), (" close", "unit"))
 
     def entries(self, width: int) -> Sequence[Entry]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from .. import format as fmt
 from ..keys import ACTIONS, shown
 from ..state import View
-from ..text import Line, line
+from ..text import Line, line, paragraphs
 from .sheet import Entry, Sheet
 
 GROUPS = {"model": "the selected model", "task": "the chosen task", "view": "what you see", "place": "where you are"}
@@ -33,7 +33,7 @@ class Help(Sheet[str]):
         )
 
     def entries(self, width: int) -> Sequence[Entry]:
-        out: list[Entry] = []
+        out: list[Entry] = self._addresses(width)
         group = ""
         for action in ACTIONS:
             if action.group != group:
@@ -50,6 +50,14 @@ class Help(Sheet[str]):
             )
             out.append(Entry((text,), action.id, f"{action.group} {action.word} {action.sentence}"))
         return out
+
+    def _addresses(self, width: int) -> list[Entry]:
+        """Where programs find what is steered here."""
+        address = self.view.address
+        if self.palette or not address:
+            return []
+        told = f"the engine answers at {address}; any OpenAI client at {address}/v1"
+        return [Entry(tuple(paragraphs(told, width, "unit"))), Entry(((),))]
 
     def action_close(self) -> None:
         if self.palette:

@@ -59,6 +59,7 @@ class SheetBody(LineWidget, can_focus=True):
 class Sheet(Dialog[R | None], Generic[R]):
     WIDE: ClassVar[int] = 84
     FILTER: ClassVar[bool] = False
+    FILTER_WORD: ClassVar[str] = "filter"  # what / is called here, in the row above the entries and in the hint
     BINDINGS = [
         Binding("escape,q", "close", show=False),
         Binding("enter", "choose", show=False),
@@ -154,7 +155,7 @@ class Sheet(Dialog[R | None], Generic[R]):
                 (self.wanted, "figure"),
                 ("▏" if self.typing else "", "accent"),
             )
-            top = [(ask if self.typing or self.wanted else line(("   / filters", "unit")), None)]
+            top = [(ask if self.typing or self.wanted else line((f"   / {self.FILTER_WORD}", "unit")), None)]
         room = max(1, height - 2 - len(top))
         self._scroll([k for _, k in rows], room)
         shown = [*top, *rows[self._offset : self._offset + room]]

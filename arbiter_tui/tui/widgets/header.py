@@ -25,14 +25,17 @@ class Header(LineWidget):
 
     def draw(self, width: int, height: int) -> list[Line]:
         view = self.view
-        right = line((view.where, "unit"), " ")
+        where = line((view.where, "unit"), " ")
+        right = line((f"{view.address}   " if view.address else "", "label"), *where)
         gap = "    " if width >= 100 else "  "
         parts: list[Span] = [Span(" arbiter", "title"), Span(gap)]
         parts += self._status()
         if view.snapshot is not None and view.link in ("live", "stale"):
             parts += self._counts(width, gap)
+        room = width - width_of(tuple(parts)) - 2
+        fitting = next((form for form in (right, where) if width_of(form) <= room), ())
         return [
-            spread(tuple(parts), right if width_of(tuple(parts)) + width_of(right) < width else (), width),
+            spread(tuple(parts), fitting, width),
             *[() for _ in range(height - 1)],
         ]
 

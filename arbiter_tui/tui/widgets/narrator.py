@@ -13,6 +13,7 @@ from .panel import Panel
 LEVELS = {"info": ("·", "unit"), "warning": ("▲", "warn"), "error": ("✕", "fail")}
 STATES = {"running": ("◐", "label"), "done": ("✓", "ok"), "failed": ("✕", "fail"), "cancelled": ("○", "unit")}
 FRESH_S = 300.0
+NOT_NOW = {"starting": "starting", "draining": "stopping: it drains"}
 
 
 class Narrator(Panel):
@@ -63,6 +64,8 @@ class Narrator(Panel):
         snapshot = view.snapshot
         if snapshot is None:
             return (Span("starting the engine", "unit"),)
+        if not snapshot.models and snapshot.engine.state in NOT_NOW:
+            return (Span(f"the engine is {NOT_NOW[snapshot.engine.state]}", "unit"),)
         busy = [o for o in snapshot.operations if o.state == "running"]
         return (
             operation(busy[0])
@@ -74,6 +77,8 @@ class Narrator(Panel):
         """Room for more: the story under a notice, long work, the newest alert."""
         snapshot = self.view.snapshot
         lines = [self.story()] if self.view.notice is not None or self.view.story else []
+        if self.view.link == "gone" and self.view.trouble:
+            lines.append((Span(self.view.trouble.why, "label"),))
         if snapshot is not None and not self.view.dimmed:
             lines += [operation(o) for o in snapshot.operations if o.state == "running"]
             lines += [alert(a, snapshot) for a in snapshot.alerts if a.level != "info"]
@@ -84,6 +89,8 @@ class Narrator(Panel):
         lines = [*paragraphs("".join(s.text for s in self.sentence()), width, "figure"), line()]
         if snapshot is None:
             return lines
+        if self.view.address:
+            lines += [line(("any OpenAI client: ", "unit"), (f"{self.view.address}/v1", "label")), line()]
         lines += [line(("long work", "head"))]
         lines += [operation(o) for o in snapshot.operations] or [
             line(("none is running; b starts a benchmark", "unit"))

@@ -184,7 +184,7 @@ class PoolTable(ListPanel[ModelView]):
 
     def empty(self, width: int) -> list[Line]:
         view = self.view
-        if view.snapshot is None:
+        if view.snapshot is None or view.away:
             return waiting(view, width)
         lines = [line(), line(("No models yet.", "figure")), line()]
         for text in FIRST_RUN:
@@ -205,10 +205,11 @@ FIRST_RUN = (
 def waiting(view: state.View, width: int) -> list[Line]:
     """What stands before the first snapshot: a quiet word, or the trouble in three parts."""
     if view.trouble is None:
+        ending = view.snapshot is not None and view.snapshot.engine.state == "draining"
         return [
             line(),
-            line(("Starting the engine …", "label")),
-            *paragraphs("The models appear as soon as it answers.", width, "unit"),
+            line(("The engine is stopping …" if ending else "Starting the engine …", "label")),
+            *paragraphs("The models appear as soon as one answers.", width, "unit"),
         ]
     lines = [line(), *paragraphs("✕ " + view.trouble.what, width, "fail"), line()]
     lines += paragraphs(view.trouble.why, width)

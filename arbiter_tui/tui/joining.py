@@ -1,0 +1,68 @@
+"""How the cockpit comes to its engine. Owns: the thread that finds or starts one, and errors in three parts.
+
+Never: the poll (app.py), processes (the caller's ``start`` has them).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import importlib
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from ..errors import ArbiterError, EngineUnreachable
+from .source import Engine
+from .state import Trouble
+
+
+def trouble(error: BaseException) -> Trouble:
+    """An error as what, why, what to do."""
+    if isinstance(error, EngineUnreachable) or not isinstance(error, ArbiterError):
+        why = str(error) or type(error).__name__
+        return Trouble("The engine does not answer", why, "It is tried again by itself. arbiter doctor looks deeper.")
+    return Trouble("The engine could not be started", str(error), "q quits; arbiter doctor says what is missing.")
+
+
+class Starter:
+    """Finds or starts the engine and imports the client on a thread of its own, so that the screen is painted
+    meanwhile. Asked again after a loss: ``start`` may then name another address."""
+
+    def __init__(self, url: str | None, start: Callable[[], str | None] | None) -> None:
+        self.url, self._start = url, start
+        self._client: Any = None
+
+    async def connect(self) -> Engine:
+        if self._client is not None and self._start is None:
+            return self._client  # type: ignore[no-any-return]
+        loop, done = asyncio.get_running_loop(), asyncio.Event()
+        found: list[str | None] = []
+        failed: list[BaseException] = []
+
+        def work() -> None:
+            try:
+                found.append(self._start() if self._start is not None else self.url)
+                importlib.import_module("arbiter_tui.client")  # slow: here, not on the event loop
+            except BaseException as error:
+                failed.append(error)  # raised on the loop, below
+            with contextlib.suppress(RuntimeError):  # the loop is closed: the cockpit was left meanwhile
+                loop.call_soon_threadsafe(done.set)
+
+        # Not the default executor: that one is joined at exit, and starting an engine may take long.
+        threading.Thread(target=work, name="engine-start", daemon=True).start()
+        await done.wait()
+        if failed:
+            raise failed[0]
+        if found[0] is None:
+            raise EngineUnreachable("no engine's address is known")
+        return await self._client_of(found[0])
+
+    async def _client_of(self, url: str) -> Engine:
+        if self._client is not None and url == self.url:
+            return self._client  # type: ignore[no-any-return]
+        if self._client is not None:
+            await self._client.aclose()
+        self.url = url
+        self._client = importlib.import_module("arbiter_tui.client").ControlClient(url)
+        return self._client  # type: ignore[no-any-return]
