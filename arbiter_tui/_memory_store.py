@@ -118,9 +118,21 @@ class MemoryStore:
         newest = [o for o in kept if all(value in (None, getattr(o, name)) for value, name in wanted)]
         return _page(newest, limit, after)
 
-    async def ledger(self, *, limit: int = 100, after: str | None = None) -> list[dict[str, Any]]:
+    async def ledger(
+        self, *, limit: int = 100, after: str | None = None, subject: str | None = None
+    ) -> list[dict[str, Any]]:
         lines = [line for line in self.ledger_lines if after is None or int(line["id"]) > int(after)]
-        return lines[:limit]
+        return [line for line in lines if subject is None or subject in line["subject"].split()][:limit]
+
+    async def spent_since(self, at: float) -> list[dict[str, Any]]:
+        out = []
+        for task in sorted({o.task for o in self.outcomes.values() if o.task}):
+            today = [o for o in self.outcomes.values() if o.task == task and o.at >= at]
+            used = [o.energy_j for o in today if o.energy_j is not None]
+            if today:
+                total = sum(used) if used else None
+                out.append({"task": task, "requests": len(today), "measured": len(used), "energy_j": total})
+        return out
 
     async def verify_ledger(self) -> str | None:
         return None

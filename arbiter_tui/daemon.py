@@ -156,7 +156,9 @@ class Daemon:
             replace(self.config, tasks=tasks, server=server),
             store=store,
             providers=load_providers(self.config.providers, model_dirs=model_folders(self.config)),
-            probe=open_probe(),
+            probe=open_probe(
+                [("state", self.state_dir.absolute()), *(("models", Path(f)) for f in model_folders(self.config))]
+            ),
             clock=clock,
             new_id=lambda: uuid4().hex[:16],
             suites={**bundled_suites(), **own_suites(tasks, self.config.path)},

@@ -108,7 +108,15 @@ class Store(Protocol):
         """Newest first. With ``source`` the newest 100,000 of all outcomes are looked through, not the whole past."""
         ...
 
-    async def ledger(self, *, limit: int = 100, after: str | None = None) -> list[dict[str, Any]]: ...
+    async def ledger(
+        self, *, limit: int = 100, after: str | None = None, subject: str | None = None
+    ) -> list[dict[str, Any]]:
+        """Oldest first; with ``subject`` only lines in which that name is a word."""
+        ...
+
+    async def spent_since(self, at: float) -> list[dict[str, Any]]:
+        """Per task since ``at`` (unix seconds): ``{task, requests, measured, energy_j}``; of unmeasured ones None."""
+        ...
 
     async def verify_ledger(self) -> str | None:
         """None if the chain is whole, else a sentence naming the first broken entry."""

@@ -33,10 +33,16 @@ def append(connection: sqlite3.Connection, *, at: float, who: str, action: str, 
     connection.execute("INSERT OR REPLACE INTO counters VALUES (?, ?)", (HEAD, seq))
 
 
-def page(connection: sqlite3.Connection, *, limit: int, after: str | None) -> list[dict[str, Any]]:
-    """Oldest first; ``after`` is the id of the last one seen."""
+def page(
+    connection: sqlite3.Connection, *, limit: int, after: str | None, subject: str | None = None
+) -> list[dict[str, Any]]:
+    """Oldest first; ``after`` is the id of the last one seen; ``subject``: a word of the lines that are wanted."""
     start = int(after) if after is not None and after.isdecimal() else 0
-    rows = connection.execute("SELECT * FROM ledger WHERE seq > ? ORDER BY seq LIMIT ?", (start, limit))
+    word = None if subject is None else f" {subject} "
+    rows = connection.execute(
+        "SELECT * FROM ledger WHERE seq > ? AND (? IS NULL OR instr(' ' || subject || ' ', ?)) ORDER BY seq LIMIT ?",
+        (start, word, word, limit),
+    )
     names = [column[0] for column in rows.description]
     return [_line(dict(zip(names, row, strict=True))) for row in rows]
 

@@ -127,6 +127,16 @@ def page_outcomes(
     return [records.outcome_from(row) for row in rows]
 
 
+def spent_since(connection: sqlite3.Connection, at: float) -> list[dict[str, Any]]:
+    """Per task; SQL's sum of nothing is NULL, which is what an unmeasured energy is."""
+    rows = connection.execute(
+        "SELECT task, count(*), count(energy_j), sum(energy_j) FROM outcomes "
+        "WHERE at >= ? AND task <> '' GROUP BY task ORDER BY task",
+        (at,),
+    )
+    return [{"task": r[0], "requests": r[1], "measured": r[2], "energy_j": r[3]} for r in rows]
+
+
 def newest_outcomes(connection: sqlite3.Connection, each: int) -> list[Outcome]:
     """At most ``each`` of every (task, version), newest last. Goes by the index, so history's length costs nothing."""
     rows: list[sqlite3.Row] = []

@@ -173,8 +173,13 @@ class SqliteStore:
             lambda connection: queries.page_outcomes(connection, limit, after, task, version, source)
         )
 
-    async def ledger(self, *, limit: int = 100, after: str | None = None) -> list[dict[str, Any]]:
-        return await self._read(lambda connection: ledger.page(connection, limit=limit, after=after))
+    async def ledger(
+        self, *, limit: int = 100, after: str | None = None, subject: str | None = None
+    ) -> list[dict[str, Any]]:
+        return await self._read(lambda connection: ledger.page(connection, limit=limit, after=after, subject=subject))
+
+    async def spent_since(self, at: float) -> list[dict[str, Any]]:
+        return await self._read(lambda connection: queries.spent_since(connection, at))
 
     async def verify_ledger(self) -> str | None:
         return await self._read(ledger.verify)

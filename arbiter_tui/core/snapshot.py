@@ -109,6 +109,25 @@ class Reading:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GpuProcessView:
+    """One process on a GPU; ``version`` where it is a model's worker."""
+
+    pid: int
+    memory_bytes: int | None = None
+    version: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DiskView:
+    """The file system below ``path``, where ``what`` lies (models, state)."""
+
+    what: str
+    path: str = ""
+    used_bytes: Reading = field(default_factory=Reading)
+    total_bytes: Reading = field(default_factory=Reading)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GpuView:
     index: int
     name: str = ""
@@ -119,6 +138,10 @@ class GpuView:
     temperature_c: Reading = field(default_factory=Reading)
     energy_j: Reading = field(default_factory=Reading)
     unified: bool = False
+    throttle: tuple[str, ...] = ()  # what holds its clocks back now
+    throttle_why: str | None = None  # why that is not known, where it is not
+    processes: tuple[GpuProcessView, ...] = ()
+    processes_why: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,6 +157,8 @@ class HardwareView:
     ane: Reading = field(default_factory=Reading)
     backend: str = "CPU"
     cpu_name: str = ""
+    swap_total_bytes: Reading = field(default_factory=Reading)
+    disks: tuple[DiskView, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -91,7 +91,7 @@ class Arbiter:
         self.pool = Pool(
             providers, clock, budget_bytes=budget(config, probe), max_loaded=config.pool.max_loaded,
             idle_ttl_s=config.pool.idle_ttl_s, load_timeout_s=config.pool.load_timeout_s,
-            queue_limit=config.pool.queue_limit, on_change=live.dirty, on_event=self._pool_event,
+            queue_limit=config.pool.queue_limit, on_change=live.dirty, on_event=live.step,
             measured=lambda name: self.evidence.totals(name).memory_bytes, serving=live.serving,
         )  # fmt: skip
         self.recorder = Recorder(store, clock, self.evidence.learn, on_trouble=lambda text: live.alert("error", text))
@@ -389,6 +389,3 @@ class Arbiter:
     @property
     def in_flight(self) -> int:
         return len(self._open)
-
-    def _pool_event(self, kind: str, version: str, message: str) -> None:
-        self.live.event("instance", f"{version}: {message}", version=version, what=kind)

@@ -57,6 +57,7 @@ class InstanceView:
     load_s: float | None = None
     restarts: int = 0
     pinned: bool = False
+    pid: int | None = None
     base_url: str | None = None  # where the runtime itself speaks HTTP on loopback
 
 
@@ -183,6 +184,7 @@ class Instance:
             load_s=self.load_s,
             restarts=self.restarts,
             pinned=self.pinned,
+            pid=stats.pid if stats else None,
             base_url=stats.base_url if stats else None,
         )
 

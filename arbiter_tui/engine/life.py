@@ -17,6 +17,7 @@ from ..config import Config, patch_task
 from ..core.tasks import AutopilotMode, Task
 from ..errors import ArbiterError, ConfigError
 from ..ports import HardwareProbe
+from .chronicle import named
 from .live import OFFLINE
 from .views import settle_hardware
 
@@ -108,8 +109,11 @@ class Life:
         a.feed.mark_dirty()  # rates fade without any event
 
     async def _read_hardware(self) -> None:
-        live = self._a.live
-        live.hardware = settle_hardware(live.hardware, await live.probe.read())
+        a, live = self._a, self._a.live
+        read = named(await live.probe.read(), a.pool.pids())
+        budget = a.pool.budget_bytes
+        live.chronicle.read(live.clock.now(), read, a.pool.used_bytes() / budget if budget else None)
+        live.hardware = settle_hardware(live.hardware, read)
 
     async def _save_profiles(self) -> None:
         changed = self._a.evidence.take_dirty_profiles()

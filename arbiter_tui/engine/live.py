@@ -25,6 +25,7 @@ from ..core.tasks import AutopilotMode, Task
 from ..core.verify import SuiteItem
 from ..errors import NoQualifyingModel, Refused, UnknownName
 from ..ports import Clock, HardwareProbe, Store
+from .chronicle import Chronicle
 
 OFFLINE = "offline"  # the state folder is open, but nothing is served or loaded
 KEPT_SWAPS = 200
@@ -87,6 +88,7 @@ class Live:
         self.recent: deque[Served] = deque(maxlen=KEPT_REQUESTS)  # newest last
         self.alerts: deque[AlertView] = deque(maxlen=KEPT_ALERTS)  # newest first
         self.hardware = HardwareView()
+        self.chronicle = Chronicle()
         self.narrator = "Starting."
         self.on_dirty: Callable[[], None] = lambda: None
         self._events: deque[dict[str, Any]] = deque(maxlen=KEPT_EVENTS)
@@ -183,6 +185,11 @@ class Live:
             AlertView(id=self.new_id(), at=self.clock.now(), level=level, message=message, task=task, version=version)
         )
         self.event("alert", message, task=task, version=version, level=level)
+
+    def step(self, what: str, version: str, message: str) -> None:
+        """One step of an instance's life."""
+        self.chronicle.step(self.clock.now(), version, what, message)
+        self.event("instance", f"{version}: {message}", version=version, what=what)
 
     def event(self, kind: str, message: str, **fields: Any) -> None:
         """Append to the ring that ``/events`` reads, and wake its readers."""

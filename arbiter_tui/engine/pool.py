@@ -286,6 +286,11 @@ class Pool:
     def _view(self, instance: Instance) -> InstanceView:
         return instance.view(self._clock.monotonic(), self._keeper.expected_load_s(instance))
 
+    def pids(self) -> dict[int, str]:
+        """The workers' process ids -> version."""
+        running = ((i.life.stats, name) for name, i in self._instances.items() if i.life is not None)
+        return {stats.pid: name for stats, name in running if stats is not None and stats.pid is not None}
+
     def log(self, name: str) -> list[str]:
         """The worker's newest lines, or the last ones of the worker that ended."""
         instance = self._instances.get(name)

@@ -14,7 +14,9 @@ from .. import __version__
 from ..core.registry import ModelVersion
 from ..core.snapshot import (
     BudgetView,
+    DiskView,
     EngineView,
+    GpuProcessView,
     GpuView,
     HardwareView,
     ModelView,
@@ -185,7 +187,13 @@ def settle_hardware(old: HardwareView, new: HardwareView) -> HardwareView:
         cpu_power_w=_still(old.cpu_power_w, new.cpu_power_w, 1.0),
         gpus=tuple(_gpu(old.gpus[i] if i < len(old.gpus) else None, gpu) for i, gpu in enumerate(new.gpus)),
         ane=_still(old.ane, new.ane, PERCENT),
+        disks=tuple(_disk(old.disks[i] if i < len(old.disks) else None, disk) for i, disk in enumerate(new.disks)),
     )
+
+
+def _disk(old: DiskView | None, new: DiskView) -> DiskView:
+    before = old or DiskView(what=new.what)
+    return replace(new, used_bytes=_still(before.used_bytes, new.used_bytes, 10 * TEN_MB))
 
 
 def _gpu(old: GpuView | None, new: GpuView) -> GpuView:
@@ -197,7 +205,15 @@ def _gpu(old: GpuView | None, new: GpuView) -> GpuView:
         power_w=_still(before.power_w, new.power_w, 1.0),
         temperature_c=_still(before.temperature_c, new.temperature_c, 1.0),
         energy_j=_still(before.energy_j, new.energy_j, 1_000.0),
+        processes=tuple(_process(before, p) for p in new.processes),
     )
+
+
+def _process(gpu: GpuView, new: GpuProcessView) -> GpuProcessView:
+    if new.memory_bytes is None:
+        return new
+    old = next((p.memory_bytes for p in gpu.processes if p.pid == new.pid), None)
+    return replace(new, memory_bytes=int(_step(old, new.memory_bytes, TEN_MB)))
 
 
 def _still(old: Reading, new: Reading, size: float) -> Reading:

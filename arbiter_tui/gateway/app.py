@@ -18,6 +18,7 @@ from starlette.routing import BaseRoute
 from ..engine.arbiter import Arbiter
 from .calls import PREFIX, Ask, Call, Reply, mount
 from .control import Reads
+from .control_history import Histories
 from .control_writes import Writes
 from .exchange import PING_S
 from .health import Health
@@ -43,7 +44,7 @@ def build_app(
     operations = Operations(arbiter)
     reads = Reads(arbiter, operations)
     writes = Writes(arbiter, operations, reads, on_stop=on_stop)
-    calls = [*reads.calls(), *writes.calls()]
+    calls = [*reads.calls(), *writes.calls(), *Histories(arbiter).calls()]
     calls.append(_described(calls))
     door = OpenAIDoor(arbiter, body_limit=limit, load_wait_s=load_wait_s, ping_s=ping_s)
     routes: list[BaseRoute] = [

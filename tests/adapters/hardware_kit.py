@@ -56,6 +56,8 @@ class FakeNvml:
         self.shutdowns = 0
         self.count = count
         self.power_mw = 100_000
+        self.held_back = 0x1  # idle
+        self.processes: list[Any] = []
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         answers: dict[str, Callable[[], Any]] = {
@@ -68,6 +70,8 @@ class FakeNvml:
             "nvmlDeviceGetPowerUsage": lambda: self.power_mw,
             "nvmlDeviceGetTemperature": lambda: 41,
             "nvmlDeviceGetTotalEnergyConsumption": lambda: 5_000,
+            "nvmlDeviceGetCurrentClocksEventReasons": lambda: self.held_back,
+            "nvmlDeviceGetComputeRunningProcesses": lambda: self.processes,
         }
 
         def call(*_: Any) -> Any:

@@ -12,8 +12,9 @@ import asyncio
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from pathlib import Path
 from typing import TypeVar
 
 from ...core.snapshot import GpuView, HardwareView, Reading
@@ -75,7 +76,7 @@ class SystemProbe:
         stale = Reading(why="the machine did not answer in time")
         return HardwareView(
             cpu=stale, ram_used_bytes=stale, ram_total_bytes=stale, swap_used_bytes=stale, cpu_power_w=stale,
-            ane=stale, gpu_why=stale.why, cpu_name=self._cpu_name,
+            ane=stale, gpu_why=stale.why, cpu_name=self._cpu_name, swap_total_bytes=stale,
         )  # fmt: skip
 
     def _read(self) -> HardwareView:
@@ -94,6 +95,8 @@ class SystemProbe:
             ane=apple.ane if apple else Reading(why="no Neural Engine on this machine"),
             backend="CPU",
             cpu_name=self._cpu_name,
+            swap_total_bytes=machine.swap_total_bytes,
+            disks=machine.disks,
         )
 
     def _gpus(self, apple: AppleReadings | None) -> tuple[tuple[GpuView, ...], str | None]:
@@ -155,9 +158,12 @@ def _system_memory(machine: Machine) -> tuple[float, float] | None:
     return None if used is None or total is None else (used, total)
 
 
-def open_probe() -> SystemProbe:
-    """The probe for this platform. Starts nothing and imports no vendor's library until the first reading."""
-    machine = Machine()
+def open_probe(places: Sequence[tuple[str, Path]] = ()) -> SystemProbe:
+    """The probe for this platform. Starts nothing and imports no vendor's library until the first reading.
+
+    ``places``: (what lies there, folder), for the disks.
+    """
+    machine = Machine(places=places)
     if sys.platform == "darwin":
         return SystemProbe(machine, apple=Apple())
     return SystemProbe(machine, nvidia=Nvidia(system_memory=lambda: _system_memory(machine)), amd=Amd())

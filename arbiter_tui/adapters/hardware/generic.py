@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ...core.snapshot import Reading
+from ...core.snapshot import DiskView, Reading
 
 RAPL = Path("/sys/class/powercap")
 _FAILURES = (OSError, AttributeError, NotImplementedError, RuntimeError, ValueError, IndexError)
@@ -29,6 +29,8 @@ class MachineReadings:
     ram_total_bytes: Reading
     swap_used_bytes: Reading
     cpu_power_w: Reading
+    swap_total_bytes: Reading
+    disks: tuple[DiskView, ...] = ()
 
 
 def attempt(read: Callable[[], float | None], what: str) -> Reading:
@@ -43,9 +45,19 @@ def attempt(read: Callable[[], float | None], what: str) -> Reading:
 
 
 class Machine:
-    """psutil and RAPL. Rates are over the time since the reading before; the first has none."""
+    """psutil and RAPL. Rates are over the time since the reading before; the first has none.
 
-    def __init__(self, *, rapl: Path = RAPL, monotonic: Callable[[], float] = time.monotonic) -> None:
+    ``places``: (what lies there, folder); those on one file system are shown as one.
+    """
+
+    def __init__(
+        self,
+        *,
+        rapl: Path = RAPL,
+        monotonic: Callable[[], float] = time.monotonic,
+        places: Sequence[tuple[str, Path]] = (),
+    ) -> None:
+        self._places = places
         self._rapl = Rapl(rapl, monotonic)
         self._primed = False
 
@@ -58,6 +70,8 @@ class Machine:
             ram_total_bytes=_total(),
             swap_used_bytes=attempt(lambda: _psutil().swap_memory().used, "swap"),
             cpu_power_w=self._rapl.read(),
+            swap_total_bytes=attempt(lambda: _psutil().swap_memory().total, "swap"),
+            disks=disks(self._places),
         )
 
     @staticmethod
@@ -79,6 +93,33 @@ class Machine:
         if not cores:
             return Reading(why="CPU load: known from the second reading on")
         return Reading(value=sum(cores) / len(cores))
+
+
+def disks(places: Sequence[tuple[str, Path]]) -> tuple[DiskView, ...]:
+    """Each file system once, named after everything that lies on it."""
+    found: dict[object, tuple[list[str], Path]] = {}
+    for what, folder in places:
+        path = _existing(folder)
+        try:
+            device: object = path.stat().st_dev
+        except OSError:
+            device = path
+        whats, _ = found.setdefault(device, ([], path))
+        if what not in whats:
+            whats.append(what)
+    return tuple(_disk(", ".join(whats), path) for whats, path in found.values())
+
+
+def _existing(folder: Path) -> Path:
+    """The folder, or the nearest one above it that is there: it is where the folder would be made."""
+    return next((p for p in (folder, *folder.parents) if p.exists()), folder)
+
+
+def _disk(what: str, path: Path) -> DiskView:
+    name = f"disk of {what}"
+    used = attempt(lambda: _psutil().disk_usage(str(path)).used, name)
+    total = attempt(lambda: _psutil().disk_usage(str(path)).total, name)
+    return DiskView(what=what, path=str(path), used_bytes=used, total_bytes=total)
 
 
 def available_bytes() -> int | None:

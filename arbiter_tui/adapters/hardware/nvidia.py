@@ -4,6 +4,10 @@ Owns: the readings of NVIDIA devices. Never: a fake 0. Without a driver there is
 Energy is the device's own counter since the driver was loaded (Volta and newer), else power integrated over time,
 marked estimated. Devices that share the system's memory (GB10) have no memory of their own to ask for: the system's
 is given, marked unified. Read at most once a second: faster polling slows the GPU.
+
+What holds the clocks back and which process holds which memory are UNTESTED ON HARDWARE: written from NVML's
+documentation and tested with recorded answers. Memory per process is None where the driver does not tell (in a
+container it knows other numbers than the processes have here, or none).
 """
 
 from __future__ import annotations
@@ -12,7 +16,16 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from ...core.snapshot import GpuView, Reading
+from ...core.snapshot import GpuProcessView, GpuView, Reading
+
+HELD_BACK = {  # NVML's clocks event reasons; an idle GPU (1) and clocks that somebody set (2) are not held back
+    0x04: "power limit",
+    0x08: "hardware slowdown",
+    0x10: "held to its neighbours' clocks",
+    0x20: "heat (driver)",
+    0x40: "heat (hardware)",
+    0x80: "power brake",
+}
 
 
 class Nvidia:
@@ -77,6 +90,8 @@ class Nvidia:
             lost = Reading(why=f"device: {error}")
             return GpuView(index=index, utilisation=lost, memory_used_bytes=lost, memory_total_bytes=lost)
         used, total, unified = self._memory(handle)
+        throttle, throttle_why = self._throttle(handle)
+        processes, processes_why = self._processes(handle)
         power = self._ask("power", lambda: nvml.nvmlDeviceGetPowerUsage(handle) / 1000.0)
         return GpuView(
             index=index,
@@ -90,7 +105,32 @@ class Nvidia:
             ),
             energy_j=self._energy_of(index, handle, power),
             unified=unified,
+            throttle=throttle,
+            throttle_why=throttle_why,
+            processes=processes,
+            processes_why=processes_why,
         )
+
+    def _throttle(self, handle: Any) -> tuple[tuple[str, ...], str | None]:
+        """What holds its clocks back, and why that is not known. The call's name changed with driver 535."""
+        nvml = self._nvml
+        names = ("nvmlDeviceGetCurrentClocksEventReasons", "nvmlDeviceGetCurrentClocksThrottleReasons")
+        ask = next((found for name in names if (found := getattr(nvml, name, None)) is not None), None)
+        if ask is None:
+            return (), "throttling: this nvidia-ml-py does not ask for it"
+        try:
+            bits = int(ask(handle))
+        except nvml.NVMLError as error:
+            return (), f"throttling: {error}"
+        return tuple(reason for bit, reason in HELD_BACK.items() if bits & bit), None
+
+    def _processes(self, handle: Any) -> tuple[tuple[GpuProcessView, ...], str | None]:
+        nvml = self._nvml
+        try:
+            found = nvml.nvmlDeviceGetComputeRunningProcesses(handle)
+        except nvml.NVMLError as error:
+            return (), f"memory by process: {error}"
+        return tuple(GpuProcessView(pid=int(p.pid), memory_bytes=_bytes(p.usedGpuMemory)) for p in found), None
 
     def _ask(self, what: str, read: Callable[[], float]) -> Reading:
         try:
@@ -130,6 +170,10 @@ class Nvidia:
         if last is None:
             return Reading(why="energy: integrated from power from the second reading on")
         return Reading(value=total, estimated=True)
+
+
+def _bytes(value: Any) -> int | None:
+    return None if value is None else int(value)
 
 
 def _no_driver(error: Exception) -> str:
