@@ -163,6 +163,12 @@ class Metered(Protocol):
         ...
 
 
+class Patient(Protocol):
+    """What a provider may offer besides: its own longest load (s), instead of ``[pool] load_timeout_s``."""
+
+    load_timeout_s: float
+
+
 @runtime_checkable
 class Provider(Protocol):
     name: str

@@ -118,7 +118,9 @@ def test_the_examples_commented_blocks_are_correct_too() -> None:
     text = EXAMPLE.read_text(encoding="utf-8")
     blocks = text[text.index("# [[providers]]") :].splitlines()
     config = parse("\n".join(line.removeprefix("# ") for line in blocks if " = " in line or "[[" in line))
-    assert [p.name for p in config.providers] == ["box"]
+    assert [(p.name, p.kind) for p in config.providers] == [
+        ("box", "ollama"), ("studio", "openai_compatible"), ("gpu", "server"),
+    ]  # fmt: skip
     assert config.models[0].context == 4096
     assert config.tasks[0].criteria.quality_threshold == 0.85
 

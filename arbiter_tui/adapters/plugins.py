@@ -20,7 +20,7 @@ GROUP = "arbiter.providers"
 # Kinds that need no configuration: they run embedded, or find their server at its usual loopback address.
 WITHOUT_CONFIGURATION = ("llama_server", "llama_cpp", "ollama")
 # Kinds whose sources are files: they look for a relative one below [pool] model_dirs.
-FROM_FILES = frozenset({"llama_server", "llama_cpp"})
+FROM_FILES = frozenset({"llama_server", "llama_cpp", "server"})
 
 
 class PluginWarning(UserWarning):

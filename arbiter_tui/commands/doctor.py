@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import platform
-import shutil
 import sys
 from argparse import Namespace
 from dataclasses import asdict, dataclass
@@ -16,14 +15,17 @@ from typing import TYPE_CHECKING, Any
 
 from . import text as t
 from .connect import load_config, running, state_dir
+from .idle_gpu import find_installed, idle_gpu
 
 if TYPE_CHECKING:
     from ..config import Config
-    from ..core.snapshot import HardwareView
     from ..ports import HardwareProbe
 
 # Built against the vendors' documented interfaces and tested with recorded data only: nobody has run these yet.
-UNTESTED = ("NVIDIA readings (NVML)", "Apple readings (macmon, ioreg)", "AMD readings (amdsmi)")
+UNTESTED = (
+    "NVIDIA readings (NVML)", "Apple readings (macmon, ioreg)", "AMD readings (amdsmi)",
+    "presets for vLLM and mlx_lm.server",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,17 +63,20 @@ async def examine(options: Namespace) -> list[Finding]:
     found.append(Finding("ok", "state folder", str(where)))
     state = f"runs at {engine['url']} (pid {engine['pid']})" if engine else "not running; `arbiter` starts it"
     found.append(Finding("ok" if engine else "note", "engine", state))
-    found += await _providers(options)
-    found += await _machine(config, engine)
+    providers, gguf = await _providers(options)
+    found += providers
+    found += await _machine(config, engine, gguf)
     found.append(Finding("note", "untested on hardware", ", ".join(UNTESTED)))
     return found
 
 
-async def _providers(options: Namespace) -> list[Finding]:
+async def _providers(options: Namespace) -> tuple[list[Finding], str | None]:
+    """What each provider says, and the largest GGUF file that one of them has."""
     from ..adapters.plugins import load_providers
 
     providers = load_providers(load_config(options).providers)
-    found, usable = [], 0
+    found, files = [], {}  # type: list[Finding], dict[str, int]
+    usable = 0
     for name, provider in providers.items():
         missing = await provider.available()
         if missing is not None:
@@ -79,16 +84,17 @@ async def _providers(options: Namespace) -> list[Finding]:
             continue
         models = await provider.discover()
         usable += bool(models)
+        files |= {v.source: v.file_bytes or 0 for v in models if v.source.endswith(".gguf")}
         names = ", ".join(v.version for v in models) or "no models yet (`arbiter register PATH.gguf`)"
         found.append(Finding("ok", f"provider {name}", names))
     if not usable:
         found.append(Finding("missing", "models", "no provider has a model; `make run` installs two small ones"))
     for provider in providers.values():
         await provider.close()
-    return found
+    return found, max(files, key=lambda path: files[path], default=None)
 
 
-async def _machine(config: Config, engine: dict[str, Any] | None) -> list[Finding]:
+async def _machine(config: Config, engine: dict[str, Any] | None, gguf: str | None) -> list[Finding]:
     from ..adapters.hardware import open_probe
 
     probe = open_probe()
@@ -104,7 +110,7 @@ async def _machine(config: Config, engine: dict[str, Any] | None) -> list[Findin
         found.append(Finding("note" if sys.platform == "linux" else "ok", "GPU", view.gpu_why or "none found"))
     for gpu in view.gpus:
         found.append(Finding("ok", f"GPU {gpu.index}", f"{gpu.name}, {t.size(gpu.memory_total_bytes.value)}"))
-    if idle := idle_gpu(view, backend):
+    if idle := idle_gpu(view, backend, find_installed(gguf)):
         found.append(Finding("note", "a GPU lies idle", idle))
     return found
 
@@ -131,23 +137,3 @@ def engine_backend() -> str:
     except (subprocess.SubprocessError, OSError):
         return "CPU"
     return done.stdout.strip().splitlines()[-1] if done.stdout.strip() else "CPU"
-
-
-def idle_gpu(view: HardwareView, backend: str) -> str | None:
-    """The configuration block of an installed runtime that uses the GPU, else how to get one; None if none is idle.
-
-    Only what a provider of ours understands may be printed here.
-    """
-    if not view.gpus or any(word in backend for word in ("CUDA", "ROCm", "Vulkan", "Metal", "MTL", "SYCL")):
-        return None
-    name = view.gpus[0].name or "the GPU"
-    if shutil.which("ollama"):
-        return (
-            f"{name} is not used by the embedded engine ({backend}); the installed Ollama uses it. In arbiter.toml:\n"
-            '[[providers]]\nname = "ollama"\nkind = "ollama"\nbase_url = "http://127.0.0.1:11434"'
-        )
-    return (
-        f"{name} is not used by the embedded engine ({backend}). Install Ollama and run `arbiter doctor` again, or, in "
-        "a clone, build the llama_cpp engine for it: CMAKE_ARGS=-DGGML_CUDA=ON make engines. An installed llama-server "
-        "or vLLM can't be used yet."
-    )

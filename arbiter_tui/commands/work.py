@@ -115,10 +115,20 @@ def register(options: Namespace) -> int:
 
 
 def _source(options: Namespace) -> tuple[str, str]:
-    """(provider, source): a path is made absolute, for the engine may run elsewhere in the file system."""
-    if options.source.startswith("ollama:"):
-        return options.provider or "ollama", options.source
-    return options.provider or "llama_server", os.path.abspath(os.path.expanduser(options.source))
+    """(provider, source): a path is made absolute, for the engine may run elsewhere in the file system.
+
+    Another runtime's own name (``org/name``) stays as it is: with a provider named, what is no file here is one.
+    """
+    source: str = options.source
+    if source.startswith(("http://", "https://")):
+        block = f'[[providers]]\nname = "box"\nkind = "openai_compatible"\nbase_url = "{source}"'
+        raise ConfigError(f"a server's address belongs into arbiter.toml, then `arbiter discover --apply`:\n{block}")
+    if source.startswith("ollama:"):
+        return options.provider or "ollama", source
+    path = os.path.abspath(os.path.expanduser(source))
+    if options.provider and not os.path.exists(path) and not source.endswith(".gguf"):
+        return options.provider, source
+    return options.provider or "llama_server", path
 
 
 async def _register(options: Namespace) -> int:

@@ -83,13 +83,13 @@ class Keeper:
 
     async def _load(self, instance: Instance, life: Life) -> LoadedModel:
         version = instance.version
+        provider = self._providers[version.provider]
+        limit_s: float = getattr(provider, "load_timeout_s", self._load_timeout_s)
         try:
-            async with asyncio.timeout(self._load_timeout_s + LOAD_GRACE_S):
-                return await self._providers[version.provider].load(
-                    version, timeout_s=self._load_timeout_s, on_event=partial(self._hear, instance, life)
-                )
+            async with asyncio.timeout(limit_s + LOAD_GRACE_S):
+                return await provider.load(version, timeout_s=limit_s, on_event=partial(self._hear, instance, life))
         except TimeoutError as late:
-            raise LoadFailed(f"{version.version} did not load within {self._load_timeout_s:.0f} s") from late
+            raise LoadFailed(f"{version.version} did not load within {limit_s:.0f} s") from late
 
     def _settle(self, instance: Instance, life: Life, task: asyncio.Task[LoadedModel]) -> None:
         instance.load_task = None

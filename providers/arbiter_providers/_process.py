@@ -41,8 +41,9 @@ Message = dict[str, Any]
 class Child:
     """A running worker. Made by :func:`launch`."""
 
-    def __init__(self, process: Process, version: str, on_event: EventSink) -> None:
+    def __init__(self, process: Process, version: str, on_event: EventSink, *, tree: bool = False) -> None:
         self.version = version
+        self._tree = tree  # it starts processes of its own: figures are those of all
         self.gone = asyncio.Event()
         self.reason: str | None = None  # why it is gone, as a clause: "was killed by SIGKILL"
         self.on_message: Callable[[Message], None] | None = None
@@ -106,8 +107,9 @@ class Child:
         await asyncio.shield(self._end)
 
     def resident_bytes(self) -> int | None:
-        """RSS: private memory plus the mapped pages of the model file in use. Workers start no processes themselves."""
-        rss = self._figure(lambda p: float(p.memory_info().rss))
+        """RSS: private memory plus the mapped pages of the model file in use. What processes of one tree share counts
+        once, where the system can tell (PSS)."""
+        rss = self._figure(_shared_once if self._tree else lambda p: float(p.memory_info().rss))
         return None if rss is None else int(rss)
 
     def cpu_s(self) -> float | None:
@@ -115,7 +117,7 @@ class Child:
 
     def cpu_now(self) -> float | None:
         """As ``cpu_s``, in microseconds instead of half a hundred of them; only Linux has such a clock."""
-        if sys.platform != "linux" or not self.alive:
+        if sys.platform != "linux" or not self.alive or self._tree:
             return None
         with contextlib.suppress(OSError):
             return time.clock_gettime((~self.pid << 3) | 2)  # what clock_getcpuclockid(3) makes of a pid
@@ -125,13 +127,15 @@ class Child:
         try:
             if self._figures is None:
                 self._figures = psutil.Process(self.pid)
-            return read(self._figures)
+            own = read(self._figures)
+            return own + sum(_of_child(c, read) for c in self._figures.children(recursive=True)) if self._tree else own
         except psutil.Error:
             return None
 
     def _kill(self) -> None:
-        with contextlib.suppress(ProcessLookupError):  # it ended by itself in the meantime
-            self._process.kill()
+        """All of its session: a worker may have started a server, which must not outlive it."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):  # it ended by itself in the meantime
+            os.killpg(self.pid, signal.SIGKILL)
 
     async def _read_log(self) -> None:
         assert self._process.stderr is not None
@@ -161,6 +165,7 @@ class Child:
 
     async def _await_end(self) -> None:
         code = await self._process.wait()
+        self._kill()  # what it left behind; the pipes end with the last of them
         await asyncio.gather(*self._tasks)
         self.reason = "was unloaded" if self._asked else "made no progress and was ended" if self._hung else _why(code)
         was_ready = self._ready.done() and self._ready.exception() is None
@@ -179,6 +184,21 @@ class Child:
         telling = (line for line in self._log if "error" in line.lower())
         words = next(telling, self._log[-1] if self._log else None)
         return f"it said: {words}" if words else "it said nothing"
+
+
+def _shared_once(process: psutil.Process) -> float:
+    with contextlib.suppress(psutil.AccessDenied):
+        full = process.memory_full_info()
+        return float(getattr(full, "pss", 0) or full.rss)
+    return float(process.memory_info().rss)
+
+
+def _of_child(process: psutil.Process, read: Callable[[psutil.Process], float]) -> float:
+    """0 for one that ended while we looked."""
+    try:
+        return read(process)
+    except psutil.Error:
+        return 0.0
 
 
 async def _line(stream: asyncio.StreamReader) -> bytes:
@@ -200,9 +220,12 @@ def _why(code: int) -> str:
 
 
 async def launch(
-    module: str, parameters: Mapping[str, Any], *, version: str, timeout_s: float, on_event: EventSink
-) -> tuple[Child, Message]:
+    module: str, parameters: Mapping[str, Any], *, version: str, timeout_s: float, on_event: EventSink,
+    tree: bool = False,
+) -> tuple[Child, Message]:  # fmt: skip
     """Start ``python -m module``, give it ``parameters``, and wait until it says that it is ready.
+
+    ``tree``: the worker starts processes of its own; memory and CPU are those of all of them.
 
     Raises LoadFailed on failure or after ``timeout_s`` seconds; then, and on cancellation, nothing is left running.
     """
@@ -215,7 +238,7 @@ async def launch(
         )  # fmt: skip
     except OSError as error:
         raise LoadFailed(f"{version} did not load: no worker could be started ({error})") from error
-    child = Child(process, version, on_event)
+    child = Child(process, version, on_event, tree=tree)
     try:
         child.send(parameters)
         async with asyncio.timeout(timeout_s):

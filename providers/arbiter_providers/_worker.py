@@ -45,13 +45,16 @@ class Channel:
         with self._lock:
             self._out.write(line)
 
-    def listen(self, receive: Callable[[dict[str, Any]], None]) -> None:
-        """Calls ``receive`` on a thread of its own for every message; ends the process when the parent is gone."""
-        threading.Thread(target=self._read, args=(receive,), daemon=True).start()
+    def listen(self, receive: Callable[[dict[str, Any]], None], last: Callable[[], None] | None = None) -> None:
+        """Calls ``receive`` on a thread of its own for every message; ends the process when the parent is gone, after
+        ``last``."""
+        threading.Thread(target=self._read, args=(receive, last), daemon=True).start()
 
-    def _read(self, receive: Callable[[dict[str, Any]], None]) -> None:
+    def _read(self, receive: Callable[[dict[str, Any]], None], last: Callable[[], None] | None) -> None:
         for line in self._in:
             receive(json.loads(line))
+        if last is not None:
+            last()
         os._exit(0)  # nothing to save: the quickest exit frees the memory soonest
 
 

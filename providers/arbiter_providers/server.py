@@ -1,0 +1,222 @@
+"""The provider on a server of the user's own that is started for each model: llama-server, vLLM, mlx_lm.server …
+
+Owns: the processes of the configured command. Never: a command that did not come from the configuration file.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import shutil
+import socket
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from pathlib import Path
+from typing import Any
+
+from arbiter_tui.core.registry import ModelVersion
+from arbiter_tui.errors import ModelUnusable, Overloaded, ProviderError, WorkerDied
+from arbiter_tui.provider import Chunk, EventSink, InstanceStats, LoadedModel, ProviderConfig, Request
+
+from . import _openai_wire as wire
+from ._local import MIB, Settings, describe, predicted_bytes
+from ._openai_runtime import OpenAiModel, Runtime
+from ._process import Child, Vigil, launch
+from ._server_presets import PLACEHOLDERS, PRESETS, filled, preset_flags
+
+HOST = "127.0.0.1"
+_ENGINE_BYTES = 80 * MIB  # the server itself and the process that answers for it
+_NOTICE_S = 2.0
+_HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+(:[\w.-]+)?")
+
+
+class ServerProvider:
+    """Options: command (needed; with {source} and {port}), preset (latency, balanced, throughput), models (sources to
+    list), health (default /health), start_timeout_s (default 300), stop_timeout_s (1.5), context, parallel, chat, env,
+    tensor_parallel, pipeline_parallel, ray_address (vLLM), rpc (llama.cpp's nodes), hang_timeout_s, stall_timeout_s,
+    offline (default true: nothing is fetched from a hub)."""
+
+    kind = "server"
+
+    def __init__(self, config: ProviderConfig) -> None:
+        self.name = config.name
+        o = config.options
+        preset = o.get("preset", "balanced")
+        if preset not in PRESETS:
+            raise ValueError(f"preset must be one of {', '.join(PRESETS)}, not {preset!r}")
+        self._command = _checked(o.get("command"))
+        self._command += preset_flags(
+            self._command, preset, tensor=o.get("tensor_parallel"), pipeline=o.get("pipeline_parallel"),
+            rpc=tuple(o.get("rpc", ())),
+        )  # fmt: skip
+        self._env = {str(k): str(v) for k, v in dict(o.get("env", {})).items()}
+        if o.get("offline", True):
+            self._env = {"HF_HUB_OFFLINE": "1", **self._env}
+        if o.get("ray_address"):
+            self._env["RAY_ADDRESS"] = str(o["ray_address"])
+            self._command += ["--distributed-executor-backend", "ray"]
+        self._sources = [str(s) for s in o.get("models", ())]
+        self._settings = Settings.of({"parallel": PRESETS[preset], "hang_timeout_s": 60.0, **o})
+        self._chat = bool(o.get("chat", True))
+        self._health = str(o.get("health", "/health"))
+        self.load_timeout_s = float(o.get("start_timeout_s", 300.0))
+        self._stop_s = min(float(o.get("stop_timeout_s", 1.5)), 1.5)  # then the supervisor ends it itself
+        self._stall_s = float(o.get("stall_timeout_s", 120.0))
+        self._loaded: set[ServerModel] = set()
+
+    async def available(self) -> str | None:
+        program = self._command[0]
+        if shutil.which(program) is None:
+            return f"{program} is not installed or not on PATH: correct `command` of the provider {self.name}"
+        return None
+
+    async def discover(self) -> list[ModelVersion]:
+        """Those of ``models`` that can be used; `inspect` of another says why not."""
+        if await self.available() is not None:
+            return []
+        found = await asyncio.gather(*(self.inspect(s) for s in self._sources), return_exceptions=True)
+        return [version for version in found if isinstance(version, ModelVersion)]
+
+    async def inspect(self, source: str) -> ModelVersion:
+        """A GGUF file is read; a folder or a hub's ``org/name`` is the server's own affair."""
+        if _is_file(source):
+            return await asyncio.to_thread(
+                describe, source, provider=self.name, suffix=self.name, settings=self._settings
+            )
+        safe = wire.safe_name(source)
+        return ModelVersion(
+            version=f"{safe}.{wire.safe_name(self.name)[:20]}", provider=self.name, model=safe, source=source,
+            context=self._settings.context, parallel=self._settings.parallel,
+            capabilities=frozenset({"text-generation", *(("chat",) if self._chat else ())}),
+        )  # fmt: skip
+
+    def predicted_bytes(self, version: ModelVersion) -> int | None:
+        return predicted_bytes(version, engine_bytes=_ENGINE_BYTES, parallel=version.parallel, windowed=False)
+
+    async def load(self, version: ModelVersion, *, timeout_s: float, on_event: EventSink) -> LoadedModel:
+        port = _free_port()
+        runtime = Runtime(f"http://{HOST}:{port}", stall_s=self._stall_s)
+        child, _ = await launch(
+            "arbiter_providers._server_worker",
+            {"command": filled(self._command, version, host=HOST, port=port, context=self._settings.context),
+             "host": HOST, "port": port, "health": self._health, "env": self._env, "stop_s": self._stop_s},
+            version=version.version, timeout_s=timeout_s, on_event=on_event, tree=True,
+        )  # fmt: skip
+        try:
+            served = await _served(runtime, version)
+            grammar = bool(await runtime.props())  # llama-server alone has /props, and takes GBNF
+        except BaseException:
+            await asyncio.shield(_undo(child, runtime))
+            raise
+        chat = bool(version.options.get("chat", self._chat))
+        speaker = OpenAiModel(
+            runtime, version, wire.Dialect(served, grammar=grammar, chat=chat),
+            on_event=lambda event: None, forget=lambda model: None,
+        )  # fmt: skip
+        model = ServerModel(self._loaded, child, runtime, speaker, hang_timeout_s=self._settings.hang_timeout_s)
+        self._loaded.add(model)
+        return model
+
+    async def close(self) -> None:
+        await asyncio.gather(*(m.unload() for m in list(self._loaded)))
+
+
+class ServerModel:
+    """One running server and the model that it serves."""
+
+    def __init__(
+        self, siblings: set[ServerModel], child: Child, runtime: Runtime, speaker: OpenAiModel, *, hang_timeout_s: float
+    ) -> None:
+        self.version = speaker.version
+        self._siblings, self._child, self._runtime, self._speaker = siblings, child, runtime, speaker
+        self._vigil = Vigil(child, hang_timeout_s, runtime.healthy)
+
+    async def generate(self, request: Request) -> AsyncGenerator[Chunk, None]:
+        if not self._child.alive:
+            raise self._child.died()
+        try:
+            with self._vigil.request():
+                async with aclosing(self._speaker.generate(request)) as chunks:
+                    async for chunk in chunks:
+                        self._vigil.touch()
+                        yield chunk
+        except WorkerDied as error:
+            raise await self._dead(error) from error
+
+    async def embed(self, texts: Sequence[str]) -> list[list[float]]:
+        if not self._child.alive:
+            raise self._child.died()
+        with self._vigil.request():
+            return await self._speaker.embed(texts)
+
+    async def health(self) -> bool:
+        return self._child.alive and await self._runtime.healthy()
+
+    async def stats(self) -> InstanceStats:
+        """Memory and CPU of the whole process tree; what a graphics card holds is the hardware view's affair."""
+        resident = await asyncio.to_thread(self._child.resident_bytes)
+        return InstanceStats(
+            resident_bytes=resident, cpu_s=self._child.cpu_s(), context=self.version.context,
+            parallel=self.version.parallel, pid=self._child.pid,
+            base_url=self._runtime.base_url if self._child.alive else None,
+        )  # fmt: skip
+
+    def log(self) -> list[str]:
+        return self._child.log()
+
+    async def unload(self) -> None:
+        self._siblings.discard(self)
+        self._vigil.close()
+        await self._child.stop()
+        await self._speaker.unload()
+        await self._runtime.close()
+
+    async def _dead(self, error: WorkerDied) -> ProviderError:
+        """A connection was cut in mid-answer: wait until the server's end is noticed, so that the error can say why."""
+        try:
+            async with asyncio.timeout(_NOTICE_S):
+                await self._child.gone.wait()
+        except TimeoutError:
+            return ProviderError(str(error))
+        return self._child.died()
+
+
+def _is_file(source: str) -> bool:
+    """Is it a model file's path, rather than a folder or a hub's name?"""
+    path = Path(source).expanduser()
+    return not path.is_dir() and (path.suffix == ".gguf" or not _HUB_NAME.fullmatch(source))
+
+
+def _checked(command: Any) -> list[str]:
+    if not isinstance(command, list | tuple) or not command or not all(isinstance(part, str) for part in command):
+        raise ValueError(
+            'command is needed: a list of words, as in ["llama-server", "-m", "{source}", "--port", "{port}"]'
+        )
+    known = {"{" + name + "}" for name in PLACEHOLDERS}
+    for part in command:
+        if strange := set(re.findall(r"\{\w+\}", part)) - known:
+            raise ValueError(f"command: {', '.join(sorted(strange))} is none of {', '.join(sorted(known))}")
+    if not any("{port}" in part for part in command):
+        raise ValueError("command needs {port}: the arbiter chooses it")
+    return list(command)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+async def _served(runtime: Runtime, version: ModelVersion) -> str:
+    """The name under which the server knows its model."""
+    try:
+        listed = [e["id"] for e in await runtime.models() if isinstance(e.get("id"), str)]
+    except (ModelUnusable, Overloaded):
+        listed = []
+    return listed[0] if listed and version.source not in listed else version.source
+
+
+async def _undo(child: Child, runtime: Runtime) -> None:
+    await child.stop()
+    await runtime.close()
