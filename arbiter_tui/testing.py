@@ -122,6 +122,7 @@ class Behaviour:
     gate: asyncio.Event | None = None
     load_gate: asyncio.Event | None = None
     embeddings: bool = True
+    backend: str | None = "Fake"
     cpu_s: float | None = None  # CPU seconds of one answer; None: the model can't say
 
 
@@ -205,7 +206,7 @@ class FakeModel:
         how = self.behaviour
         return InstanceStats(
             resident_bytes=how.resident_bytes, cpu_s=0.0, context=how.context,
-            parallel=self.version.parallel, backend="Fake", pid=None,
+            parallel=self.version.parallel, backend=how.backend, pid=None,
         )  # fmt: skip
 
     def cpu_now(self) -> float | None:

@@ -8,6 +8,7 @@ keyed by version, interpreter and machine; every later environment installs it i
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import platform
 import shutil
@@ -118,6 +119,20 @@ def install_engine(wheel_file: Path) -> None:
     pip("installing the llama_cpp engine", f"{wheel_file}", "diskcache", "jinja2", "numpy", "typing-extensions")
 
 
+def say_backend() -> None:
+    """What the models will run on; where a GPU lies idle, the block that uses it."""
+    asked = subprocess.run(
+        [str(PYTHON), "-m", "arbiter_tui", "doctor", "--json"], capture_output=True, text=True, cwd=ROOT, check=False
+    )
+    try:
+        findings = json.loads(asked.stdout)
+    except ValueError:
+        return  # `arbiter doctor` itself says what is wrong
+    for finding in findings:
+        if finding["what"] in ("backend in use", "a GPU lies idle"):
+            say(f"{finding['what']}: {finding['detail']}")
+
+
 def main(target: str) -> int:
     if sys.version_info < (3, 11):  # noqa: UP036 - whoever runs this may well have an older one
         sys.exit(f"arbiter needs Python 3.11 or newer; this is {platform.python_version()} (set PYTHON=python3.x)")
@@ -132,6 +147,8 @@ def main(target: str) -> int:
         install_engine(found)
     else:
         say("llama_cpp engine: not built yet (`make engines` compiles it); llama_server serves everything")
+    if target in ("run", "engines"):
+        say_backend()
     done.touch()
     if target in ("test", "dev"):  # both install the same
         stamp("dev").touch(), stamp("test").touch(), stamp("run").touch()

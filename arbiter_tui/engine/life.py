@@ -10,14 +10,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from ..config import Config, patch_task
+from ..core.snapshot import HardwareView
 from ..core.tasks import AutopilotMode, Task
 from ..errors import ArbiterError, ConfigError
 from ..ports import HardwareProbe
 from .chronicle import named
+from .instance import State
 from .live import OFFLINE
 from .views import settle_hardware
 
@@ -44,6 +46,7 @@ class Life:
         self._loops: list[asyncio.Task[None]] = []
         self._elsewhere: asyncio.Task[None] | None = None
         self._ticks = 0
+        self._told_idle = False
         self._stopped = False
 
     # ── start ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -113,7 +116,25 @@ class Life:
         read = named(await live.probe.read(), a.pool.pids())
         budget = a.pool.budget_bytes
         live.chronicle.read(live.clock.now(), read, a.pool.used_bytes() / budget if budget else None)
-        live.hardware = settle_hardware(live.hardware, read)
+        live.hardware = settle_hardware(live.hardware, replace(read, backend=self._backend()))
+        self._tell_idle_gpu(read)
+
+    def _backend(self) -> str:
+        """What the loaded models compute on, as their engines name it; what it was while none is loaded."""
+        loaded = {view.backend for view in self._a.pool.views().values() if view.backend}
+        return next((b for b in sorted(loaded) if b != "CPU"), "CPU") if loaded else self._a.live.hardware.backend
+
+    def _tell_idle_gpu(self, hardware: HardwareView) -> None:
+        """Once: every loaded model says that it runs on the processor, and there is a GPU."""
+        backends = {view.backend for view in self._a.pool.views().values() if view.state == State.READY}
+        if self._told_idle or not hardware.gpus or backends != {"CPU"}:
+            return
+        self._told_idle = True
+        name = hardware.gpus[0].name or "a GPU"
+        self._a.live.alert(
+            "info",
+            f"{name} lies idle: the loaded models run on the CPU; `arbiter doctor` prints the block that uses it",
+        )
 
     async def _save_profiles(self) -> None:
         changed = self._a.evidence.take_dirty_profiles()
