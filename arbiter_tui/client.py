@@ -97,6 +97,21 @@ class ControlClient:
     async def tasks(self) -> list[dict[str, Any]]:
         return await self._items(f"{V1}/tasks")
 
+    async def task(self, task: str) -> dict[str, Any]:
+        """Its criteria and route, ``guards[]`` and the autopilot's ``outlook``."""
+        return dict(await self.get(f"{V1}/tasks/{_q(task)}"))
+
+    async def put_task(self, task: str, patch: Mapping[str, Any]) -> dict[str, Any]:
+        """The task as it is then; ``settings`` names it in the snapshots that know of it."""
+        return dict(await self.put(f"{V1}/tasks/{_q(task)}", dict(patch)))
+
+    async def profile(self, task: str) -> dict[str, Any]:
+        return dict(await self.get(f"{V1}/profiles/{_q(task)}"))
+
+    async def outcomes(self, task: str, limit: int = 100) -> list[dict[str, Any]]:
+        """Measured requests of a task, newest first."""
+        return list((await self.get(f"{V1}/outcomes", {"task": task, "limit": limit}))["items"])
+
     async def _items(self, path: str) -> list[dict[str, Any]]:
         """Every page of a list."""
         items: list[dict[str, Any]] = []

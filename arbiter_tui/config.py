@@ -20,14 +20,25 @@ from pathlib import Path
 from typing import Any
 
 from .config_reader import Setting, Where, read_values, schema_of, setting, setting_schema, settings
-from .config_tasks import MODES, NAME, TASK_SETTINGS, ConfiguredTask, merge_tasks, patch_task, read_task
+from .config_tasks import (
+    MODES,
+    NAME,
+    OPTIONAL,
+    TASK_SETTINGS,
+    ConfiguredTask,
+    merge_patches,
+    merge_tasks,
+    patch_task,
+    read_task,
+)
 from .core.tasks import Task
 from .errors import ConfigError
 
 __all__ = [
-    "AutopilotConfig", "Config", "ConfigError", "ConfiguredTask", "LimitsConfig", "ModelBlock", "PoolConfig",
-    "ProviderBlock", "RetentionConfig", "RolloutConfig", "ScheduleConfig", "ServerConfig", "TelemetryConfig",
-    "TuiConfig", "WindowConfig", "find", "load", "merge_tasks", "parse", "patch_task", "schema", "state_dir",
+    "OPTIONAL", "AutopilotConfig", "Config", "ConfigError", "ConfiguredTask", "LimitsConfig", "ModelBlock",
+    "PoolConfig", "ProviderBlock", "RetentionConfig", "RolloutConfig", "ScheduleConfig", "ServerConfig",
+    "TelemetryConfig", "TuiConfig", "WindowConfig", "find", "load", "merge_patches", "merge_tasks", "parse",
+    "patch_task", "schema", "state_dir",
 ]  # fmt: skip
 
 FILE_NAME = "arbiter.toml"
@@ -99,6 +110,10 @@ class WindowConfig:
     end: str = setting(kind="text", pattern=TIME_OF_DAY, required=True, help='local time, "06:00"')
     days: tuple[str, ...] = setting(DAYS, kind="texts", choices=DAYS, help="on which it begins")
 
+    @property
+    def told(self) -> str:
+        return f"{self.start}–{self.end}" + ("" if self.days == DAYS else f" {' '.join(self.days)}")
+
     def covers(self, weekday: int, minute: int) -> bool:
         """``weekday`` 0 is Monday; ``minute`` of the local day."""
         start, end = _minute(self.start), _minute(self.end)
@@ -113,6 +128,11 @@ class ScheduleConfig:
     windows: tuple[WindowConfig, ...] = setting(
         (), kind="sections", section=WindowConfig, help="when the autopilot may swap; none: at any time"
     )
+
+    @property
+    def told(self) -> str:
+        """The windows in words; empty where there are none."""
+        return ", ".join(w.told for w in self.windows)
 
     def allows(self, weekday: int, minute: int) -> bool:
         """Whether the autopilot may swap at this minute of the local day."""

@@ -16,6 +16,7 @@ from .core.tasks import AutopilotMode, Criteria, Preference, Task, Weights
 MODES = tuple(mode.value for mode in AutopilotMode)
 NAME = VERSION_NAME.pattern.strip("^$")
 _OWN = ("name", "description", "suite", "autopilot", "private", "max_tokens")
+OPTIONAL = ("hardware", "max_latency_s", "max_memory_bytes", "min_context", "quality_threshold", "preference")
 _PREFERENCES = tuple(p.value for p in Preference)
 _CRITERIA: Mapping[str, Setting] = {
     "hardware": Setting(kind="text", help="cpu, cuda, metal …"),
@@ -57,11 +58,30 @@ def merge_tasks(bundled: Iterable[Task], configured: Iterable[Task]) -> tuple[Ta
 
 
 def patch_task(base: Task, patch: Mapping[str, Any], *, source: str = "request") -> Task:
-    """``base`` with the keys of ``patch`` (those of a [[tasks]] block). Raises ConfigError; a new name is refused."""
-    change = read_task({"name": base.name, **patch}, Where(source, "task"))
+    """``base`` with the keys of ``patch`` (those of a [[tasks]] block). Raises ConfigError; a new name is refused.
+
+    ``unset`` in it: a list of OPTIONAL criteria that shall constrain nothing any more.
+    """
+    where = Where(source, "task")
+    base = _without(base, patch.get("unset", ()), where.key("unset"))
+    change = read_task({"name": base.name, **{k: v for k, v in patch.items() if k != "unset"}}, where)
     if change.name != base.name:
         raise Where(source, "task.name").error(change.name, f"can't rename {base.name}")
     return _over(base, change)
+
+
+def merge_patches(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
+    """One patch that does what ``old`` and then ``new`` do."""
+    gone = (set(old.get("unset", ())) - new.keys()) | (set(new.get("unset", ())) - new.keys())
+    kept = {k: v for k, v in {**old, **new}.items() if k != "unset" and k not in gone}
+    return {**kept, "unset": sorted(gone)} if gone else kept
+
+
+def _without(base: Task, names: Any, where: Where) -> Task:
+    if not isinstance(names, (list, tuple)) or any(name not in OPTIONAL for name in names):
+        raise where.error(names, f"must be a list of {', '.join(OPTIONAL)}")
+    nothing: dict[str, Any] = dict.fromkeys(names)
+    return replace(base, criteria=replace(base.criteria, **nothing)) if names else base
 
 
 def read_task(table: Any, where: Where) -> ConfiguredTask:

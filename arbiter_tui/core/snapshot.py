@@ -97,6 +97,7 @@ class TaskView:
     leaderboard: tuple[RowView, ...] = ()
     hold_until: float | None = None
     description: str = ""
+    settings: str = ""  # another one when criteria, weights or thresholds were changed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,6 +5,8 @@ Owns: the description of tasks. Never: any model's name, any measured figure (le
 
 from __future__ import annotations
 
+import json
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
@@ -86,6 +88,11 @@ class Task:
     max_tokens: int = 32
     few_shot: tuple[tuple[str, str], ...] = ()  # (prompt, answer) pairs, for models without a chat template
     priors: Mapping[str, float] = field(default_factory=dict)  # model family or name -> bundled prior quality
+
+    @property
+    def settings(self) -> str:
+        """A short name of all that can be set: another one means that somebody changed the task."""
+        return f"{zlib.crc32(json.dumps(self.as_dict(), sort_keys=True).encode()):08x}"
 
     def as_dict(self) -> dict[str, Any]:
         c = self.criteria

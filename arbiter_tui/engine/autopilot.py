@@ -11,14 +11,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any
 
-from ..core.autoswap import AutoSwapInput, AutoSwapLimits, AutoSwapVerdict, decide
+from ..core.autoswap import AutoSwapInput, AutoSwapLimits, AutoSwapVerdict, decide, guards
 from ..core.routing import Route
 from ..core.snapshot import SwapView, to_wire
-from ..core.tasks import AutopilotMode
 from ..errors import ArbiterError
 from .bench import Asker
 from .decisions import Decisions, whys
@@ -88,6 +87,19 @@ class Autopilot:
         """The verdict on one task now; changes nothing."""
         return decide(self.inputs(name))
 
+    def outlook(self, name: str) -> dict[str, Any]:
+        """What it would do with one task now, and every guard on the way with its value and limit; changes nothing."""
+        self._recorder.absorb()
+        given = self.inputs(name)
+        verdict = decide(given)
+        return {
+            "action": verdict.action,
+            "to": verdict.to,
+            "trigger": verdict.trigger,
+            "sentence": verdict.sentence,
+            "guards": [asdict(guard) for guard in guards(given)],
+        }
+
     def inputs(self, name: str) -> AutoSwapInput:
         live, evidence, config = self._live, self._evidence, self._live.config.autopilot
         route = self._resolved(live.routes.get(name))
@@ -98,7 +110,7 @@ class Autopilot:
             rows=rows,
             stats=evidence.stats(name),
             now=live.clock.now(),
-            mode=self._mode(name),
+            mode=live.mode(name),
             limits=AutoSwapLimits(
                 cooldown_s=config.cooldown_s,
                 min_samples=config.min_samples,
@@ -111,6 +123,8 @@ class Autopilot:
             alarms=evidence.watch.alarms(name, route.incumbent) if route.incumbent else (),
             excluded=evidence.excluded(name, memory_limit=self._pool.budget_bytes),
             owed=evidence.owed(name),
+            closed=not self._open(),
+            windows=live.config.schedule.told,
         )
 
     def _resolved(self, route: Route) -> Route:
@@ -122,13 +136,10 @@ class Autopilot:
             previous=previous.version if previous else None,
         )
 
-    def _mode(self, name: str) -> AutopilotMode:
+    def _open(self) -> bool:
         """Outside the configured windows it only observes."""
-        mode, schedule = self._live.mode(name), self._live.config.schedule
         local = datetime.fromtimestamp(self._live.clock.now())
-        if mode is AutopilotMode.ON and not schedule.allows(local.weekday(), local.hour * 60 + local.minute):
-            return AutopilotMode.OBSERVE
-        return mode
+        return self._live.config.schedule.allows(local.weekday(), local.hour * 60 + local.minute)
 
     def _load_cost(self, version: str | None) -> float:
         if version is None or self._pool.is_ready(version):
@@ -187,6 +198,7 @@ class Autopilot:
             "inputs": {
                 "incumbent": given.route.incumbent,
                 "mode": given.mode.value,
+                "window": "closed" if given.closed else "open",
                 "hold_until": given.route.hold_until or None,
                 "last_swap_at": given.last_swap_at,
                 "alarms": [a.sentence for a in given.alarms],

@@ -15,7 +15,8 @@ from ..core.snapshot import SwapView, Why, to_wire
 from ..errors import StoreError, UnknownName
 from .live import Live
 
-SEARCHED = 1_000  # outcomes of the store among which an older request is looked for
+SEARCHED = 1_000  # outcomes of the store among which an older request, or what lies around a swap, is looked for
+BESIDE = 40  # outcomes on each side of a swap
 
 
 class Decisions:
@@ -62,17 +63,53 @@ class Decisions:
                 self.current[task] = choice["id"]
 
     async def explain(self, id: str) -> dict[str, Any]:
-        """By the id of a decision, a swap or a request. Raises UnknownName."""
+        """By the id of a decision, a swap or a request, or by the name of a task. Raises UnknownName."""
         found = await self._decision(id)
         if found is not None:
-            return found
+            return {**found, **await self._beside(found["swap"])} if "swap" in found else found
+        if id in self._live.tasks:
+            return await self._of_task(id)
         recent = next((r for r in reversed(self._live.recent) if r.outcome.id == id), None)
         if recent is not None:
             return await self._of_request(id, recent.as_dict(), recent.decision_id)
         for outcome in await self._live.store.list_outcomes(limit=SEARCHED):
             if outcome.id == id:
                 return await self._of_request(id, asdict(outcome), self._decided_before(outcome))
-        raise UnknownName("decision, swap or request", id)
+        raise UnknownName("decision, swap, request or task", id, self._live.tasks)
+
+    async def _beside(self, swap: Mapping[str, Any]) -> dict[str, Any]:
+        """What the old version's newest requests before the swap showed, and the new one's first after it, oldest
+        first; only what is still among the newest of the store."""
+        done_at = swap["started_at"] + (swap["duration_s"] or 0.0)
+        old, new = await self._newest(swap["task"], swap["from"]), await self._newest(swap["task"], swap["to"])
+        before = [o for o in old if o.at <= done_at][-BESIDE:]
+        after = [o for o in new if o.at > done_at][:BESIDE] if swap["result"] in ("done", "rolled_back") else []
+        return {"before": [_brief(o) for o in before], "after": [_brief(o) for o in after]}
+
+    async def _newest(self, task: str, version: str | None) -> list[Outcome]:
+        """Oldest first."""
+        if version is None:
+            return []
+        found = await self._live.store.list_outcomes(limit=SEARCHED, task=task, version=version)
+        return [o for o in reversed(found) if o.counts]
+
+    async def _of_task(self, task: str) -> dict[str, Any]:
+        """Why this version serves it: the decision that put it in charge, as far as it is known."""
+        route = self._live.routes.get(task)
+        version = self._live.find(route.incumbent)
+        id = self.current.get(task)
+        decision = await self._decision(id) if id else None
+        if version is None:
+            reasoning = ["Nobody serves it: register a model and activate it."]
+        elif decision is None:
+            reasoning = [f"{version.version} serves {task}; the record of that decision is no longer kept."]
+        else:
+            reasoning = list(decision.get("reasoning") or ())
+        return {
+            "id": task, "kind": "task", "task": task, "at": route.since or (decision or {}).get("at"),
+            "verdict": version.version if version else None, "previous": route.previous, "decision": decision,
+            "reasoning": reasoning,
+        }  # fmt: skip
 
     async def _decision(self, id: str) -> dict[str, Any] | None:
         """As stored; a swap as it is now."""
@@ -110,6 +147,10 @@ class Decisions:
         if choice is None or choice["version"] != outcome.version or choice["at"] > outcome.at:
             return None
         return str(choice["id"])
+
+
+def _brief(outcome: Outcome) -> dict[str, Any]:
+    return {"at": outcome.at, "success": outcome.success, "quality": outcome.quality, "latency_s": outcome.latency_s}
 
 
 def whys(why: Sequence[Why]) -> list[dict[str, Any]]:

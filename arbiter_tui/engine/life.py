@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
-from ..config import Config, patch_task
+from ..config import Config, merge_patches, patch_task
 from ..core.snapshot import HardwareView
 from ..core.tasks import AutopilotMode, Task
 from ..errors import ArbiterError, ConfigError
@@ -165,7 +165,7 @@ class Life:
         before = self._a.live.tasks.get(name)
         task = self._apply(name, change)
         stored = dict(await self._a.store.note("tasks") or {})
-        stored[name] = {**stored.get(name, {}), **change}
+        stored[name] = merge_patches(stored.get(name, {}), change)
         try:
             await self._a.store.save_note("tasks", stored)
         except ArbiterError:

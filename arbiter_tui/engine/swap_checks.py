@@ -10,6 +10,7 @@ from typing import Any
 
 from ..core.compatibility import Compatibility
 from ..core.registry import Lifecycle, ModelVersion
+from ..core.snapshot import RowView
 from ..errors import Incompatible, Refused
 from .evidence import Evidence
 from .live import Live
@@ -63,10 +64,18 @@ class SwapChecks:
         return held is not None and needed is not None and held + needed > self._pool.budget_bytes
 
     def figures(self, task: str, old: ModelVersion | None, new: ModelVersion) -> dict[str, Any]:
+        """What is known of both sides now: it is stored with the swap."""
+        rows = {row.version: row for row in self._evidence.leaderboard(task)}
         stats = self._evidence.stats(task)
         return {
             side: {"version": v.version, "samples": s.samples, "quality": s.quality, "latency_p50_s": s.latency_p50_s,
-                   "success_rate": s.success_rate}
+                   "success_rate": s.success_rate, **_utility(rows.get(v.version))}
             for side, v in (("old", old), ("new", new))
             if v is not None and (s := stats.get(v.version)) is not None
         }  # fmt: skip
+
+
+def _utility(row: RowView | None) -> dict[str, float]:
+    """With its interval, as far as it is known."""
+    found = {} if row is None else {n: getattr(row, n) for n in ("utility", "utility_low", "utility_high")}
+    return {name: round(value, 4) for name, value in found.items() if value is not None}

@@ -146,6 +146,7 @@ def _task(live: Live, evidence: Evidence, task: Task, rows: int | None) -> TaskV
         leaderboard=tuple(_row(r) for r in evidence.leaderboard(task.name)[:rows]),
         hold_until=route.hold_until if route.hold_until > live.clock.now() else None,
         description=task.description,
+        settings=task.settings,
     )
 
 

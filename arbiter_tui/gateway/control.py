@@ -61,7 +61,7 @@ class Reads:
             Call(method="GET", path="/events", summary="What happened, oldest first; ?after&wait waits for more",
                  do=self.events, query={**waiting, "limit": LIMIT}, answer="Objects"),
             Call(method="GET", path="/profiles/{t}", summary="What was learnt about a task", do=self.profile),
-            Call(method="GET", path="/explain/{id}", summary="The record behind a swap, decision or request",
+            Call(method="GET", path="/explain/{id}", summary="The record behind a swap, decision, request, or task",
                  do=self.explain),
             Call(method="GET", path="/statistics", summary="Counts since the start", do=self.statistics),
             Call(method="GET", path="/ledger", summary="Who changed what, hash-chained; ?verify=true checks the chain",
@@ -136,10 +136,12 @@ class Reads:
         return Reply(self.one_task(ask.path["t"]))
 
     def one_task(self, name: str) -> dict[str, Any]:
-        """Raises UnknownName."""
+        """With the autopilot's outlook: what it would do now, and its guards. Raises UnknownName."""
         if name not in self._arbiter.tasks:
             raise UnknownName("task", name, self._arbiter.tasks)
-        return self._task(name, next((t for t in self._arbiter.snapshot().tasks if t.task == name), None))
+        view = next((t for t in self._arbiter.snapshot().tasks if t.task == name), None)
+        outlook = self._arbiter.autopilot.outlook(name)
+        return {**self._task(name, view), "guards": outlook.pop("guards"), "outlook": outlook}
 
     def _task(self, name: str, view: TaskView | None) -> dict[str, Any]:
         shown = {} if view is None else to_wire(replace(view, leaderboard=()))
@@ -188,7 +190,10 @@ class Reads:
         return Reply({"items": shown, "next": str(shown[-1]["revision"]) if shown else str(after)})
 
     async def explain(self, ask: Ask) -> Reply:
-        return Reply(await self._arbiter.explain(ask.path["id"]))
+        found = await self._arbiter.explain(ask.path["id"])
+        if found.get("kind") == "task":
+            found["outlook"] = self._arbiter.autopilot.outlook(found["task"])
+        return Reply(found)
 
     async def statistics(self, ask: Ask) -> Reply:
         return Reply(self._arbiter.statistics())

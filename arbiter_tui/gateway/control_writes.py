@@ -10,11 +10,12 @@ from dataclasses import asdict
 from typing import Any
 from uuid import uuid4
 
+from ..config import OPTIONAL
 from ..core.cost import Failure, Outcome
 from ..core.snapshot import SwapView, to_wire
 from ..engine.arbiter import Arbiter
 from ..errors import NotSupported, UnknownName
-from .bodies import Field, Fields
+from .bodies import Field, Fields, invalid
 from .calls import WAIT, Ask, Call, Reply
 from .control import Reads, operation_reply
 from .operations import Operations
@@ -32,6 +33,7 @@ CRITERIA: Fields = {
     "preference": Field("text", choices=("fast", "quality", "low_memory")), "latency_budget_s": SECONDS,
     "memory_budget_bytes": COUNT,
 }  # fmt: skip
+UNSET = Field("texts", help="criteria of the task that shall constrain nothing")
 OUTCOME: Fields = {
     "id": Field("text", help="the same id again changes nothing"), "task": NAME, "version": NAME,
     "success": Field("flag", required=True), "quality": SHARE, "latency_s": SECONDS, "ttft_s": SECONDS,
@@ -69,7 +71,7 @@ class Writes:
             Call(method="PUT", path="/autopilot", summary="on, observe or off, for every task", do=self.autopilot_all,
                  body={"mode": Field("text", required=True, choices=MODES)}),
             Call(method="POST", path="/select", summary="Who would serve, and why; changes nothing", do=self.select,
-                 body={"task": NAME, **CRITERIA}, answer="Selection"),
+                 body={"task": NAME, **CRITERIA, "unset": UNSET}, answer="Selection"),
             Call(method="POST", path="/swaps", summary="Swap a task to a version", do=self.swap, body=swap,
                  query=WAITED, answer="SwapView"),
             Call(method="POST", path="/tasks/{t}/rollback", summary="The previous version serves again",
@@ -177,12 +179,16 @@ class Writes:
         return Reply({"task": None, "mode": ask.body["mode"]})
 
     async def select(self, ask: Ask) -> Reply:
-        overrides = {k: v for k, v in ask.body.items() if k != "task"}
+        overrides = {k: v for k, v in ask.body.items() if k not in ("task", "unset")}
+        for name in ask.body.get("unset", ()):
+            if name not in OPTIONAL:
+                raise invalid("unset", f"{name[:64]!r} can't be unset; {', '.join(OPTIONAL)} can")
+            overrides.setdefault(name, None)
         choice = self._arbiter.select(ask.body["task"], **overrides)
         return Reply({
             "task": ask.body["task"], "primary": choice.primary, "fallback": choice.fallback,
             "confidence": choice.confidence, "scores": [to_wire(row) for row in choice.scores],
-            "reasoning": list(choice.reasoning),
+            "reasoning": list(choice.reasoning), "disqualified": dict(choice.disqualified),
         })  # fmt: skip
 
     # ── swaps ─────────────────────────────────────────────────────────────────────────────────────────────────

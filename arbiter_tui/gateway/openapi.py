@@ -88,6 +88,7 @@ def _schemas() -> dict[str, Any]:
             "task": {"type": "string"}, "primary": {"type": "string"}, "fallback": {"type": ["string", "null"]},
             "confidence": {"type": "number"}, "scores": {"type": "array", "items": _ref("RowView")},
             "reasoning": {"type": "array", "items": {"type": "string"}},
+            "disqualified": {"type": "object", "additionalProperties": {"type": "string"}},
         },
     }  # fmt: skip
     for name, item in (("Objects", "Object"), ("Models", "ModelView"), ("Swaps", "SwapView")):

@@ -11,7 +11,7 @@ from core_cases import NOW, boards, fractions, measured, names, tasks, version
 from hypothesis import given
 from hypothesis import strategies as st
 
-from arbiter_tui.core.autoswap import MAX_COST, AutoSwapInput, AutoSwapLimits, AutoSwapVerdict, decide
+from arbiter_tui.core.autoswap import MAX_COST, AutoSwapInput, AutoSwapLimits, AutoSwapVerdict, decide, guards
 from arbiter_tui.core.drift import Alarm, Signal
 from arbiter_tui.core.routing import Route
 from arbiter_tui.core.scoring import leaderboard
@@ -57,6 +57,22 @@ inputs = st.builds(
     st.lists(st.builds(alarm, st.sampled_from(Signal), fractions, fractions), max_size=2),
     st.sets(names, max_size=3),
 )
+
+
+@given(inputs, st.booleans(), st.sets(st.sampled_from(["degraded", "better"])))
+def test_the_guards_are_what_the_verdict_goes_by(asked: AutoSwapInput, closed: bool, triggers: set[str]) -> None:
+    """It acts exactly where a trigger and all conditions are met; what it gives as reasons are these very answers."""
+    asked = replace(asked, closed=closed, windows="22:00-06:00", limits=AutoSwapLimits(triggers=tuple(triggers)))
+    verdict, asks = decide(asked), guards(asked)
+    pulled = any(g.met for g in asks if g.kind == "trigger")
+    allowed = all(g.met for g in asks if g.kind == "condition")
+    assert (verdict.action in ("swap", "rollback")) == (pulled and allowed)
+    named = next((g for g in asks if g.rule in ("better", "alternative")), None)
+    assert (verdict.action == "hold") == (pulled and not allowed and (named is None or named.met))
+    answers = [g.why for g in asks]
+    if "degraded" in triggers:  # without it the verdict still tells how the incumbent is
+        assert all(why in answers for why in verdict.why)
+    assert all(g.would_change_if for g in asks)
 
 
 @given(inputs)

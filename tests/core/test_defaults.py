@@ -20,8 +20,8 @@ from arbiter_tui.core.swapping import SwapPhase
 from arbiter_tui.core.tasks import AutopilotMode
 
 ROOMS = [
-    "autoswap", "compatibility", "cost", "drift", "learning", "placement", "registry", "routing", "snapshot", "stats",
-    "swapping", "tasks", "verify",
+    "autoswap", "compatibility", "cost", "drift", "guards", "learning", "placement", "registry", "routing", "snapshot",
+    "stats", "swapping", "tasks", "verify",
 ]  # fmt: skip
 CLASSES = [
     cls
