@@ -135,8 +135,8 @@ def build_parser() -> argparse.ArgumentParser:
     p.add_argument("request_id", metavar="REQUEST_ID")
     p.add_argument("score", metavar="SCORE", type=_score, help="0 (useless) to 1 (perfect)")
     p.add_argument("--comment", default="", help="kept beside the score")
-    add("explain", "the record behind a request, swap or decision").add_argument(
-        "id", metavar="ID", help="from `requests`, `history`, or an answer's X-Arbiter headers"
+    add("explain", "the record behind a request, swap or decision; why a task is served so").add_argument(
+        "id", metavar="ID|TASK", help="from `requests`, `history`, an answer's X-Arbiter headers; or a task's name"
     )
     add("doctor", "what works here, what doesn't, and how to get it")
     p = add("config", "check, show or describe the configuration")

@@ -24,6 +24,7 @@ from ..core.prompts import suite_request
 from ..core.tasks import Task
 from ..core.verify import SuiteItem, verify
 from ..data import bundled_suites, bundled_tasks
+from . import text as t
 from .demo_fault import damaged_copy
 
 V1 = "/arbiter/v1"
@@ -81,7 +82,7 @@ class Count:
 
     def quality(self, task: str, version: str) -> str:
         seen = self.right.get((task, version), [])
-        return f"{sum(seen) / len(seen):.2f} on {len(seen)} answers" if seen else "no answers yet"
+        return f"{sum(seen) / len(seen):.2f} on {t.plural(len(seen), 'answer')}" if seen else "no answers yet"
 
 
 class Script:
@@ -274,7 +275,8 @@ class Script:
                 "no swap: the evidence was not enough for one in this time; `arbiter select TASK` says what is missing"
             )
         self.say(
-            f"{self.count.sent} requests, {self.count.failed} failed, {len(self.swaps_told)} swaps by the autopilot"
+            f"{t.plural(self.count.sent, 'request')}, {self.count.failed} failed, "
+            f"{t.plural(len(self.swaps_told), 'swap')} by the autopilot"
         )
         return 0 if self.count.failed == 0 else 1
 

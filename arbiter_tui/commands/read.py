@@ -57,7 +57,7 @@ def status(s: Snapshot) -> str:
     e = s.engine
     where = f" at {e.url}" if e.url and e.state != "offline" else ""
     lines = [
-        f"engine {e.state}{where}   autopilot {e.autopilot}   {e.requests} requests, {e.failed} failed",
+        f"engine {e.state}{where}   autopilot {e.autopilot}   {t.plural(e.requests, 'request')}, {e.failed} failed",
         f"memory {t.size(s.budget.used_bytes)} of {t.size(s.budget.limit_bytes)}   machine {s.hardware.backend}"
         f"   cpu {_percent(s.hardware.cpu)}",
         "",

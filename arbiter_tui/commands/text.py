@@ -44,7 +44,9 @@ def share(value: float | None) -> str:
     if value is None:
         return DASH
     text = f"{value:.2f}"
-    return text[1:] if text.startswith("0.") else text
+    if text == "-0.00":
+        return ".00"
+    return text.replace("0.", ".", 1) if text.startswith(("0.", "-0.")) else text
 
 
 def rate(value: float | None) -> str:
@@ -53,6 +55,28 @@ def rate(value: float | None) -> str:
 
 def clock(at: float | None) -> str:
     return DASH if at is None else time.strftime("%H:%M:%S", time.localtime(at))
+
+
+def moment(at: float | None) -> str:
+    """Day and local time."""
+    return DASH if at is None else time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))
+
+
+def plural(n: int, noun: str) -> str:
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
+
+
+def figure(value: Any, unit: str = "") -> str:
+    """A reason's value; ``unit``: s, share, samples, at (unix seconds), or none where the value tells it itself."""
+    if value is None:
+        return DASH
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
+    if unit == "s":
+        return duration(value)
+    if unit == "at" or value > 1e9:  # no share, count or duration of a rule is that large: it is a moment
+        return clock(value)
+    return share(value) if isinstance(value, float) and abs(value) <= 1 else f"{value:.4g}"
 
 
 def columns() -> int | None:

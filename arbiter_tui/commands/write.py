@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
+from . import explained
 from . import text as t
 from .connect import client, refuse_read_only
 
@@ -78,9 +79,9 @@ def _say(o: Namespace, answer: Any) -> str:
         case "select":
             return selection(answer)
         case "explain":
-            return record(answer)
+            return explained.explain(answer) or record(answer)
         case "autopilot":
-            return f"autopilot {answer['mode']} for " + (o.task or f"all {len(answer['tasks'])} tasks")
+            return f"autopilot {answer['mode']} for " + (o.task or f"all {t.plural(len(answer['tasks']), 'task')}")
         case "feedback":
             return f"thank you: {o.request_id} scored {o.score:g}"
         case "alias":

@@ -33,7 +33,7 @@ from .guards import (
     success,
 )
 from .scoring import EMPTY, Scale
-from .selection import QUALITY_FLOOR, share
+from .selection import QUALITY_FLOOR, samples, share
 from .snapshot import RowView, Why
 
 __all__ = [
@@ -66,7 +66,7 @@ class Lead:
 
     @property
     def figures(self) -> str:
-        return f"{share(self.by)} [{share(self.low)}, {share(self.high)}] on {self.row.samples} samples"
+        return f"{share(self.by)} [{share(self.low)}, {share(self.high)}] on {samples(self.row.samples)}"
 
 
 def decide(given: AutoSwapInput) -> AutoSwapVerdict:

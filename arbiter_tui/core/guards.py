@@ -16,13 +16,31 @@ from typing import Any, Literal
 from .drift import Alarm, Signal
 from .routing import Route
 from .scoring import EMPTY, MIN_SAMPLES, Stats
-from .selection import share
+from .selection import samples, share
 from .snapshot import RowView, Why
 from .tasks import AutopilotMode, Task
 
 AMORTISED_S = 300.0  # a load pays off over this long: its seconds as a share of them are the cost, in utility
 MAX_COST = 0.1
 MATERIAL_SLOWDOWN = 1.5  # latency follows load and prompts: a smaller rise is reported, not acted upon
+WORDS: Mapping[str, tuple[str, str]] = {  # rule -> its name for a person, what stands before its limit
+    "incumbent": ("somebody serves", ""),
+    "drift_quality": ("quality drifts", "was"),
+    "drift_latency": ("latency drifts", "was"),
+    "drift_failures": ("failures drift", "was"),
+    "qualifies": ("no longer qualifies", ""),
+    "success": ("success too low", "below"),
+    "quality": ("quality too low", "below"),
+    "better": ("another surely leads", "above"),
+    "alternative": ("another is better", "above"),
+    "mode": ("autopilot is on", "needs"),
+    "observe": ("autopilot is on", "needs"),
+    "schedule": ("schedule allows it", ""),
+    "hold_until": ("no hold of yours", "until"),
+    "cooldown": ("cooldown is over", "of"),
+    "min_samples": ("enough samples", "of"),
+    "new_evidence": ("new evidence", "of"),
+}
 _WORSE = {Signal.QUALITY: "quality fell", Signal.LATENCY: "latency rose", Signal.FAILURES: "failures rose"}
 
 
@@ -262,6 +280,6 @@ def owes(given: AutoSwapInput, version: str) -> int:
 
 def _samples(rule: str, version: str, have: int, needed: int) -> Guard:
     met = have >= needed
-    wanted = f"{version} had fewer than {needed} samples" if met else f"{version} has {needed} samples (it has {have})"
+    wanted = f"{version} had fewer than {needed} samples" if met else f"{version} has {samples(needed)} (it has {have})"
     return Guard(rule=rule, kind="condition", met=met, value=have, threshold=needed, unit="samples", version=version,
                  would_change_if=wanted)  # fmt: skip

@@ -196,7 +196,10 @@ def _confidence(primary: Scored, rival: Scored | None) -> float:
 def _reasoning(
     task: Task, primary: Scored, fallback: Scored | None, confidence: float, qualified: int, out: int
 ) -> tuple[str, ...]:
-    lines = [f"{qualified} of {qualified + out} versions qualify for {task.name}."]
+    verb = "qualifies" if qualified == 1 else "qualify"
+    lines = [
+        f"{qualified} of {qualified + out} {'version' if qualified + out == 1 else 'versions'} {verb} for {task.name}."
+    ]
     if primary.stats.samples < MIN_SAMPLES:
         lines.append(
             f"{primary.version} has {primary.stats.samples} of {MIN_SAMPLES} samples, so its score is "
@@ -227,13 +230,17 @@ def describe(stats: Stats) -> str:
         parts.append(mib(stats.memory_bytes))
     if stats.success_rate is not None:
         parts.append(f"success {share(stats.success_rate)}")
-    return f"{', '.join(parts)} on {stats.samples} samples"
+    return f"{', '.join(parts)} on {samples(stats.samples)}"
 
 
 def share(value: float) -> str:
     """``.85``: two decimals without the leading zero."""
-    text = f"{value:.2f}"
+    text = f"{value:.2f}".replace("-0.00", "0.00")
     return text.replace("0.", ".", 1) if text.startswith(("0.", "-0.")) else text
+
+
+def samples(n: int) -> str:
+    return f"{n} sample" if n == 1 else f"{n} samples"
 
 
 def mib(value: int) -> str:

@@ -252,7 +252,8 @@ class Autopilot:
         ]  # fmt: skip
         if unmeasured:
             count = f"{len(unmeasured)} of {len(live.tasks)}"
-            return f"{count} tasks have no measured quality: press b, or run `arbiter bench`."
+            noun = "task has" if len(live.tasks) == 1 else "tasks has" if len(unmeasured) == 1 else "tasks have"
+            return f"{count} {noun} no measured quality: press b, or run `arbiter bench`."
         telling = next((v.sentence for v in self._verdicts.values() if v.why), None)
         return f"All is well: {telling}." if telling else "All is well."
 
