@@ -143,6 +143,18 @@ class ControlClient:
     async def explain(self, id: str) -> dict[str, Any]:
         return dict(await self.get(f"{V1}/explain/{_q(id)}"))
 
+    async def model(self, v: str) -> dict[str, Any]:
+        """One version: what is known of it, and what it does now."""
+        return dict(await self.get(f"{V1}/models/{_q(v)}"))
+
+    async def model_history(self, v: str) -> dict[str, Any]:
+        """One version's steps, changes and newest requests."""
+        return dict(await self.get(f"{V1}/models/{_q(v)}/history"))
+
+    async def machine(self, after: float | None = None) -> dict[str, Any]:
+        """The machine now, its readings of the last ten minutes (or since ``after``), today's energy per task."""
+        return dict(await self.get(f"{V1}/hardware", {"after": after}))
+
     async def select(self, task: str, **criteria: Any) -> dict[str, Any]:
         return dict(await self.post(f"{V1}/select", {"task": task, **criteria}))
 

@@ -188,9 +188,20 @@ class Actions:
             return
         model = model_of(snapshot, main.target())
         if model is not None:
-            from .screens.model_detail import model_lines
+            from .screens.model_detail import ACTIONS, ModelDetail
 
-            self._read(model.version, model_lines(view, model, READING))
+            applies = {a: main.why_not(a) is None for a in ACTIONS}
+            sheet = ModelDetail(view, model.version, self.app.engine, applies)
+            self.app.push_screen(sheet, lambda wanted: self._on_same(model.version, wanted))
+
+    def _on_same(self, version: str, wanted: str | None) -> None:
+        """What a model's sheet was left for, on that model even if the cursor stands elsewhere by now."""
+        main = self.app.main
+        if wanted is None:
+            return
+        panel = main.board if main.focused_panel() is main.board else main.pool
+        panel.cursor = version
+        self.app.call_later(main.action_run, wanted)
 
     def _read(
         self,

@@ -22,6 +22,7 @@ class Span(NamedTuple):
 
 
 Line = tuple[Span, ...]
+JOINERS = "\u200c\u200d"
 T = TypeVar("T")
 
 
@@ -36,6 +37,17 @@ def width_of(spans: Line) -> int:
 
 def plain(spans: Line) -> str:
     return "".join(s.text for s in spans)
+
+
+def tame(spans: Line) -> Line:
+    """Without what would steer the terminal: escapes, line ends, changes of the writing direction.
+
+    What joins characters to one is left: it draws nothing and is part of names. What goes is none or one cell wide to
+    a terminal and to us, so that the columns beside it stay.
+    """
+    if all(s.text.isprintable() for s in spans):
+        return spans
+    return tuple(Span("".join(c for c in s.text if c.isprintable() or c in JOINERS), s.token) for s in spans)
 
 
 def clip(spans: Line, width: int) -> Line:

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from canned import GEMMA, NOW, SMOL
+from canned_past import ABOUT, past
 
 from arbiter_tui.core.snapshot import Snapshot
 from arbiter_tui.errors import ArbiterError, EngineUnreachable
@@ -25,6 +26,7 @@ class FakeEngine:
         self.calls: list[tuple[Any, ...]] = []
         self.preview: Mapping[str, Any] = {"warnings": [], "evict": []}
         self.refuse: dict[str, ArbiterError] = {}
+        self.machine_answer: Mapping[str, Any] = {"at": [], "curves": {}, "spent": []}
         self._news = asyncio.Event()
 
     def show(self, snapshot: Snapshot) -> None:
@@ -94,6 +96,23 @@ class FakeEngine:
     async def log(self, v: str) -> Sequence[str]:
         await self._note("log", v)
         return [f"llama_model_load: line {i}" for i in range(40)] + ["error: something\x1b[31m went wrong"]
+
+    async def log_page(self, v: str, after: str | None = None, wait: float | None = None) -> tuple[list[str], str]:
+        if after is not None:
+            await asyncio.Event().wait()  # nothing more is printed
+        return list(await self.log(v)), "mark"
+
+    async def model(self, v: str) -> Mapping[str, Any]:
+        await self._note("model", v)
+        return ABOUT
+
+    async def model_history(self, v: str) -> Mapping[str, Any]:
+        await self._note("model_history", v)
+        return past(v)
+
+    async def machine(self, after: float | None = None) -> Mapping[str, Any]:
+        await self._note("machine")
+        return self.machine_answer
 
     async def select(self, task: str) -> Mapping[str, Any]:
         await self._note("select", task)

@@ -41,6 +41,8 @@ CASES: dict[str, tuple[Any, tuple[int, int], dict[str, Any], list[str]]] = {
     "swap-dialog-80-light": (HEALTHY, SMALL, {"theme": "light"}, ["s"]),
     "swap-record-120": (HEALTHY, USUAL, {}, ["4", "enter"]),
     "model-120": (HEALTHY, USUAL, {}, ["enter"]),
+    "model-80": (HEALTHY, SMALL, {}, ["enter"]),
+    "model-200": (HEALTHY, LARGE, {}, ["enter"]),
     "shown-120": (HEALTHY, USUAL, {}, ["v"]),
     "hidden-120": (HEALTHY, USUAL, {}, ["v", "home", "space", "escape"]),
     "help-80": (HEALTHY, SMALL, {}, ["question_mark"]),

@@ -11,6 +11,7 @@ from canned_states import crowd
 from cockpit_seat import seat, with_task
 
 from arbiter_tui.tui.screens.explain import Reading
+from arbiter_tui.tui.screens.model_detail import ModelDetail
 from arbiter_tui.tui.screens.swap_dialog import SwapDialog
 from arbiter_tui.tui.screens.task_picker import TaskPicker
 from arbiter_tui.tui.text import plain
@@ -43,7 +44,7 @@ async def test_enter_shows_details_of_what_is_selected() -> None:
     """In the models: the version; in the swaps: the swap with its phases."""
     async with seat() as s:
         await s.press("enter")
-        assert isinstance(s.app.screen, Reading)
+        assert isinstance(s.app.screen, ModelDetail)
         assert "gemma3-270m" in s.screen_text()
         await s.press("escape", "4", "enter")
         assert "phases" in s.screen_text()
@@ -158,7 +159,7 @@ async def test_a_click_selects_and_a_second_opens() -> None:
         await s.pilot.click("#pool", offset=(10, 3))
         assert s.app.main.pool.cursor == SMOL
         await s.pilot.click("#pool", offset=(10, 5), times=2)
-        await s.until(lambda: isinstance(s.app.screen, Reading))
+        await s.until(lambda: isinstance(s.app.screen, ModelDetail))
         assert SMOL_CPP in s.screen_text()
 
 

@@ -19,7 +19,7 @@ from textual.widget import Widget
 from .. import theme
 from ..messages import Opened
 from ..state import View
-from ..text import Column, Line, Span, changed, collapsed, frame, line, marked, pad, paragraphs
+from ..text import Column, Line, Span, changed, collapsed, frame, line, marked, pad, paragraphs, tame
 
 T = TypeVar("T")
 
@@ -58,7 +58,7 @@ class LineWidget(Widget):
     def _drawn(self) -> list[Line]:
         """The lines for the present size, padded: where one becomes shorter, the cells behind it change as well."""
         width, height = self._drawn_for = self.size
-        self._lines = [pad(drawn, width) for drawn in self.draw(width, height)]
+        self._lines = [pad(tame(drawn), width) for drawn in self.draw(width, height)]
         return self._lines
 
     def on_resize(self) -> None:
