@@ -61,6 +61,26 @@ def _score(text: str) -> float:
     return score
 
 
+def _positive(text: str) -> int:
+    return int(_above_zero(text, whole=True))
+
+
+def _whole(text: str) -> int:
+    if text.strip() == "0":
+        return 0
+    return _positive(text)
+
+
+def _above_zero(text: str, *, whole: bool = False) -> float:
+    try:
+        value = float(int(text)) if whole else float(text)
+    except ValueError:
+        value = 0.0
+    if not 0.0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"a {'whole ' if whole else ''}number above 0 is needed, not {text!r}")
+    return value
+
+
 def _common() -> _Parser:
     common = _Parser(add_help=False)
     g = common.add_argument_group("everywhere")
@@ -138,6 +158,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("explain", "the record behind a request, swap or decision; why a task is served so").add_argument(
         "id", metavar="ID|TASK", help="from `requests`, `history`, an answer's X-Arbiter headers; or a task's name"
     )
+    _add_replay(add("replay", "what would the policy have done on recorded outcomes? Loads and changes nothing"))
     add("doctor", "what works here, what doesn't, and how to get it")
     p = add("config", "check, show or describe the configuration")
     p.add_argument("action", choices=("check", "show", "schema"))
@@ -145,15 +166,29 @@ def build_parser() -> argparse.ArgumentParser:
     return top
 
 
+def _add_replay(p: argparse.ArgumentParser) -> None:
+    p.add_argument("kind", choices=("rollout",), help="which decisions")
+    p.add_argument("file", metavar="FILE", help="CSV or JSONL, .gz or not; columns old, new[, old_latency_s, ...]")
+    p.add_argument("--seed", type=int, default=1, help="of the order; the same seed gives the same answer (default 1)")
+    p.add_argument(
+        "--rule", choices=("posterior", "literal"), default="posterior", help="how the new version is judged"
+    )
+    p.add_argument("--repeat", type=_positive, default=1, metavar="N", help="in so many orders, with the rates")
+    p.add_argument("--incumbent-results", type=_whole, default=500, metavar="N", help="known of the old one (500)")
+    p.add_argument("--requests-per-hour", type=_above_zero, default=120.0, metavar="N", help="the ramp's clock (120)")
+    p.add_argument("--shadow", type=_score, default=1.0, metavar="SHARE", help="rows that both answer (1.0)")
+    p.add_argument("--timing", action="store_true", help="say on stderr how long it took")
+
+
 COMMANDS = (
     "serve", "stop", "attach", "demo", *_READS, "run", "select", "register", "discover", *_ON_VERSION, "alias", "swap",
-    "rollback", "autopilot", "bench", "feedback", "explain", "doctor", "config", "ledger",
+    "rollback", "autopilot", "bench", "feedback", "explain", "replay", "doctor", "config", "ledger",
 )  # fmt: skip
 
 _DOORS: dict[str | None, str] = {
     "serve": "serving:serve", "stop": "serving:stop", None: "serving:cockpit", "attach": "serving:attach",
     "demo": "demo:demo", "doctor": "doctor:doctor", "config": "local:config", "run": "work:run", "bench": "work:bench",
-    "register": "work:register", "ledger": "local:ledger",
+    "register": "work:register", "ledger": "local:ledger", "replay": "replay:replay",
     **dict.fromkeys(_READS, "read:show"),
 }  # fmt: skip
 

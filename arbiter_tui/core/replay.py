@@ -1,0 +1,79 @@
+"""Replay: the rules of live decisions on recorded outcomes. One request is one row, in the order that is given.
+
+Owns: how a row becomes the events of a rollout. Never: reads a file, draws the order (the caller does), another rule
+than the live one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from .rollout import CLOSED, Effect, Event, Kind, Plan, Rollout, Stage, begin, in_share, step
+from .snapshot import Why
+from .trial import Trial, Verdict, judge
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """One question's recorded answers: qualities 0..1, latencies in seconds."""
+
+    old: float
+    new: float
+    old_s: float | None = None
+    new_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RolloutReplay:
+    """``canary_requests``: answers that clients got from the new version before the verdict."""
+
+    verdict: Verdict
+    canary_requests: int
+    requests: int
+    pairs: int
+    p_worse: float | None
+    ramp: tuple[tuple[float, float], ...] = ()
+    reason: str = ""
+    why: tuple[Why, ...] = field(default=())
+
+
+def replay_rollout(
+    rows: Sequence[Pair], *, plan: Plan, known: Trial, requests_per_hour: float, shadow: float, salt: str
+) -> RolloutReplay:
+    """``known``: what the old version had shown before; ``shadow``: share of the rows whose other answer is asked for,
+    too; ``salt`` decides who belongs to the trial."""
+    state = step(begin(plan, 0.0, known), Event(kind=Kind.READY), 0.0)[0]
+    canary = seen = 0
+    for number, row in enumerate(rows):
+        now, seen = number * 3600.0 / requests_per_hour, number + 1
+        state, effects = step(state, Event(kind=Kind.TICK), now)
+        if Effect.PROMOTE in effects or state.stage in CLOSED:
+            break
+        new = in_share(str(number), salt, state.share)
+        canary += new
+        paired = plan.rule == "posterior" and in_share(str(number), f"{salt}/shadow", shadow)
+        trial = _shown(state.trial, row, new=new, paired=paired)
+        state, _ = step(state, Event(kind=Kind.EVIDENCE, trial=trial), now)
+        if state.stage in CLOSED:
+            break
+    return _result(state, canary, seen)
+
+
+def _shown(trial: Trial, row: Pair, *, new: bool, paired: bool) -> Trial:
+    trial = trial.served(new=new, success=True)
+    if paired:
+        return trial.pair(row.old, row.new, row.old_s, row.new_s)
+    return trial.grade(row.new if new else row.old, new=new)
+
+
+def _result(state: Rollout, canary: int, seen: int) -> RolloutReplay:
+    found = judge(state.trial, rule=state.plan.rule)
+    if state.stage is Stage.WITHDRAWN:
+        verdict = Verdict.ROLL_BACK
+    else:
+        verdict = Verdict.PROMOTE if state.stage is Stage.PROMOTING else found.verdict
+    return RolloutReplay(
+        verdict=verdict, canary_requests=canary, requests=seen, pairs=state.trial.pairs, p_worse=found.p_worse,
+        ramp=state.ramp, reason=state.reason, why=found.why,
+    )  # fmt: skip
