@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ..core.snapshot import SwapView
 from ..errors import ArbiterError
 from . import format as fmt
+from .actions_views import ViewActions
 from .screens.confirm import Choice, Confirm
 from .state import Notice, model_of, serves, swap_of, task_of
 
@@ -22,7 +23,7 @@ UNDO_S = 600.0  # so long after a swap one key undoes it without a question, whi
 READING = 90  # cells of text in a reading sheet
 
 
-class Actions:
+class Actions(ViewActions):
     """Bound to one app; ``run(id)`` is the only door."""
 
     def __init__(self, app: CockpitApp) -> None:

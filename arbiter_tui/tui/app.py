@@ -211,6 +211,8 @@ class CockpitApp(App[int]):
 
     def say(self, notice: Notice | None) -> None:
         self.main.say(notice)
+        if self.screen is not self.main and hasattr(self.screen, "redraw"):
+            self.screen.redraw()
 
     def show_task(self, task: str) -> None:
         """Another task's ranking; the wire is asked for its whole leaderboard."""
@@ -228,6 +230,10 @@ class CockpitApp(App[int]):
     def owns_engine(self) -> bool:
         """Whether it ends with this cockpit: one that went away may have been replaced by an own one."""
         return self._owns() if callable(self._owns) else self._owns
+
+    def now(self) -> float:
+        """Monotonic seconds; a test's clock where there is one."""
+        return self._now()
 
     def used_by_others(self) -> bool:
         return self._used_at is not None and self._now() - self._used_at <= USED_S

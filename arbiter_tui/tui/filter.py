@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from ..core.snapshot import ModelView, Snapshot
 from .state import serves
 
-FIELDS = ("state", "task", "provider", "model", "health", "alias")
+FIELDS = ("state", "task", "provider", "model", "health", "alias", "outcome", "id", "lifecycle", "level")
 
 
 def matches(wanted: str, fields: Mapping[str, str]) -> bool:

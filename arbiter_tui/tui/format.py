@@ -83,6 +83,22 @@ def clock(at: float, now: float) -> str:
     return time.strftime("%H:%M" if same else "%d %b", then)
 
 
+def clock_s(at: float, now: float) -> str:
+    """Local wall time with its seconds today, ``21 Nov`` before."""
+    short = clock(at, now)
+    return time.strftime("%H:%M:%S", time.localtime(at)) if ":" in short else short
+
+
+def visible(text: str) -> str:
+    """``text`` on one line and without control characters: what others wrote must not draw on this screen."""
+    return "".join(c if c.isprintable() else " " for c in text)
+
+
+def readable(text: str) -> str:
+    """As ``visible``, but with its lines."""
+    return "\n".join(visible(part.replace("\t", "    ")) for part in text.splitlines())
+
+
 def moment(at: float) -> str:
     """An absolute local time for detail views."""
     return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at)) if at else DASH

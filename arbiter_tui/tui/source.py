@@ -5,10 +5,23 @@ Every call may raise an ``ArbiterError``; ``EngineUnreachable`` means that the w
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from ..core.snapshot import Snapshot
+
+
+class Running(Protocol):
+    """An answer as it comes: an async iterator of text pieces. ``served`` has its ``request_id`` once it began."""
+
+    served: dict[str, Any]
+    tokens_out: int | None
+    estimated: bool
+    finish_reason: str | None
+
+    def __aiter__(self) -> AsyncIterator[str]: ...
+
+    async def aclose(self) -> None: ...
 
 
 class Engine(Protocol):
@@ -61,6 +74,18 @@ class Engine(Protocol):
     async def profile(self, task: str) -> Mapping[str, Any]: ...
 
     async def outcomes(self, task: str, limit: int = 100) -> Sequence[Mapping[str, Any]]: ...
+
+    async def requests(
+        self, limit: int = 100, *, task: str | None = None, prompts: bool = False
+    ) -> Sequence[Mapping[str, Any]]:
+        """Newest first; ``prompts``: with ``messages`` where they are remembered."""
+        ...
+
+    def answer(self, version: str, messages: Sequence[Mapping[str, Any]], task: str | None = None) -> Running:
+        """Asked as ``task`` asks whoever serves it; counts as that task's request."""
+        ...
+
+    async def feedback(self, request_id: str, score: float, comment: str = "") -> Any: ...
 
     async def stop(self) -> Any: ...
 

@@ -14,6 +14,7 @@ from textual.pilot import Pilot
 
 from arbiter_tui.tui.app import CockpitApp
 from arbiter_tui.tui.text import plain
+from arbiter_tui.tui.widgets.panel import LineWidget
 
 
 class Seat:
@@ -45,6 +46,8 @@ class Seat:
 
     def screen_text(self) -> str:
         body = self.app.screen._body if hasattr(self.app.screen, "_body") else None
+        if body is None and self.app.screen is not self.app.main:
+            return "\n".join(plain(x) for w in self.app.screen.query(LineWidget) for x in w._lines)
         widgets = [body] if body else [self.app.main.header, *self.app.main.panels, self.app.main.footer_]
         return "\n".join(plain(x) for w in widgets for x in w._lines)
 

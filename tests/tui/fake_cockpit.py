@@ -10,6 +10,7 @@ from typing import Any
 
 from canned import GEMMA, NOW, SMOL
 from canned_past import ABOUT, past
+from fake_views import FakeViews
 
 from arbiter_tui.core.snapshot import Snapshot
 from arbiter_tui.errors import ArbiterError, EngineUnreachable
@@ -17,10 +18,11 @@ from arbiter_tui.tui.app import CockpitApp
 from arbiter_tui.tui.state import Trouble, machine_values
 
 
-class FakeEngine:
+class FakeEngine(FakeViews):
     """An engine behind no wire: hands out what it is given, records every call, waits like the long poll does."""
 
     def __init__(self, *snapshots: Snapshot, fail: ArbiterError | None = None) -> None:
+        super().__init__()
         self.snapshots = list(snapshots)
         self.fail = fail
         self.calls: list[tuple[Any, ...]] = []

@@ -180,6 +180,8 @@ class MainScreen(Screen[None]):
             case "swap" | "autopilot" | "bench" | "task" | "explain":
                 empty = action == "swap" and snapshot is not None and not snapshot.models
                 return "there is no task" if task is None else "there is no model" if empty else None
+            case "playground":
+                return None if snapshot is not None and snapshot.models else "there is no model"
             case "rollback":
                 return (
                     "there is no task" if task is None else "nothing served before" if task.previous is None else None

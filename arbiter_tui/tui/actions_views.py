@@ -1,0 +1,36 @@
+"""The keys that open a whole-screen view. Owns: which view, with what. Never: what it shows. Views are imported here,
+when their key is pressed: the first paint needs none of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .app import CockpitApp
+
+
+class ViewActions:
+    """Mixed into Actions: ``do_ID`` of each view's key on the main screen."""
+
+    app: CockpitApp
+
+    def do_playground(self) -> None:
+        from .screens.playground import Playground
+
+        self.app.push_screen(Playground(self.app.view, now=self.app.now))
+
+    def do_requests(self) -> None:
+        from .screens.requests import Requests
+
+        self.app.push_screen(Requests(self.app.view))
+
+
+def ask_again(app: CockpitApp, row: Mapping[str, Any]) -> None:
+    """The playground with a request's prompt in it."""
+    from .screens.playground import Playground
+
+    playground = Playground(app.view, now=app.now)
+    app.push_screen(playground)
+    app.call_later(playground.take, row)

@@ -1,0 +1,262 @@
+"""The base of every whole-screen view: header, its own parts, one line of news, one line of keys.
+
+Owns: its table of keys (footer, help and bindings are made from it), what applies, the way back. Never: the wire's
+polling (app.py), what a view shows. A view that is open is told of each snapshot through ``sync``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, cast
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.screen import Screen
+from textual.widget import Widget
+
+from ...errors import ArbiterError
+from ..keys import SIGNS, Action
+from ..messages import Opened
+from ..source import Engine
+from ..state import Notice, View
+from ..text import Line, Span, line, spread, width_of
+from ..widgets.header import Header
+from ..widgets.panel import LineWidget, ListPanel
+
+if TYPE_CHECKING:
+    from ..app import CockpitApp
+
+MOVES: tuple[BindingType, ...] = (
+    Binding("j,down", "move(1)", show=False),
+    Binding("k,up", "move(-1)", show=False),
+    Binding("ctrl+d,pagedown", "page(1)", show=False),
+    Binding("ctrl+u,pageup", "page(-1)", show=False),
+    Binding("G,end", "end(1)", show=False),
+    Binding("home", "end(-1)", show=False),
+    Binding("slash", "filter", show=False),
+)
+ALWAYS: tuple[BindingType, ...] = (
+    Binding("escape", "back", show=False),
+    Binding("q", "leave", show=False),
+    Binding("question_mark", "keys", show=False),
+    Binding("x", "export", show=False),
+)
+
+
+def key(id: str, keys: str, word: str, sentence: str, *, shown: str = "", writes: bool = False) -> Action:
+    """One key of a view; ``id`` names the method ``do_ID``."""
+    first = keys.split(",")[0]
+    return Action(id, keys, word, sentence, "view", shown or SIGNS.get(first, first.replace("ctrl+", "^")), writes)
+
+
+def bindings(view: str, keys: Sequence[Action]) -> list[BindingType]:
+    """Bindings of a view's keys; in the keymap they are called ``VIEW-ID``."""
+    return [Binding(a.key, f"do('{a.id}')", a.word, id=f"{view}-{a.id}", tooltip=a.sentence, show=False) for a in keys]
+
+
+class News(LineWidget):
+    """One line: what the last key set off, else why what is seen may be old, else the view's own sentence."""
+
+    greys = False
+
+    def __init__(self, screen: ViewScreen) -> None:
+        super().__init__(screen.view, id="news")
+        self._of = screen
+
+    def draw(self, width: int, height: int) -> list[Line]:
+        view = self.view
+        if view.notice is not None:
+            said = line((view.notice.text, view.notice.token))
+        elif view.link == "gone":
+            said = line(("✕ the engine does not answer; trying again", "fail"))
+        elif view.link == "stale":
+            said = line((f"▲ no news from the engine for {view.age_s} s", "warn"))
+        else:
+            said = self._of.sentence()
+        return [line(" ", *said), *[()] * (height - 1)]
+
+
+class KeyLine(LineWidget):
+    """The keys that apply now; the way back and the help stand right."""
+
+    greys = False
+
+    def __init__(self, screen: ViewScreen) -> None:
+        super().__init__(screen.view, id="keys")
+        self._of = screen
+
+    def draw(self, width: int, height: int) -> list[Line]:
+        right = line(("esc", "key"), (" back  ", "unit"), ("?", "key"), (" keys ", "unit"))
+        spans: list[Span] = [Span(" ")]
+        for action in self._of.shown_keys():
+            pair = line((self._of.shown_as(action), "key"), (f" {action.word}  ", "unit"))
+            if width_of((*spans, *pair)) > width - width_of(right) - 1:
+                break
+            spans += pair
+        return [spread(tuple(spans), right, width)]
+
+
+class ViewScreen(Screen[None]):
+    """``parts`` are drawn between header and news, in order, each as tall as its style says."""
+
+    NAME: ClassVar[str] = ""
+    KEYS: ClassVar[tuple[Action, ...]] = ()
+    BINDINGS: ClassVar[list[BindingType]] = []
+
+    def __init__(self, view: View) -> None:
+        super().__init__()
+        self.view = view
+        self.header = Header(view)
+        self.news = News(self)
+        self.keyline = KeyLine(self)
+        self.header.styles.height = self.news.styles.height = self.keyline.styles.height = 1
+
+    @property
+    def cockpit(self) -> CockpitApp:
+        return cast("CockpitApp", self.app)
+
+    @property
+    def engine(self) -> Engine | None:
+        return self.cockpit.engine
+
+    # what a view says ----------------------------------------------------------------------------------------------
+    def parts(self) -> Sequence[Widget]:
+        raise NotImplementedError
+
+    def sentence(self) -> Line:
+        """The line of news while there is none."""
+        return ()
+
+    def why_not(self, id: str) -> str | None:
+        """Why a key does not apply now, beyond a cockpit that only reads or an engine that is gone."""
+        return None
+
+    def table(self) -> ListPanel[Any] | None:
+        """The list that the cursor keys move."""
+        return None
+
+    def on_news(self) -> None:
+        """A snapshot came."""
+
+    # drawing -------------------------------------------------------------------------------------------------------
+    def compose(self) -> ComposeResult:
+        yield self.header
+        yield from self.parts()
+        yield self.news
+        yield self.keyline
+
+    def on_mount(self) -> None:
+        panel = self.table()
+        if panel is not None:
+            panel.focus()
+        self.on_news()
+
+    def on_screen_resume(self) -> None:
+        self.sync()
+
+    def sync(self) -> None:
+        """From the application, at each snapshot and each change of the link."""
+        self.on_news()
+        self.redraw()
+
+    def redraw(self) -> None:
+        for widget in self.query(LineWidget):
+            widget.sync()
+
+    # keys ----------------------------------------------------------------------------------------------------------
+    def refusal(self, action: Action) -> str | None:
+        if action.writes:
+            snapshot = self.view.snapshot
+            if self.view.read_only or (snapshot is not None and snapshot.engine.read_only):
+                return "this cockpit only reads"
+            if self.view.link != "live" or snapshot is None:
+                return "the engine does not answer"
+        return self.why_not(action.id)
+
+    def shown_keys(self) -> list[Action]:
+        return [a for a in self.KEYS if self.refusal(a) is None]
+
+    def shown_as(self, action: Action) -> str:
+        """The key as it works now."""
+        return action.shown
+
+    def action_do(self, id: str) -> None:
+        action = next(a for a in self.KEYS if a.id == id)
+        reason = self.refusal(action)
+        if reason is not None:
+            self.say(Notice(f"▲ {action.word}: {reason}", "warn"))
+        else:
+            getattr(self, f"do_{id}")()
+
+    def say(self, notice: Notice | None) -> None:
+        self.view.notice = notice
+        self.redraw()
+
+    def fetch(self, what: str, answer: Awaitable[Any], then: Callable[[Any], object]) -> None:
+        """Ask the engine; what it refuses is said on the line of news."""
+
+        async def ask() -> None:
+            try:
+                found = await answer
+            except (ArbiterError, OSError, TimeoutError) as error:
+                self.say(Notice(f"✕ {what}: {error or type(error).__name__}", "fail"))
+                return
+            then(found)
+
+        self.run_worker(ask(), exit_on_error=False)
+
+    def action_leave(self) -> None:
+        self.view.notice = None
+        self.dismiss(None)
+
+    def action_back(self) -> None:
+        """The newest thing first: a notice with its filter, then the view."""
+        panel = self.table()
+        had = panel is not None and panel.clear_filter()
+        if self.view.notice is not None:
+            self.say(None)
+        elif not had:
+            self.action_leave()
+
+    def action_export(self) -> None:
+        self.cockpit.act("export")
+
+    def action_keys(self) -> None:
+        from .explain import Reading
+
+        rows = [
+            line((f"{a.shown:<8}", "key"), (f"{a.word:<14}", "figure"), (self._told(a), "label")) for a in self.KEYS
+        ]
+        places = "j k ^d ^u G home move, / filters, " if self.table() else ""
+        self.app.push_screen(
+            Reading(
+                self.view,
+                f"keys · {self.NAME}",
+                [*rows, line(), line((f"{places}x writes the picture to a file, esc goes back", "unit"))],
+            )
+        )
+
+    def _told(self, action: Action) -> str:
+        reason = self.refusal(action)
+        return f"not now: {reason}" if reason else action.sentence
+
+    def action_move(self, by: int) -> None:
+        panel = self.table()
+        if panel is not None:
+            panel.move(by)
+            self.keyline.sync()
+
+    def action_page(self, by: int) -> None:
+        panel = self.table()
+        self.action_move(by * panel.page() if panel is not None else 0)
+
+    def action_end(self, by: int) -> None:
+        self.action_move(by * 1_000_000)
+
+    def action_filter(self) -> None:
+        panel = self.table()
+        if panel is not None and panel.FILTERS:
+            panel.ask_filter()
+
+    def on_opened(self, message: Opened) -> None:
+        self.action_do(self.KEYS[0].id)

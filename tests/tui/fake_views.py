@@ -1,0 +1,115 @@
+"""What the fake engine answers to the whole-screen views: requests, answers, benchmark cells, logs, the registry.
+
+Nothing here is measured. A test changes the lists in place; every call is noted like the others.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any
+
+from canned import GEMMA, GEMMA_CPP, NOW, SMOL, SMOL_CPP, TASKS
+
+PROMPTS = (
+    "Which topic is this headline about? Rates are held for a third month",
+    "Is this review positive? I loved every minute of it",
+    "The central bank left its rate unchanged, and said that it expects\nprices to rise more slowly. What is it about?",
+)
+
+
+ANSWERS = {
+    GEMMA: ("Business. ", "The headline ", "is about ", "the interest ", "rate of ", "a central bank."),
+    GEMMA_CPP: ("The topic ", "is:\n\n", "    business\n\n", "It could also ", "be politics, for ", "a central bank ",
+                "is a public body."),
+}  # fmt: skip
+
+
+def request(n: int, **changes: Any) -> dict[str, Any]:
+    """The n-th request of a plausible afternoon as the wire tells it."""
+    task = ("topic", "sentiment", "extraction", "boolean")[n % 4]
+    row = {
+        "id": f"{0x4B9E444EA7C24014 + n * 7919:016x}", "at": NOW - 600 + n * 11, "task": task,
+        "version": (GEMMA, SMOL, GEMMA, SMOL)[n % 4], "success": True, "failure": None,
+        "latency_s": 0.09 + (n % 7) * 0.031, "ttft_s": 0.012 + (n % 5) * 0.008, "queue_s": 0.0,
+        "tokens_out": 3 + n % 19, "quality": (None, 1.0, None, None, 0.0)[n % 5], "named": False,
+        "decision_id": "de-31",
+    }  # fmt: skip
+    if n % 11 == 4:
+        row |= {"success": False, "failure": "cancelled", "tokens_out": None}
+    if n % 23 == 7:
+        row |= {"success": False, "failure": "worker_died", "tokens_out": None, "latency_s": 2.4}
+    return {**row, **changes}
+
+
+def cells() -> list[dict[str, Any]]:
+    """A benchmark half way: a column done, one running, the rest as it was."""
+    found = []
+    for t, task in enumerate(TASKS):
+        for v, version in enumerate((SMOL, GEMMA, GEMMA_CPP, SMOL_CPP)):
+            row = next(r for r in task.leaderboard if r.version == version)
+            known = v < 2 or t < 3
+            figure = {"quality": row.quality if known else None, "samples": 40 if known else 0}
+            rest = {"state": "idle", "asked": None, "asking": None, "operation": None}
+            found.append({"task": task.task, "version": version, "questions": 40, **figure, **rest})
+    return found
+
+
+class FakeRunning:
+    """A streamed answer that a test lets go on piece by piece: ``gate`` set means go."""
+
+    def __init__(self, pieces: Sequence[Any], gate: asyncio.Event, request_id: str, version: str) -> None:
+        self.served: dict[str, Any] = {}
+        self.tokens_out: int | None = None
+        self.estimated = False
+        self.finish_reason: str | None = None
+        self.closed = False
+        self._ids = {"request_id": request_id, "model": version}
+        self._pieces, self._gate = pieces, gate
+
+    async def __aiter__(self) -> AsyncIterator[str]:
+        for piece in self._pieces:
+            await self._gate.wait()
+            if isinstance(piece, BaseException):
+                raise piece
+            self.served |= self._ids
+            yield piece
+        self.tokens_out, self.finish_reason = len(self._pieces), "stop"
+
+    async def aclose(self) -> None:
+        self.closed = True
+
+
+class FakeViews:
+    """Mixed into FakeEngine."""
+
+    def __init__(self) -> None:
+        self.rows: list[dict[str, Any]] = [request(n) for n in range(60)]
+        for n, row in enumerate(self.rows[-3:]):
+            row["messages"] = [{"role": "user", "content": PROMPTS[n]}]
+        self.answers: dict[str, Sequence[Any]] = dict(ANSWERS)
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.running: list[FakeRunning] = []
+        self.cells = cells()
+
+    calls: list[tuple[Any, ...]]
+
+    async def _note(self, *call: Any) -> Any:
+        raise NotImplementedError
+
+    def answer(self, version: str, messages: Sequence[Mapping[str, Any]], task: str | None = None) -> FakeRunning:
+        self.calls.append(("answer", version, task, [dict(m) for m in messages]))
+        pieces = self.answers.get(version, ("It is ", "about ", "business."))
+        self.running.append(FakeRunning(pieces, self.gate, f"re-{len(self.running)}", version))
+        return self.running[-1]
+
+    async def feedback(self, request_id: str, score: float, comment: str = "") -> Any:
+        return await self._note("feedback", request_id, score)
+
+    async def requests(
+        self, limit: int = 100, *, task: str | None = None, prompts: bool = False
+    ) -> Sequence[Mapping[str, Any]]:
+        await self._note("requests", limit)
+        rows = [r for r in reversed(self.rows) if task in (None, r["task"])][:limit]
+        return rows if prompts else [{k: v for k, v in r.items() if k != "messages"} for r in rows]
