@@ -1,6 +1,6 @@
 """The other end of the control wire: all that screens and commands know of the engine.
 
-Owns: calls of the control API, and turning problem details back into the errors they came from. Never: a decision,
+Owns: the calls of the control API (client_wire.py: how an answer and an error travel). Never: a decision,
 a screen. httpx is imported only when a ControlClient is made: ``fetch_json`` and typing cost nothing.
 
 Every call raises an ``ArbiterError`` subclass chosen by the problem's ``code``; EngineUnreachable when nobody answers.
@@ -8,24 +8,20 @@ Every call raises an ``ArbiterError`` subclass chosen by the problem's ``code``;
 
 from __future__ import annotations
 
-import json
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import aclosing, contextmanager
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
-from . import errors as e
+from .client_wire import CONNECT_S, Running, error_from, fetch_json, translated
 from .core.snapshot import Snapshot, from_wire
 
 if TYPE_CHECKING:
     import httpx
 
+__all__ = ["ControlClient", "Running", "error_from", "fetch_json"]
+
 V1 = "/arbiter/v1"
-CONNECT_S = 3.0
 ANSWER_S = 30.0
-RUN_S = 600.0  # between two bytes of an answer: a cold load sends pings meanwhile
-_OPENAI_CODES = {"context_length_exceeded": "context_overflow", "model_not_found": "unknown_name"}
-_RESERVED = frozenset({"type", "title", "status", "detail", "code"})
 
 
 class ControlClient:
@@ -75,7 +71,7 @@ class ControlClient:
             more["params"] = given
         if body is not None:
             more["json"] = body
-        with _translated(self.url):
+        with translated(self.url):
             answer = await self._http.request(method, path, **more)
         if answer.is_error:
             raise error_from(answer.status_code, answer.content)
@@ -243,160 +239,5 @@ class ControlClient:
         return Running(self._http, self.url, version, body, headers=headers)
 
 
-class Running:
-    """Async iterator of text pieces. ``served``: model, task, decision_id, request_id, once the first has come."""
-
-    def __init__(
-        self, http: httpx.AsyncClient, url: str, name: str, body: Mapping[str, Any],
-        *, headers: Mapping[str, str] | None = None,
-    ) -> None:  # fmt: skip
-        self._http = http
-        self._url = url
-        self._name = name
-        self._body = body
-        self._headers = headers
-        self.served: dict[str, Any] = {}
-        self.tokens_out: int | None = None  # known at the end, if the body asked for the usage
-        self.estimated = False  # whether the runtime did not count them
-        self.finish_reason: str | None = None
-        self._pieces = self._read()
-
-    def __aiter__(self) -> AsyncIterator[str]:
-        return self._pieces
-
-    async def aclose(self) -> None:
-        """Leave: the engine stops decoding."""
-        await self._pieces.aclose()
-
-    async def _read(self) -> AsyncGenerator[str, None]:
-        """As a task first, then as a version or alias: tasks are what operators name most."""
-        exact = self._headers is not None or self._name.startswith("arbiter/")
-        names = [self._name] if exact else [f"arbiter/{self._name}", self._name]
-        for last, name in zip([*[False] * (len(names) - 1), True], names, strict=True):
-            try:
-                async with aclosing(self._stream(name)) as pieces:
-                    async for piece in pieces:
-                        yield piece
-                return
-            except e.UnknownName:
-                if last:
-                    raise
-
-    async def _stream(self, name: str) -> AsyncGenerator[str, None]:
-        import httpx
-
-        timeout = httpx.Timeout(RUN_S, connect=CONNECT_S)
-        with _translated(self._url):
-            async with self._http.stream(
-                "POST", "/v1/chat/completions", json={**self._body, "model": name}, timeout=timeout,
-                headers=self._headers,
-            ) as answer:  # fmt: skip
-                if answer.is_error:
-                    raise error_from(answer.status_code, await answer.aread())
-                self._note(answer.headers)
-                async for line in answer.aiter_lines():
-                    if line == "data: [DONE]":
-                        return
-                    if line.startswith("data: "):
-                        piece = self._event(json.loads(line[6:]))
-                        if piece:
-                            yield piece
-                    elif line.startswith(": x-arbiter-"):  # the head was sent before it was known who serves
-                        key, _, value = line[2:].partition("=")
-                        self._note({key: value})
-        raise e.WorkerDied("the answer ended before it was complete")
-
-    def _note(self, headers: Mapping[str, str]) -> None:
-        names = {"x-arbiter-model": "model", "x-arbiter-task": "task", "x-arbiter-decision": "decision_id",
-                 "x-arbiter-request-id": "request_id", "x-arbiter-overhead-ms": "overhead_ms"}  # fmt: skip
-        self.served |= {to: headers[name] for name, to in names.items() if name in headers}
-
-    def _event(self, event: Mapping[str, Any]) -> str:
-        if "error" in event:
-            raise error_from(500, json.dumps(event).encode())
-        if isinstance(event.get("usage"), Mapping):
-            self.tokens_out = event["usage"].get("completion_tokens")
-            self.estimated = bool(event["usage"].get("estimated"))
-        for choice in event.get("choices", ()):
-            self.finish_reason = choice.get("finish_reason") or self.finish_reason
-            return str(choice.get("delta", {}).get("content") or "")
-        return ""
-
-
-# ── errors ────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def _classes(cls: type[e.ArbiterError]) -> Iterator[type[e.ArbiterError]]:
-    yield cls
-    for child in cls.__subclasses__():
-        yield from _classes(child)
-
-
-def error_from(status: int, content: bytes) -> e.ArbiterError:
-    """The error that the engine raised, from its problem details or OpenAI error; a plain ArbiterError if unknown."""
-    try:
-        body = json.loads(content)
-    except ValueError:
-        body = None
-    if not isinstance(body, dict):
-        text = content[:200].decode("utf-8", "replace").strip()
-        return _made("error", f"the engine answered {status}: {text or 'nothing'}", {})
-    inner = body.get("error")
-    if isinstance(inner, dict):
-        code = str(inner.get("code"))
-        return _made(_OPENAI_CODES.get(code, code), str(inner.get("message")), {})
-    details = {k: v for k, v in body.items() if k not in _RESERVED}
-    return _made(str(body.get("code", "error")), str(body.get("detail") or f"the engine answered {status}"), details)
-
-
-def _made(code: str, message: str, details: Mapping[str, Any]) -> e.ArbiterError:
-    cls = next((c for c in _classes(e.ArbiterError) if c.__dict__.get("code") == code), e.ArbiterError)
-    error = cls.__new__(cls)  # a class of its own signature (UnknownName) still gets the engine's very words
-    e.ArbiterError.__init__(error, message, details=details)
-    error.code = code
-    return error
-
-
-@contextmanager
-def _translated(url: str) -> Iterator[None]:
-    """httpx's errors all mean one thing here: nobody answers (any more)."""
-    import httpx
-
-    try:
-        yield
-    except httpx.TimeoutException as error:
-        raise e.EngineUnreachable(f"the engine at {url} does not answer in time") from error
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
-        raise e.EngineUnreachable(f"the engine at {url} can't be reached: {error or type(error).__name__}") from error
-
-
 def _q(name: str) -> str:
     return quote(name, safe="")
-
-
-# ── without httpx ─────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def fetch_json(url: str, path: str, *, timeout: float = 10.0) -> Any:
-    """GET, synchronous, standard library only: ``arbiter status`` starts in a fraction of httpx's import time.
-
-    Raises EngineUnreachable and what the engine raised.
-    """
-    import http.client
-
-    parts = urlsplit(url)
-    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-    try:
-        connection = kind(parts.hostname or "127.0.0.1", parts.port, timeout=timeout)
-        try:
-            connection.request("GET", parts.path.rstrip("/") + path, headers={"accept": "application/json"})
-            answer = connection.getresponse()
-            status, content = answer.status, answer.read()
-        finally:
-            connection.close()
-    except (OSError, http.client.HTTPException, ValueError) as error:
-        cause = getattr(error, "strerror", None) or error or type(error).__name__
-        raise e.EngineUnreachable(f"the engine at {url} can't be reached: {cause}") from error
-    if status >= 400:
-        raise error_from(status, content)
-    return json.loads(content)
