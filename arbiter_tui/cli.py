@@ -144,6 +144,11 @@ def build_parser() -> argparse.ArgumentParser:
     p.add_argument("model", metavar="VERSION")
     p.add_argument("--strict", action="store_true", help="refuse on warnings, too")
     p.add_argument("--dry-run", action="store_true", help="say what would happen")
+    p.add_argument("--canary", action="store_true", help="on trial first: some of the requests, then more")
+    p.add_argument("--at", metavar="TIME", default=None, help="later: 22:00, +30m, 2026-11-22T06:00")
+    p = add("rollout", "versions on trial: how they stand, and orders for them")
+    p.add_argument("action", choices=("list", "pause", "resume", "abort", "promote"))
+    p.add_argument("id", metavar="ID|TASK", nargs="?", help="of the rollout, or its task (default: the only one)")
     add("rollback", "the previous version serves again").add_argument("task", metavar="TASK")
     p = add("autopilot", "let the arbiter swap by itself, only observe, or not at all")
     p.add_argument("mode", choices=("on", "off", "observe"))
@@ -182,7 +187,7 @@ def _add_replay(p: argparse.ArgumentParser) -> None:
 
 COMMANDS = (
     "serve", "stop", "attach", "demo", *_READS, "run", "select", "register", "discover", *_ON_VERSION, "alias", "swap",
-    "rollback", "autopilot", "bench", "feedback", "explain", "replay", "doctor", "config", "ledger",
+    "rollback", "rollout", "autopilot", "bench", "feedback", "explain", "replay", "doctor", "config", "ledger",
 )  # fmt: skip
 
 _DOORS: dict[str | None, str] = {

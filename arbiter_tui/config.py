@@ -99,6 +99,9 @@ class RolloutConfig:
     start: float = setting(0.10, kind="number", low=0, high=1, help="first share of a canary")
     step: float = setting(0.10, kind="number", low=0.001, high=1, help="growth of the share")
     every_s: float = setting(3600.0, kind="number", low=1, help="between two steps")
+    shadow_per_hour: float = setting(
+        240.0, kind="number", low=0, high=36_000, help="known questions that both versions answer in idle time"
+    )
     keep_warm_s: float = setting(604800.0, kind="number", low=0, help="the replaced version stays at hand so long")
 
 

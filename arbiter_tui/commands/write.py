@@ -11,24 +11,26 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
-from . import explained
+from . import explained, trials
 from . import text as t
 from .connect import client, refuse_read_only
 
 V1 = "/arbiter/v1"
 WAIT_S = 180.0
 _READING = {"select", "explain", "discover"}
-_NEEDS_ENGINE = {"warm", "unload"}
+_NEEDS_ENGINE = {"warm", "unload", "rollout"}
 
 
 def write(options: Namespace) -> int:
-    if options.command not in _READING or (options.command == "discover" and options.apply):
+    looks = options.command in _READING or (options.command == "rollout" and options.action == "list")
+    if not looks or (options.command == "discover" and options.apply):
         refuse_read_only(options, options.command)
     return asyncio.run(_write(options))
 
 
 async def _write(options: Namespace) -> int:
-    without = "fail" if options.command in _NEEDS_ENGINE else "offline"
+    later = options.command == "swap" and (options.canary or options.at is not None)
+    without = "fail" if options.command in _NEEDS_ENGINE or later else "offline"
     async with client(options, without_engine=without) as api:
         answer = await _ask(api, options)
     if options.json:
@@ -48,7 +50,11 @@ async def _ask(api: Any, o: Namespace) -> Any:
             return await api.put(f"{V1}/aliases/{_q(o.name)}", {"version": o.model})
         case "swap":
             body = {"task": o.task, "to": o.model, "strict": o.strict, "dry_run": o.dry_run}
+            body |= {"mode": "canary"} if o.canary else {}
+            body |= {"at": o.at} if o.at is not None else {}
             return await api.post(f"{V1}/swaps", body, params=waiting)
+        case "rollout":
+            return await trials.order(api, o)
         case "rollback":
             return await api.post(f"{V1}/tasks/{_q(o.task)}/rollback", {}, params=waiting)
         case "autopilot":
@@ -74,6 +80,12 @@ def _q(name: str) -> str:
 
 def _say(o: Namespace, answer: Any) -> str:
     match o.command:
+        case "rollout":
+            return trials.said(answer)
+        case "swap" if "phase" in answer:
+            return trials.line(answer)
+        case "swap" if answer.get("kind") == "appointment":
+            return f"scheduled: {answer['message']} (`arbiter status` shows it; id {answer['id']})"
         case "swap" | "rollback":
             return swap_line(answer, dry=getattr(o, "dry_run", False))
         case "select":

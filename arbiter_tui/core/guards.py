@@ -40,6 +40,7 @@ WORDS: Mapping[str, tuple[str, str]] = {  # rule -> its name for a person, what 
     "cooldown": ("cooldown is over", "of"),
     "min_samples": ("enough samples", "of"),
     "new_evidence": ("new evidence", "of"),
+    "rollout": ("no rollout runs", ""),
 }
 _WORSE = {Signal.QUALITY: "quality fell", Signal.LATENCY: "latency rose", Signal.FAILURES: "failures rose"}
 
@@ -223,7 +224,8 @@ def better(given: AutoSwapInput, version: str, low: float | None, incumbent: str
 
 def conditions(given: AutoSwapInput, challenger: RowView | None) -> tuple[Guard, ...]:
     """Everything that must hold before ``challenger`` takes over; without one, what does not depend on it."""
-    return (_mode(given), _schedule(given), _hold(given), _cooldown(given), *_evidence(given, challenger))
+    always = (_mode(given), _schedule(given), _hold(given), _trial(given), _cooldown(given))
+    return (*always, *_evidence(given, challenger))
 
 
 def _mode(given: AutoSwapInput) -> Guard:
@@ -250,6 +252,15 @@ def _hold(given: AutoSwapInput) -> Guard:
     wanted = "you swapped or rolled back by hand" if met else f"the operator's hold ends in {left:.0f} s"
     return Guard(rule="hold_until", kind="condition", met=met, value=None if met else given.now,
                  threshold=None if met else until, unit="at", would_change_if=wanted)  # fmt: skip
+
+
+def _trial(given: AutoSwapInput) -> Guard:
+    """A rollout decides by its own evidence; only a degraded incumbent can't wait for it."""
+    candidate, incumbent = given.route.candidate, given.route.incumbent
+    degraded = incumbent is not None and any(sign.met for sign in signs(given, incumbent))
+    met = candidate is None or degraded
+    wanted = f"the rollout of {candidate} is over" if not met else "a rollout were under way"
+    return Guard(rule="rollout", kind="condition", met=met, value=candidate, would_change_if=wanted)
 
 
 def _cooldown(given: AutoSwapInput) -> Guard:

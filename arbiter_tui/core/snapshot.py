@@ -199,11 +199,28 @@ class SwapView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RolloutView:
+    """``phase``: shadow, canary, promoting, promoted, withdrawn, aborted. ``p_worse``: P(the new one's quality is below
+    .95 x the old one's). ``canary_requests``: clients' answers by the new version."""
+
     id: str
     task: str
+    from_: str | None = None  # 'from' on the wire
+    to: str = ""
     phase: str = ""
     share: float = 0.0
     pairs: int = 0
+    rule: str = ""  # posterior, literal
+    paused: bool = False
+    verdict: str = ""  # promote, hold, roll_back
+    p_worse: float | None = None
+    canary_requests: int = 0
+    slowdown: float | None = None  # geometric mean of new / old latency over the pairs
+    reason: str = ""
+    why: tuple[Why, ...] = ()
+    ramp: tuple[tuple[float, float], ...] = ()  # (unix seconds, share), oldest first
+    started_at: float = 0.0
+    next_step_at: float | None = None
+    ended_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

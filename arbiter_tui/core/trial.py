@@ -198,8 +198,9 @@ def _quality(trial: Trial, p_worse: float | None, rule: Rule, factor: float) -> 
 
 
 def _success(trial: Trial) -> Vote | None:
-    """A few failures at once end a trial whatever the quality is. Beta posteriors (1 failure in 10 is the prior)."""
-    if not trial.new_requests:
+    """A few failures at once end a trial whatever the quality is. Beta posterior; the prior is worth ten requests of
+    which one in forty fails."""
+    if not trial.new_failures:
         return None
     new, new_sd = _beta(trial.new_failures, trial.new_requests)
     old = trial.old_failures / trial.old_requests if trial.old_requests else 0.0
@@ -227,7 +228,7 @@ def _latency(trial: Trial) -> Vote | None:
     return (Verdict.ROLL_BACK if bad else Verdict.HOLD), why
 
 
-def _beta(hits: int, of: int, prior: tuple[float, float] = (1.0, 9.0)) -> tuple[float, float]:
+def _beta(hits: int, of: int, prior: tuple[float, float] = (0.25, 9.75)) -> tuple[float, float]:
     """Mean and standard deviation of the posterior."""
     a, b = prior[0] + hits, prior[1] + of - hits
     return a / (a + b), math.sqrt(a * b / ((a + b) ** 2 * (a + b + 1.0)))

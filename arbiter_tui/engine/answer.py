@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 
 from ..core.cost import Failure, Outcome
 from ..core.registry import ModelVersion
@@ -52,6 +53,22 @@ def failure_of(error: BaseException) -> Failure:
     return next((kind for types, kind in _KINDS if isinstance(error, types)), Failure.PROVIDER_ERROR)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """A whole answer. Seconds. ``swapped``: the task's incumbent changed between begin and end."""
+
+    text: str
+    task: str
+    version: str
+    id: str
+    usage: Usage
+    latency_s: float
+    ttft_s: float | None
+    swapped: bool
+    why: tuple[str, ...]
+    finish_reason: str = "stop"
+
+
 class Answer:
     """Async iterator of provider chunks: Text pieces, then one Done. Close it with ``aclose`` in every case.
 
@@ -74,6 +91,8 @@ class Answer:
         began: float,
         named: bool,
         on_end: Callable[[Answer, Outcome], None],
+        fallback: ModelVersion | None = None,
+        on_fallback: Callable[[Answer, Failure], None] = lambda answer, failure: None,
     ) -> None:
         self.id = id
         self.task = task
@@ -94,6 +113,8 @@ class Answer:
         self._clock = clock
         self.named = named
         self._on_end = on_end
+        self._fallback = fallback  # who answers if a version on trial fails before its first word
+        self._on_fallback = on_fallback
         self._claim: AbstractAsyncContextManager[Lease] | None = None
         self._model: LoadedModel | None = None
         self._stream: AsyncGenerator[Chunk, None] | None = None
@@ -109,6 +130,9 @@ class Answer:
         try:
             lease = await claim.__aenter__()
         except ProviderError as error:
+            if self._fall_back(error):
+                await self.open()
+                return
             self._end(failure_of(error))
             raise
         self._claim = claim
@@ -145,12 +169,10 @@ class Answer:
             self._stream = self._model.generate(self.bare)
             return await self.__anext__()
         except (ProviderError, TimeoutError) as error:
-            await self._fail(error)
-            raise
+            return await self._failed(error)
         if chunk is None:
             broken = ProviderError(f"{self.version.version} ended its answer without saying that it was over")
-            await self._fail(broken)
-            raise broken
+            return await self._failed(broken)
         return await self._passed(chunk)
 
     async def _passed(self, chunk: Chunk) -> Chunk:
@@ -173,8 +195,22 @@ class Answer:
     def _may_retry(self) -> bool:
         return not self.named and not self._wrote and not self.retried
 
+    async def _failed(self, error: ProviderError | TimeoutError) -> Chunk:
+        """What a version on trial can't do, the one beside it does; any other failure is the client's to know."""
+        if self._fallback is not None and not self._wrote:
+            return await self._again(error)
+        await self._fail(error)
+        raise error
+
+    def _fall_back(self, error: BaseException) -> bool:
+        if self._fallback is None:
+            return False
+        self._on_fallback(self, failure_of(error))
+        self.version, self._fallback = self._fallback, None
+        return True
+
     async def _again(self, error: BaseException) -> Chunk:
-        self.retried = True
+        self.retried = not self._fall_back(error)
         await self._release(error)
         await self.open()
         return await self.__anext__()

@@ -9,7 +9,7 @@ A request: name -> version (no await between reading the route and taking the le
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from ..config import Config
@@ -23,8 +23,8 @@ from ..core.tasks import AutopilotMode, Task
 from ..core.verify import SuiteItem
 from ..errors import ArbiterError, Draining, Refused, UnknownName
 from ..ports import Clock, HardwareProbe, Store
-from ..provider import Provider, Request, Text, Usage
-from .answer import Answer
+from ..provider import Provider, Request, Text
+from .answer import Answer, Result
 from .autopilot import Autopilot
 from .bench import Asker, Bench
 from .catalogue import Catalogue
@@ -41,23 +41,9 @@ from .live import Live, Served, Target
 from .matrix import cells
 from .pool import Pool
 from .recorder import Recorder
-from .views import Rate, build_snapshot
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Result:
-    """A whole answer. Seconds. ``swapped``: the task's incumbent changed between begin and end."""
-
-    text: str
-    task: str
-    version: str
-    id: str
-    usage: Usage
-    latency_s: float
-    ttft_s: float | None
-    swapped: bool
-    why: tuple[str, ...]
-    finish_reason: str = "stop"
+from .rollouts import Rollouts
+from .schedule import Schedule
+from .views import SHOWN_ROLLOUTS, Rate, build_snapshot
 
 
 class Arbiter:
@@ -92,7 +78,8 @@ class Arbiter:
             providers, clock, budget_bytes=budget(config, probe), max_loaded=config.pool.max_loaded,
             idle_ttl_s=config.pool.idle_ttl_s, load_timeout_s=config.pool.load_timeout_s,
             queue_limit=config.pool.queue_limit, on_change=live.dirty, on_event=live.step,
-            measured=lambda name: self.evidence.totals(name).memory_bytes, serving=live.serving,
+            measured=lambda name: self.evidence.totals(name).memory_bytes,
+            serving=lambda: live.serving() | self.rollouts.on_trial(),
         )  # fmt: skip
         self.recorder = Recorder(store, clock, self.evidence.learn, on_trouble=lambda text: live.alert("error", text))
         self.decisions = Decisions(live)
@@ -101,12 +88,14 @@ class Arbiter:
         asker = Asker(live, self.pool)
         self.bench = Bench(live, self.pool, self.recorder, asker)
         self.autopilot = Autopilot(live, self.pool, self.evidence, self.recorder, self.decisions, self.swapper, asker)
+        self.rollouts = Rollouts(live, self.pool, self.evidence, self.decisions, self.swapper, asker, self.recorder)
+        self.schedule = Schedule(live, self.swapper, self.rollouts)
         self._rate = Rate()
         self._explorer = Explorer(live, self.pool, self.evidence)
         self._open: set[Answer] = set()
         self.feed = Feed(clock, self.snapshot)
         live.on_dirty = self.feed.mark_dirty
-        self.bench.busy = self.autopilot.busy = lambda: bool(self._open)
+        self.bench.busy = self.autopilot.busy = self.rollouts.busy = lambda: bool(self._open)
         self.history = History(live, self.recorder)
         self._life = Life(self)
 
@@ -166,7 +155,7 @@ class Arbiter:
             await gate.wait()
             held_s += self.clock.monotonic() - before
             target = self.live.resolve(name, task)
-        version = self._explorer.version_for(target)
+        version = self._chosen(target, request)
         answer = self._answer(target, version, request, source, began, posed=examples or not target.named)
         answer.queue_s = held_s
         self._open.add(answer)
@@ -181,6 +170,12 @@ class Arbiter:
         answer.mark_overhead()
         return answer
 
+    def _chosen(self, target: Target, request: Request) -> ModelVersion:
+        """Synchronous: nothing changes before the lease."""
+        if self.rollouts.under_way(target.task):
+            return self.rollouts.version_for(target, request) or target.version
+        return self._explorer.version_for(target)
+
     def _answer(
         self, target: Target, version: ModelVersion, request: Request, source: str, began: float, *, posed: bool
     ) -> Answer:
@@ -188,7 +183,8 @@ class Arbiter:
         return Answer(
             id=self.live.new_id(), task=target.task, version=version, named=target.named, request=shown, bare=request,
             decision_id=self.decisions.current.get(target.task, ""), source=source, lend=self.pool.lease,
-            clock=self.clock, began=began, on_end=self._ended,
+            clock=self.clock, began=began, on_end=self._ended, on_fallback=self.rollouts.fell_back,
+            fallback=target.version if self.rollouts.on_trial_now(version, target) else None,
         )  # fmt: skip
 
     def _ended(self, answer: Answer, outcome: Outcome) -> None:
@@ -203,6 +199,7 @@ class Arbiter:
         self._rate.count(self.clock.monotonic())
         live.last_request_at = live.served_at[outcome.task] = self.clock.monotonic()
         self.recorder.append(outcome)
+        self.rollouts.saw(outcome)
         live.recent.append(Served(outcome, answer.decision_id, answer.named))
         self.history.keep(outcome, answer.bare)
         live.on_dirty()
@@ -321,13 +318,13 @@ class Arbiter:
         return await self.bench.start(tasks, versions)
 
     def operations(self) -> list[OperationView]:
-        return self.bench.list()
+        return [*self.schedule.waiting(), *self.bench.list()]
 
     def operation(self, id: str) -> OperationView:
-        return self.bench.get(id)
+        return next((o for o in (*self.schedule.views(), *self.bench.list()) if o.id == id), None) or self.bench.get(id)
 
     async def cancel_operation(self, id: str) -> OperationView:
-        return await self.bench.cancel(id)
+        return await (self.schedule if self.schedule.knows(id) else self.bench).cancel(id)
 
     async def feedback(self, request_id: str, score: float, comment: str = "") -> Outcome:
         """A user's grade (0..1) of an answer; committed when this returns. Raises UnknownName, Refused."""
@@ -339,6 +336,7 @@ class Arbiter:
             raise UnknownName("request", request_id)
         if outcome.task:
             self.evidence.grade(outcome, score, "feedback")
+            self.rollouts.graded(outcome, score, "feedback")
         self.live.graded(outcome)
         return outcome
 
@@ -362,9 +360,9 @@ class Arbiter:
         """Now, with the revision that the feed gave out last. Wakes nothing."""
         self.recorder.absorb()
         built = build_snapshot(
-            self.live, self.pool, self.evidence, rate=self._rate, operations=self.bench.list(), task=task
+            self.live, self.pool, self.evidence, rate=self._rate, operations=self.operations(), task=task
         )
-        return replace(built, revision=self.feed.revision)
+        return replace(built, revision=self.feed.revision, rollouts=self.rollouts.views()[:SHOWN_ROLLOUTS])
 
     def statistics(self) -> dict[str, Any]:
         self.recorder.absorb()

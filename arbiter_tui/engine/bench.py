@@ -60,12 +60,13 @@ class Asker:
         self._pool = pool
 
     async def ask(self, task: Task, version: ModelVersion, item: SuiteItem, source: str) -> Outcome:
-        """A failure of the model is an outcome, too; a client's fault of ours (context too small) says so."""
+        """``source``: suite, sentinel, shadow. A failure of the model is an outcome, too; a client's fault of ours
+        (context too small) says so."""
         clock = self._live.clock
         began = clock.monotonic()
         base = Outcome(
             id=self._live.new_id(), task=task.name, version=version.version, at=clock.now(), success=False,
-            source="sentinel" if source == "sentinel" else "bench",
+            source=source if source in ("sentinel", "shadow") else "bench",
         )  # fmt: skip
         try:
             async with self._pool.lease(version) as lease:
@@ -98,7 +99,7 @@ class Asker:
             tokens_out=done.usage.tokens_out,
             memory_bytes=view.resident_bytes if view else None,
             quality=verify(item.verifier, text, item.reference),
-            quality_source=source,
+            quality_source="suite" if source == "shadow" else source,
         )
 
 

@@ -62,6 +62,8 @@ class Life:
         a.recorder.remember([o.id for o in state.outcomes])
         await self._restore_tasks()
         await a.swapper.recover(state.intents)
+        await a.rollouts.restore()
+        await a.schedule.restore()
         await a.decisions.restore(tuple(live.swaps))
         for version in live.registry.versions.values():
             a.pool.pin(version.version, version.pinned)
@@ -73,6 +75,7 @@ class Life:
         a.autopilot.narrate()
         if not serving:
             return
+        a.rollouts.resume_loads()
         self._begin_loops()
         self._elsewhere = asyncio.create_task(a.catalogue.discover_elsewhere(), name="discover-elsewhere")
         live.event("engine", "ready")
@@ -83,9 +86,16 @@ class Life:
             ("recorder", a.recorder.run),
             ("feed", a.feed.run),
             ("autopilot", a.autopilot.run),
+            ("rollouts", self._rollouts_on),
             ("ticks", self._tick_on),
         )
         self._loops = [asyncio.create_task(self._watched(name, loop), name=name) for name, loop in loops]
+
+    async def _rollouts_on(self) -> None:
+        while True:
+            await self._a.rollouts.look()
+            await self._a.schedule.look()
+            await self._a.live.clock.sleep(self._a.config.autopilot.interval_s)
 
     async def _watched(self, name: str, loop: Callable[[], Awaitable[None]]) -> None:
         """A loop that fails is told and begins again after a pause: one bad moment must not blind the engine."""
@@ -202,6 +212,8 @@ class Life:
             loop.cancel()
         await asyncio.gather(*running, return_exceptions=True)
         await a.autopilot.stop()
+        await a.schedule.stop()
+        await a.rollouts.stop()
         await a.bench.stop()
         await a.swapper.settle()
         await a.pool.close(deadline_s)

@@ -84,10 +84,10 @@ class Sentinels:
         """A walk through the suite with a stride that visits all of it, begun at a place of the task's own."""
         items = self._live.suite(task)
         n = self._asked[task.name] = self._asked.get(task.name, zlib.crc32(task.name.encode())) + 1
-        return items[n * _stride(len(items)) % len(items)]
+        return items[n * stride(len(items)) % len(items)]
 
 
-def _stride(count: int) -> int:
+def stride(count: int) -> int:
     """Coprime to ``count`` and near its golden section, so that neighbours in the suite are asked far apart."""
     step = max(1, round(count * 0.618))
     while gcd(step, count) != 1:

@@ -57,7 +57,7 @@ class SwapChecks:
         if old is None or old.version == new.version or self._pool.is_ready(new.version):
             return False
         view = self._pool.view(old.version)
-        held = view.resident_bytes if view and self._pool.is_ready(old.version) else None
+        held = (view.resident_bytes or view.predicted_bytes) if view and self._pool.is_ready(old.version) else None
         needed = self._evidence.predicted_bytes(new)
         if self._live.config.pool.max_loaded == 1:
             return held is not None

@@ -33,6 +33,7 @@ from .live import Live
 from .pool import Pool
 
 SHOWN_SWAPS = 50
+SHOWN_ROLLOUTS = 5
 TOP_ROWS = 3
 RATE_WINDOW_S = 10.0
 PERCENT = 0.01

@@ -49,8 +49,8 @@ class Reads:
             Call(method="GET", path="/tasks/{t}", summary="One task", do=self.task),
             Call(method="GET", path="/swaps", summary="Swap events, newest first", do=self.swaps,
                  query={**PAGED, "task": TASK}, answer="Swaps"),
-            Call(method="GET", path="/rollouts", summary="Rollouts under way", do=self.rollouts, query=PAGED,
-                 answer="Objects"),
+            Call(method="GET", path="/rollouts", summary="Rollouts: under way, then over, newest first",
+                 do=self.rollouts, query=PAGED, answer="Objects"),
             Call(method="GET", path="/outcomes", summary="Measured requests, newest first", do=self.outcomes,
                  query={**PAGED, "task": TASK, **version}, answer="Objects"),
             Call(method="GET", path="/requests", summary="The newest requests and what served them", do=self.requests,
@@ -161,7 +161,7 @@ class Reads:
         return Reply(whole_page([to_wire(s) for s in found], query))
 
     async def rollouts(self, ask: Ask) -> Reply:
-        return Reply(page([to_wire(r) for r in self._arbiter.snapshot().rollouts], ask.query))
+        return Reply(page([to_wire(r) for r in self._arbiter.rollouts.views()], ask.query))
 
     async def outcomes(self, ask: Ask) -> Reply:
         query = {"limit": 100, **ask.query}

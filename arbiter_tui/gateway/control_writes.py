@@ -14,10 +14,11 @@ from ..config import OPTIONAL
 from ..core.cost import Failure, Outcome
 from ..core.snapshot import SwapView, to_wire
 from ..engine.arbiter import Arbiter
-from ..errors import NotSupported, UnknownName
+from ..errors import UnknownName
 from .bodies import Field, Fields, invalid
 from .calls import WAIT, Ask, Call, Reply
 from .control import Reads, operation_reply
+from .control_trials import Trials
 from .operations import Operations
 
 NAME = Field("text", required=True)
@@ -48,6 +49,7 @@ class Writes:
         self._operations = operations
         self._reads = reads
         self._on_stop = on_stop
+        self._trials = Trials(arbiter)
 
     def calls(self) -> list[Call]:
         swap = {
@@ -72,8 +74,10 @@ class Writes:
                  body={"mode": Field("text", required=True, choices=MODES)}),
             Call(method="POST", path="/select", summary="Who would serve, and why; changes nothing", do=self.select,
                  body={"task": NAME, **CRITERIA, "unset": UNSET}, answer="Selection"),
-            Call(method="POST", path="/swaps", summary="Swap a task to a version", do=self.swap, body=swap,
+            Call(method="POST", path="/swaps", summary="Swap a task to a version; as a canary, or at a time: 202",
+                 do=self.swap, body=swap,
                  query=WAITED, answer="SwapView"),
+            *self._trials.calls(),
             Call(method="POST", path="/tasks/{t}/rollback", summary="The previous version serves again",
                  do=self.rollback, body={}, query=WAITED, answer="SwapView"),
             Call(method="POST", path="/outcomes", summary="Report requests measured elsewhere: one, a list, or {items}",
@@ -195,9 +199,8 @@ class Writes:
 
     async def swap(self, ask: Ask) -> Reply:
         b = ask.body
-        if b.get("mode") == "canary" or "at" in b:
-            what = "a canary" if b.get("mode") == "canary" else "a scheduled swap"
-            raise NotSupported(f"{what} is not supported yet; mode immediate is")
+        if (other := await self._trials.swap(b)) is not None:
+            return other
         strict, reason = b.get("strict", False), b.get("reason", "")
         if b.get("dry_run"):
             return Reply(swap_body(await self._arbiter.swap(b["task"], b["to"], strict=strict, dry_run=True)))

@@ -71,14 +71,15 @@ class OpenAIDoor:
         asked = reader(parse_object(await exchange.body()), default_model=f"{TASK_PREFIX}{task}" if task else None)
         exchange.watch(streams=asked.stream)
         answer = await self._begin(asked, task, examples)
-        headers = answer_headers(answer)
         try:
+            chunks = aiter(answer)
+            first = await _next(chunks)  # the status is still ours to choose; and who answers is certain from here on
             usage = asked.stream and asked.include_usage
             shape = Shape(answer.id, answer.version.version, int(time.time()), chat, usage)
             send = _stream if asked.stream else _whole
-            await send(exchange, answer, asked.request, shape, headers)
+            await send(exchange, first, chunks, asked.request, shape, answer_headers(answer))
         except ArbiterError as error:
-            await exchange.fail(error, headers)
+            await exchange.fail(error, answer_headers(answer))
         finally:
             await answer.aclose()
 
@@ -166,9 +167,9 @@ def answer_headers(answer: Answer) -> Headers:
     ]
 
 
-async def _stream(exchange: Exchange, answer: Answer, request: Request, shape: Shape, headers: Headers) -> None:
-    chunks = aiter(answer)
-    chunk = await _next(chunks)  # what the runtime refuses, it refuses here: the status is still ours to choose
+async def _stream(
+    exchange: Exchange, chunk: Chunk, chunks: AsyncIterator[Chunk], request: Request, shape: Shape, headers: Headers
+) -> None:
     await exchange.open(headers)
     opening, pieces = shape.opening(), 0
     while isinstance(chunk, Text):
@@ -179,11 +180,11 @@ async def _stream(exchange: Exchange, answer: Answer, request: Request, shape: S
     await exchange.close(opening + shape.ending(chunk, _usage(chunk, pieces, request)))
 
 
-async def _whole(exchange: Exchange, answer: Answer, request: Request, shape: Shape, headers: Headers) -> None:
+async def _whole(
+    exchange: Exchange, chunk: Chunk, chunks: AsyncIterator[Chunk], request: Request, shape: Shape, headers: Headers
+) -> None:
     texts: list[str] = []
     tokens: list[TokenLogprob] = []
-    chunks = aiter(answer)
-    chunk = await _next(chunks)
     while isinstance(chunk, Text):
         texts.append(chunk.text)
         tokens += chunk.logprobs

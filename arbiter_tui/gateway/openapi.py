@@ -12,7 +12,7 @@ from dataclasses import MISSING, fields, is_dataclass
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from .. import __version__
-from ..core.snapshot import ModelView, OperationView, RowView, Snapshot, SwapView
+from ..core.snapshot import ModelView, OperationView, RolloutView, RowView, Snapshot, SwapView
 from .bodies import field_schema, schema
 from .calls import PREFIX, Call
 
@@ -80,7 +80,7 @@ def _name(call: Call) -> str:
 
 def _schemas() -> dict[str, Any]:
     found: dict[str, Any] = {"Problem": _PROBLEM, "Object": {"type": "object"}}
-    for cls in (Snapshot, ModelView, SwapView, OperationView, RowView):
+    for cls in (Snapshot, ModelView, SwapView, OperationView, RolloutView, RowView):
         _describe(cls, found)
     found["Selection"] = {
         "type": "object",

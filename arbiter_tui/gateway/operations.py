@@ -87,10 +87,10 @@ class Operations:
         job = self._jobs.get(id)
         if job is not None:
             return _now(job)
-        found = next((o for o in self._arbiter.operations() if o.id == id), None)
-        if found is None:
-            raise UnknownName("operation", id, [o.id for o in self.list()])
-        return found
+        try:
+            return self._arbiter.operation(id)
+        except UnknownName:
+            raise UnknownName("operation", id, [o.id for o in self.list()]) from None
 
     def list(self) -> list[OperationView]:
         """Newest first: ours, then the engine's."""

@@ -39,6 +39,7 @@ def test_a_healthy_task_is_asked_everything_once() -> None:
         ("success", "a", "trigger", False, "share"), ("quality", "a", "trigger", False, "share"),
         ("better", "b", "trigger", False, "share"), ("mode", "", "condition", True, ""),
         ("schedule", "", "condition", True, ""), ("hold_until", "", "condition", True, "at"),
+        ("rollout", "", "condition", True, ""),
         ("cooldown", "", "condition", True, "s"), ("min_samples", "a", "condition", True, "samples"),
         ("min_samples", "b", "condition", True, "samples"),
     ]  # fmt: skip

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from arbiter_tui.config import AutopilotConfig, Config, PoolConfig
+from arbiter_tui.config import AutopilotConfig, Config, PoolConfig, RolloutConfig
 from arbiter_tui.core.cost import Outcome
 from arbiter_tui.core.tasks import Task
 from arbiter_tui.core.verify import SuiteItem
@@ -37,6 +37,8 @@ class Engine:
         budget: int = 1000 * MIB,
         clock: FakeClock | None = None,
         max_loaded: int | None = None,
+        questions: int = 12,
+        rollout: RolloutConfig | None = None,
         **autopilot: Any,
     ) -> None:
         self.clock = clock or FakeClock()
@@ -48,12 +50,13 @@ class Engine:
             tasks=named,
             pool=PoolConfig(memory_budget_bytes=budget, max_loaded=max_loaded),
             autopilot=AutopilotConfig(**settings),
+            rollout=rollout or RolloutConfig(),
         )
         ids = itertools.count(1)
         generation = len(self.store.swaps) + len(self.store.outcomes) + len(self.store.decisions)
         self.arbiter = Arbiter(
             config, store=self.store, providers={"fake": self.provider}, probe=FakeProbe(), clock=self.clock,
-            new_id=lambda: f"x{generation}-{next(ids)}", suites={t.name: suite(t.name) for t in named},
+            new_id=lambda: f"x{generation}-{next(ids)}", suites={t.name: suite(t.name, questions) for t in named},
         )  # fmt: skip
 
     async def __aenter__(self) -> Engine:

@@ -24,6 +24,7 @@ async def test_every_call_of_the_contract_exists(inside: Stand) -> None:
         "/snapshot": {"get"}, "/models": {"get", "post"}, "/models/{v}": {"get"}, "/models/{v}/log": {"get"},
         "/aliases/{a}": {"put"}, "/discover": {"post"}, "/tasks": {"get", "put"}, "/tasks/{t}": {"get", "put"},
         "/tasks/{t}/autopilot": {"put"}, "/select": {"post"}, "/swaps": {"get", "post"}, "/rollouts": {"get"},
+        **{f"/rollouts/{{id}}/{a}": {"post"} for a in ("pause", "resume", "abort", "promote")},
         "/tasks/{t}/rollback": {"post"}, "/outcomes": {"get", "post"}, "/feedback": {"post"}, "/requests": {"get"},
         "/events": {"get"}, "/profiles/{t}": {"get"}, "/explain/{id}": {"get"}, "/statistics": {"get"},
         "/ledger": {"get"}, "/bench": {"post"}, "/operations/{id}": {"get", "delete"}, "/engine/stop": {"post"},
@@ -183,7 +184,7 @@ def test_a_logs_cursor_survives_the_ring() -> None:
 
 
 async def test_a_swap_a_rollback_and_their_refusals(inside: Stand) -> None:
-    """200 with warnings; the same again a no-op; rolled back; then 409; unknown names 404; canary not yet."""
+    """200 with warnings; the same again a no-op; rolled back; then 409; unknown names 404."""
     old = inside.arbiter.routes.get("chat").incumbent
     to = "fake-b" if old == "fake-a" else "fake-a"
     dry = await inside.http.post(f"{V1}/swaps", json={"task": "chat", "to": to, "dry_run": True})
@@ -205,8 +206,6 @@ async def test_a_swap_a_rollback_and_their_refusals(inside: Stand) -> None:
     for body in ({"task": "chat", "to": "fake-x"}, {"task": "chta", "to": to}):
         missing = await inside.http.post(f"{V1}/swaps", json=body)
         assert (missing.status_code, bool(missing.json()["nearest"])) == (404, True)
-    canary = await inside.http.post(f"{V1}/swaps", json={"task": "chat", "to": to, "mode": "canary"})
-    assert canary.json()["code"] == "not_supported"
 
 
 async def test_a_third_swap_of_a_task_is_refused_with_the_running_ones_id() -> None:
