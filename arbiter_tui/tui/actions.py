@@ -182,6 +182,9 @@ class Actions(ViewActions):
 
     def do_details(self) -> None:
         main, view, snapshot = self.app.main, self.app.view, self.app.view.snapshot
+        if main.focused is main.machine:
+            self.do_hardware()
+            return
         if main.focused is main.swaps:
             swap = main.swaps.selected()
             if swap is not None:
@@ -319,11 +322,6 @@ class Actions(ViewActions):
 
     def do_zoom(self) -> None:
         self.app.main.zoom()
-
-    def do_shown(self) -> None:
-        from .screens.shown import ShownSheet
-
-        self.app.push_screen(ShownSheet(self.app.main))
 
     def do_freeze(self) -> None:
         self.app.freeze(not self.app.view.frozen)

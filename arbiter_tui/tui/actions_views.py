@@ -26,6 +26,16 @@ class ViewActions:
 
         self.app.push_screen(Requests(self.app.view))
 
+    def do_shown(self) -> None:
+        from .screens.shown import ShownSheet
+
+        self.app.push_screen(ShownSheet(self.app.main))
+
+    def do_hardware(self) -> None:
+        from .screens.hardware import Hardware
+
+        self.app.push_screen(Hardware(self.app.view, self.app.engine))
+
 
 def ask_again(app: CockpitApp, row: Mapping[str, Any]) -> None:
     """The playground with a request's prompt in it."""

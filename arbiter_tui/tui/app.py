@@ -152,6 +152,8 @@ class CockpitApp(App[int]):
 
     def on_snapshot_arrived(self, message: SnapshotArrived) -> None:
         snapshot, view = message.snapshot, self.view
+        if self._seen_at is None and self.engine is not None:
+            self.run_worker(self._recall(self.engine), exit_on_error=False)
         self._seen_at = self._now()
         view.link, view.age_s, view.trouble = "live", 0, None
         requests = snapshot.engine.requests
@@ -165,6 +167,13 @@ class CockpitApp(App[int]):
             view.task = busiest_task(snapshot)
         self.commander.arrived(snapshot)
         self.sync()
+
+    async def _recall(self, engine: Engine) -> None:
+        """A cockpit that comes later sees what the machine did before; an engine that does not tell is no trouble."""
+        with contextlib.suppress(ArbiterError, OSError, TimeoutError, KeyError, TypeError, ValueError, AttributeError):
+            told = await engine.machine()
+            self.view.history.before([float(t) for t in told["at"]], told["curves"])
+            self.main.machine.sync()
 
     def on_engine_lost(self, message: EngineLost) -> None:
         self.view.trouble = message.trouble

@@ -79,6 +79,9 @@ ACTIONS = (
     _a("sort", "o", "sort", "view", "sort the focused table by another column"),
     _a("filter", "/", "filter", "view", "keep the lines with these words; also state:ready task:code -word"),
     _a("zoom", "z", "zoom", "view", "this region alone, or all of them again"),
+    _a(
+        "hardware", "m", "machine", "view", "the whole machine: its last ten minutes, every reading, why one is missing"
+    ),
     _a("shown", "v", "shown", "view", "which regions and which columns of the tables are shown"),
     _a("freeze", "p", "freeze", "view", "hold the picture still; collecting goes on"),
     _a("palette", "ctrl+p", "find", "view", "find an action by its name", shown="^p"),

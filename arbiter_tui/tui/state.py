@@ -8,7 +8,7 @@ error when the engine could not be started or refused the cockpit for good.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -43,15 +43,25 @@ class History:
     def __init__(self) -> None:
         self.curves: dict[str, deque[float | None]] = {}
         self._at = float("-inf")
+        self._since = float("inf")
 
     def add(self, at: float, values: dict[str, float | None]) -> None:
         if at < self._at:
             self.curves.clear()
+            self._since = at
         elif at - self._at < SAMPLE_S:
             return
-        self._at = at
+        self._at, self._since = at, min(at, self._since)
         for name, value in values.items():
             self.curves.setdefault(name, deque(maxlen=HISTORY)).append(value)
+
+    def before(self, at: Sequence[float], curves: Mapping[str, Sequence[float | None]]) -> None:
+        """What the engine remembers of the time before the first sample; of curves that are drawn here only."""
+        older = sum(t < self._since - SAMPLE_S / 2 for t in at)
+        for name, curve in self.curves.items():
+            room = HISTORY - len(curve)
+            curve.extendleft(reversed(list(curves.get(name, ()))[max(0, older - room) : older]))
+        self._since = min([self._since, *at[:1]])
 
     def of(self, name: str) -> list[float | None]:
         return list(self.curves.get(name, ()))

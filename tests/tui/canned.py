@@ -14,6 +14,7 @@ from typing import Any
 from arbiter_tui.core.snapshot import (
     AlertView,
     BudgetView,
+    DiskView,
     EngineView,
     HardwareView,
     ModelView,
@@ -184,6 +185,13 @@ HARDWARE = HardwareView(
     gpu_why="no NVIDIA driver is loaded; arbiter doctor shows what it looked for",
     backend="CPU",
     cpu_name="a processor",
+    swap_total_bytes=r(4.0 * G),
+    disks=(
+        DiskView(what="state, models", path="/srv", used_bytes=r(412.0 * G), total_bytes=r(931.0 * G)),
+        DiskView(
+            what="models", path="/mnt/big", used_bytes=r(None, "disk of models: no permission"), total_bytes=r(None)
+        ),
+    ),
 )
 
 

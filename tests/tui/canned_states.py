@@ -12,6 +12,7 @@ from canned import BETTER, GEMMA, GEMMA_CPP, HARDWARE, HEALTHY, MODELS, NOW, SMO
 from arbiter_tui.core.snapshot import (
     BudgetView,
     EngineView,
+    GpuProcessView,
     GpuView,
     OperationView,
     RowView,
@@ -29,6 +30,11 @@ def gpu(index: int, busy: float, used: float, heat: float) -> GpuView:
         memory_total_bytes=r(80 * G),
         power_w=r(120 + 400 * busy),
         temperature_c=r(heat),
+        throttle=("heat (driver)", "power limit") if heat > 85 else (),
+        processes=(
+            GpuProcessView(pid=4242 + index, memory_bytes=int(used * 0.8 * G), version=SMOL if index % 2 else GEMMA),
+            GpuProcessView(pid=99, memory_bytes=None),
+        ),
     )
 
 

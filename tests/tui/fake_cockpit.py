@@ -17,6 +17,8 @@ from arbiter_tui.errors import ArbiterError, EngineUnreachable
 from arbiter_tui.tui.app import CockpitApp
 from arbiter_tui.tui.state import Trouble, machine_values
 
+NO_PAST: Mapping[str, Any] = {"at": [], "curves": {}, "spent": []}
+
 
 class FakeEngine(FakeViews):
     """An engine behind no wire: hands out what it is given, records every call, waits like the long poll does."""
@@ -28,7 +30,7 @@ class FakeEngine(FakeViews):
         self.calls: list[tuple[Any, ...]] = []
         self.preview: Mapping[str, Any] = {"warnings": [], "evict": []}
         self.refuse: dict[str, ArbiterError] = {}
-        self.machine_answer: Mapping[str, Any] = {"at": [], "curves": {}, "spent": []}
+        self.machine_answer: Mapping[str, Any] = NO_PAST
         self._news = asyncio.Event()
 
     def show(self, snapshot: Snapshot) -> None:
@@ -113,7 +115,6 @@ class FakeEngine(FakeViews):
         return past(v)
 
     async def machine(self, after: float | None = None) -> Mapping[str, Any]:
-        await self._note("machine")
         return self.machine_answer
 
     async def select(self, task: str) -> Mapping[str, Any]:

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 from canned import HEALTHY
+from canned_past import machine
 from canned_states import BENCHING, EMPTY, FAILED, FOUR_GPUS, LONG, SWAPPING, crowd
-from fake_cockpit import cockpit
+from fake_cockpit import FakeEngine, cockpit
 
 from arbiter_tui.tui.app import CockpitApp
 
@@ -45,6 +46,9 @@ CASES: dict[str, tuple[Any, tuple[int, int], dict[str, Any], list[str]]] = {
     "model-200": (HEALTHY, LARGE, {}, ["enter"]),
     "shown-120": (HEALTHY, USUAL, {}, ["v"]),
     "hidden-120": (HEALTHY, USUAL, {}, ["v", "home", "space", "escape"]),
+    "machine-80": (HEALTHY, SMALL, {}, ["m"]),
+    "machine-120": (HEALTHY, USUAL, {}, ["m", *"jjjjjjj", "enter"]),
+    "machine-200-four-gpus": (FOUR_GPUS, LARGE, {}, ["m"]),
     "help-80": (HEALTHY, SMALL, {}, ["question_mark"]),
     "too-small": (HEALTHY, (40, 8), {}, []),
 }
@@ -61,7 +65,10 @@ def test_picture(snap_compare: Callable[..., bool], case: str, monkeypatch: pyte
     """The screen looks as it was accepted to look."""
     monkeypatch.delenv("NO_COLOR", raising=False)
     snapshot, size, kw, press = CASES[case]
-    app = cockpit(*([snapshot] if snapshot else []), **kw)
+    engine = FakeEngine(*([snapshot] if snapshot else []))
+    if case.startswith("machine"):
+        engine.machine_answer = machine(gpus=4 if snapshot is FOUR_GPUS else 0)
+    app = cockpit(*([snapshot] if snapshot else []), engine=engine, **kw)
     assert snap_compare(app, press=press, terminal_size=size)
     painted(app)
 

@@ -76,6 +76,8 @@ class Amd:
             power_w=_power(power),
             temperature_c=self._temperature(handle),
             energy_j=_energy(energy),
+            throttle_why="throttling: not read from amdsmi",
+            processes_why="memory by process: not read from amdsmi",
         )
 
     def _temperature(self, handle: Any) -> Reading:

@@ -49,6 +49,8 @@ def parse_macmon(line: str) -> AppleReadings:
         temperature_c=_reading(temperature.get("gpu_temp_avg"), "GPU temperature"),
         energy_j=Reading(why="energy: macmon reports power only"),
         unified=True,
+        throttle_why="throttling: macOS does not tell it without sudo",
+        processes_why="memory by process: shared with the system, see each model's own",
     )
     return AppleReadings(gpus=(gpu,), cpu_power_w=_reading(data.get("cpu_power"), "CPU power"), ane=_ane(data))
 
@@ -93,6 +95,8 @@ def _accelerator(index: int, entry: Mapping[str, Any]) -> GpuView:
         temperature_c=Reading(why=f"temperature: {INSTALL}"),
         energy_j=Reading(why=f"energy: {INSTALL}"),
         unified=True,
+        throttle_why="throttling: macOS does not tell it without sudo",
+        processes_why="memory by process: shared with the system, see each model's own",
     )
 
 

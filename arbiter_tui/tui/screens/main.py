@@ -188,6 +188,8 @@ class MainScreen(Screen[None]):
                 )
             case "details":
                 panel = self.focused_panel()
+                if panel is self.machine:
+                    return "nothing is known yet" if snapshot is None else None
                 return "nothing is selected" if not isinstance(panel, ListPanel) or panel.selected() is None else None
             case "sort":
                 panel = self.focused_panel()
@@ -200,7 +202,7 @@ class MainScreen(Screen[None]):
                 panel = self.focused_panel()
                 filters = isinstance(panel, ListPanel) and panel.FILTERS and (panel.items() or panel.wanted)
                 return None if filters else "this region has no filter"
-            case "freeze":
+            case "freeze" | "hardware":
                 return "nothing to hold yet" if snapshot is None else None
         return None
 
