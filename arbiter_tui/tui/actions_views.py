@@ -21,6 +21,11 @@ class ViewActions:
 
         self.app.push_screen(Playground(self.app.view, now=self.app.now))
 
+    def do_benchmark(self) -> None:
+        from .screens.bench_view import BenchView
+
+        self.app.push_screen(BenchView(self.app.view))
+
     def do_requests(self) -> None:
         from .screens.requests import Requests
 

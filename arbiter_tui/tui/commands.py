@@ -123,17 +123,19 @@ class Commander:
 
         self.run(f"autopilot of {task}: {mode}", lambda e: e.autopilot(task, mode), proof)
 
-    def bench(self, tasks: list[str] | None) -> None:
+    def bench(self, tasks: list[str] | None, versions: list[str] | None = None) -> None:
         what = ", ".join(tasks) if tasks else "every task"
+        if versions:
+            what = f"{', '.join(versions)} on {what}"
 
         def proof(s: Snapshot) -> Notice | None:
             return (
                 None
                 if not any(o.state == "running" for o in s.operations)
-                else Notice(f"✓ benchmark of {what} is running; 5 shows it, b cancels it", "ok")
+                else Notice(f"✓ benchmark of {what} is running; B shows it, b cancels it", "ok")
             )
 
-        self.run(f"benchmark of {what}", lambda e: e.bench(tasks), proof)
+        self.run(f"benchmark of {what}", lambda e: e.bench(tasks, versions), proof)
 
     def cancel(self, op_id: str) -> None:
         def proof(s: Snapshot) -> Notice | None:

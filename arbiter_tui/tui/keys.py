@@ -76,6 +76,7 @@ ACTIONS = (
         writes=True,
     ),
     _a("requests", "R", "requests", "view", "the requests as they end; the whole record of each"),
+    _a("benchmark", "B", "benchmark", "view", "what is measured of each task and model; start a run for any of them"),
     _a("sort", "o", "sort", "view", "sort the focused table by another column"),
     _a("filter", "/", "filter", "view", "keep the lines with these words; also state:ready task:code -word"),
     _a("zoom", "z", "zoom", "view", "this region alone, or all of them again"),

@@ -75,8 +75,8 @@ class FakeEngine(FakeViews):
     async def autopilot(self, task: str | None, mode: str) -> Any:
         return await self._note("autopilot", task, mode)
 
-    async def bench(self, tasks: Sequence[str] | None = None) -> Any:
-        return await self._note("bench", tasks)
+    async def bench(self, tasks: Sequence[str] | None = None, versions: Sequence[str] | None = None) -> Any:
+        return await self._note("bench", tasks, *([versions] if versions else []))
 
     async def cancel(self, op_id: str) -> Any:
         return await self._note("cancel", op_id)

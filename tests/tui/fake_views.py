@@ -20,7 +20,7 @@ PROMPTS = (
 
 ANSWERS = {
     GEMMA: ("Business. ", "The headline ", "is about ", "the interest ", "rate of ", "a central bank."),
-    GEMMA_CPP: ("The topic ", "is:\n\n", "    business\n\n", "It could also ", "be politics, for ", "a central bank ",
+    SMOL: ("The topic ", "is:\n\n", "    business\n\n", "It could also ", "be politics, for ", "a central bank ",
                 "is a public body."),
 }  # fmt: skip
 
@@ -53,6 +53,13 @@ def cells() -> list[dict[str, Any]]:
             rest = {"state": "idle", "asked": None, "asking": None, "operation": None}
             found.append({"task": task.task, "version": version, "questions": 40, **figure, **rest})
     return found
+
+
+def run_half_way(found: list[dict[str, Any]]) -> None:
+    """A run of one task for every model: two cells done, one asked 17 of 40, one waiting."""
+    topic = [c for c in found if c["task"] == "topic"]
+    for cell, state, asked in zip(topic, ("done", "done", "running", "waiting"), (40, 40, 17, 0), strict=True):
+        cell |= {"state": state, "asked": asked, "asking": 40, "operation": "op-1"}
 
 
 class FakeRunning:
@@ -97,6 +104,10 @@ class FakeViews:
 
     async def _note(self, *call: Any) -> Any:
         raise NotImplementedError
+
+    async def bench_cells(self) -> Sequence[Mapping[str, Any]]:
+        await self._note("bench_cells")
+        return self.cells
 
     def answer(self, version: str, messages: Sequence[Mapping[str, Any]], task: str | None = None) -> FakeRunning:
         self.calls.append(("answer", version, task, [dict(m) for m in messages]))

@@ -8,8 +8,9 @@ from typing import Any, cast
 
 import pytest
 from canned import HEALTHY
-from canned_states import EMPTY
+from canned_states import BENCHING, EMPTY
 from fake_cockpit import FakeEngine, cockpit
+from fake_views import run_half_way
 from textual.pilot import Pilot
 
 from arbiter_tui.tui.app import CockpitApp
@@ -54,6 +55,11 @@ CASES: dict[str, tuple[Any, tuple[int, int], dict[str, Any], list[str]]] = {
     "requests-80": (HEALTHY, SMALL, {}, ["R"]),
     "requests-held-80": (HEALTHY, SMALL, {"theme": "light"}, ["R", "k", "k", "k"]),
     "requests-filter-120": (HEALTHY, USUAL, {}, ["R", "slash", *"task:topic"]),
+    "benchmark-120": (HEALTHY, USUAL, {}, ["B"]),
+    "benchmark-80": (HEALTHY, SMALL, {}, ["B", "j", "j", "l"]),
+    "benchmark-running-120": (BENCHING, USUAL, {}, ["B"]),
+    "benchmark-running-light-80": (BENCHING, SMALL, {"theme": "light"}, ["B"]),
+    "benchmark-ask-80": (HEALTHY, SMALL, {}, ["B", "a"]),
     "requests-empty-80": (EMPTY, SMALL, {}, ["R"]),
 }
 
@@ -66,6 +72,8 @@ def test_picture(snap_compare: Callable[..., bool], case: str, monkeypatch: pyte
     engine = FakeEngine(snapshot)
     if snapshot is EMPTY:
         engine.rows.clear()
+    if snapshot is BENCHING:
+        run_half_way(engine.cells)
     app = cockpit(snapshot, engine=engine, **kw)
     assert snap_compare(app, terminal_size=size, run_before=lambda pilot: played(pilot, press))
     assert app._exception is None

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any, cast
 
 import pytest
-from canned import GEMMA, GEMMA_CPP, HEALTHY, SMOL
+from canned import GEMMA, HEALTHY, SMOL, SMOL_CPP
 from canned_states import EMPTY
 from cockpit_seat import Seat, seat, with_model, with_task
 from fake_cockpit import Clock
@@ -52,7 +52,7 @@ async def test_enter_asks_who_serves_and_the_best_of_the_others() -> None:
         await ended(s)
         said = [{"role": "user", "content": "what is it"}]
         assert s.did("answer", GEMMA, "topic", said)
-        assert s.did("answer", GEMMA_CPP, "topic", said)
+        assert s.did("answer", SMOL, "topic", said)
         assert "about the interest" in s.screen_text()
         assert "It could also" in s.screen_text()
         assert "◆ serves" in s.screen_text()
@@ -115,7 +115,7 @@ async def test_hidden_names_are_told_with_the_verdict_only(swapped: bool) -> Non
         assert "judge the hidden answers first" in s.notice
         await s.press("a")
         await s.until(lambda: "feedback for topic" in s.notice)
-        first, second = (GEMMA_CPP, GEMMA) if swapped else (GEMMA, GEMMA_CPP)
+        first, second = (SMOL, GEMMA) if swapped else (GEMMA, SMOL)
         assert "A gets 1, B gets 0" in s.notice
         assert plain(screen(s).answers[0]._lines[0]).startswith(f"┌ A · {first}")
         assert [r._ids["model"] for r in s.engine.running] == [first, second]
@@ -231,9 +231,9 @@ async def test_another_model_and_another_task_are_chosen() -> None:
     async with opened() as s:
         await s.press("ctrl+o")
         await s.until(lambda: isinstance(s.app.screen, ModelPicker))
-        await s.press("slash", *"smollm2", "enter")
+        await s.press("slash", *"cpp", "enter")
         await s.until(lambda: isinstance(s.app.screen, Playground))
-        assert screen(s).versions() == [GEMMA, SMOL]
+        assert screen(s).versions() == [GEMMA, SMOL_CPP]
         await s.press("ctrl+t")
         await s.until(lambda: isinstance(s.app.screen, TaskPicker))
         await s.press("slash", *"boolean", "enter")

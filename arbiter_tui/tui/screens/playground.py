@@ -81,6 +81,7 @@ class PromptLine(LineWidget):
 
 class Playground(ViewScreen):
     NAME = "playground"
+    PLACES = "tab goes to the prompt and back, j k scroll the answer"
     KEYS = (
         key("send", "enter,ctrl+g", "ask", "ask both models", shown="⏎", writes=True),
         key("better_a", "a", "A better", "A gets 1, B gets 0", writes=True),
@@ -143,12 +144,14 @@ class Playground(ViewScreen):
 
     # who is asked --------------------------------------------------------------------------------------------------
     def candidates(self) -> list[str]:
-        """Active versions but the one that serves, best rank first."""
+        """Active versions but the one that serves: other models before the same one on another runtime, best first."""
         snapshot, task = self.view.snapshot, self.view.task_view()
         active = [m.version for m in snapshot.models if m.lifecycle == "active"] if snapshot else []
         ranks = {r.version: r.rank for r in task.leaderboard} if task else {}
         others = [v for v in active if task is None or v != task.incumbent]
-        return sorted(others, key=lambda v: (ranks.get(v) or 9999, v))
+        of = {m.version: (m.model, m.quantization) for m in snapshot.models} if snapshot else {}
+        same = of.get(task.incumbent or "") if task else None
+        return sorted(others, key=lambda v: (of[v] == same, ranks.get(v) or 9999, v))
 
     def versions(self) -> list[str]:
         """Who serves the task, then the model on trial, the chosen one, or the best of the others."""

@@ -101,6 +101,7 @@ class ViewScreen(Screen[None]):
 
     NAME: ClassVar[str] = ""
     KEYS: ClassVar[tuple[Action, ...]] = ()
+    PLACES: ClassVar[str] = "j k ^d ^u G home move, / filters"
     BINDINGS: ClassVar[list[BindingType]] = []
 
     def __init__(self, view: View) -> None:
@@ -227,7 +228,7 @@ class ViewScreen(Screen[None]):
         rows = [
             line((f"{a.shown:<8}", "key"), (f"{a.word:<14}", "figure"), (self._told(a), "label")) for a in self.KEYS
         ]
-        places = "j k ^d ^u G home move, / filters, " if self.table() else ""
+        places = f"{self.PLACES}, " if self.PLACES else ""
         self.app.push_screen(
             Reading(
                 self.view,
