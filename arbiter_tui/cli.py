@@ -61,6 +61,13 @@ def _score(text: str) -> float:
     return score
 
 
+def _share(text: str) -> float:
+    try:
+        return _score(text)
+    except argparse.ArgumentTypeError:
+        raise argparse.ArgumentTypeError(f"a share is a number from 0 to 1, not {text!r}") from None
+
+
 def _positive(text: str) -> int:
     return int(_above_zero(text, whole=True))
 
@@ -163,7 +170,8 @@ def build_parser() -> argparse.ArgumentParser:
     add("explain", "the record behind a request, swap or decision; why a task is served so").add_argument(
         "id", metavar="ID|TASK", help="from `requests`, `history`, an answer's X-Arbiter headers; or a task's name"
     )
-    _add_replay(add("replay", "what would the policy have done on recorded outcomes? Loads and changes nothing"))
+    p = add("replay", "what would the policy have done on recorded outcomes? Loads and changes nothing")
+    _add_replay(p, common)
     add("doctor", "what works here, what doesn't, and how to get it")
     p = add("config", "check, show or describe the configuration")
     p.add_argument("action", choices=("check", "show", "schema"))
@@ -171,9 +179,16 @@ def build_parser() -> argparse.ArgumentParser:
     return top
 
 
-def _add_replay(p: argparse.ArgumentParser) -> None:
-    p.add_argument("kind", choices=("rollout",), help="which decisions")
-    p.add_argument("file", metavar="FILE", help="CSV or JSONL, .gz or not; columns old, new[, old_latency_s, ...]")
+def _add_replay(p: argparse.ArgumentParser, common: _Parser) -> None:
+    kinds = p.add_subparsers(dest="kind", metavar="KIND", required=True, parser_class=_Parser)
+
+    def add(name: str, text: str, columns: str) -> argparse.ArgumentParser:
+        kind = kinds.add_parser(name, help=text, description=text, parents=[common])
+        kind.add_argument("file", metavar="FILE", help=f"CSV or JSONL, .gz or not; columns {columns}")
+        kind.add_argument("--timing", action="store_true", help="say on stderr how long it took")
+        return kind
+
+    p = add("rollout", "would a new version be promoted or taken back?", "item, old, new[, old_latency_s, ...]")
     p.add_argument("--seed", type=int, default=1, help="of the order; the same seed gives the same answer (default 1)")
     p.add_argument(
         "--rule", choices=("posterior", "literal"), default="posterior", help="how the new version is judged"
@@ -181,8 +196,7 @@ def _add_replay(p: argparse.ArgumentParser) -> None:
     p.add_argument("--repeat", type=_positive, default=1, metavar="N", help="in so many orders, with the rates")
     p.add_argument("--incumbent-results", type=_whole, default=500, metavar="N", help="known of the old one (500)")
     p.add_argument("--requests-per-hour", type=_above_zero, default=120.0, metavar="N", help="the ramp's clock (120)")
-    p.add_argument("--shadow", type=_score, default=1.0, metavar="SHARE", help="rows that both answer (1.0)")
-    p.add_argument("--timing", action="store_true", help="say on stderr how long it took")
+    p.add_argument("--shadow", type=_share, default=1.0, metavar="SHARE", help="rows that both answer (1.0)")
 
 
 COMMANDS = (

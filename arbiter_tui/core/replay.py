@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from .rollout import CLOSED, Effect, Event, Kind, Plan, Rollout, Stage, begin, in_share, step
+from .rollout import Event, Kind, Plan, Rollout, Stage, begin, in_share, step
 from .snapshot import Why
 from .trial import Trial, Verdict, judge
 
@@ -33,6 +33,7 @@ class RolloutReplay:
     requests: int
     pairs: int
     p_worse: float | None
+    slowdown: float | None
     ramp: tuple[tuple[float, float], ...] = ()
     reason: str = ""
     why: tuple[Why, ...] = field(default=())
@@ -46,16 +47,17 @@ def replay_rollout(
     state = step(begin(plan, 0.0, known), Event(kind=Kind.READY), 0.0)[0]
     canary = seen = 0
     for number, row in enumerate(rows):
-        now, seen = number * 3600.0 / requests_per_hour, number + 1
-        state, effects = step(state, Event(kind=Kind.TICK), now)
-        if Effect.PROMOTE in effects or state.stage in CLOSED:
+        now = number * 3600.0 / requests_per_hour
+        state, _ = step(state, Event(kind=Kind.TICK), now)
+        if not state.open:
             break
+        seen = number + 1
         new = in_share(str(number), salt, state.share)
         canary += new
         paired = plan.rule == "posterior" and in_share(str(number), f"{salt}/shadow", shadow)
         trial = _shown(state.trial, row, new=new, paired=paired)
         state, _ = step(state, Event(kind=Kind.EVIDENCE, trial=trial), now)
-        if state.stage in CLOSED:
+        if not state.open:
             break
     return _result(state, canary, seen)
 
@@ -75,5 +77,14 @@ def _result(state: Rollout, canary: int, seen: int) -> RolloutReplay:
         verdict = Verdict.PROMOTE if state.stage is Stage.PROMOTING else found.verdict
     return RolloutReplay(
         verdict=verdict, canary_requests=canary, requests=seen, pairs=state.trial.pairs, p_worse=found.p_worse,
-        ramp=state.ramp, reason=state.reason, why=found.why,
+        slowdown=state.trial.slowdown, ramp=state.ramp, reason=_reason(state), why=found.why,
     )  # fmt: skip
+
+
+def _reason(state: Rollout) -> str:
+    """Of a trial that is still open when the rows end: how far it has come."""
+    if not state.open:
+        return state.reason
+    if state.stage is Stage.SHADOW:
+        return "the rows end before it serves anybody"
+    return state.reason if state.reason.startswith("holds") else f"the rows end while it {state.reason}"

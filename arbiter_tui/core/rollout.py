@@ -29,7 +29,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from .snapshot import Why
-from .trial import MIN_PAIRS, Judgement, Rule, Trial, Verdict, judge
+from .trial import CLIMB_BELOW, MIN_PAIRS, Judgement, Rule, Trial, Verdict, judge
 
 MAX_STEPS = 30  # so many times ``every_s`` and it ends without a verdict
 
@@ -146,7 +146,7 @@ def step(state: Rollout, event: Event, now: float) -> tuple[Rollout, Effects]:
             return _weighed(replace(state, trial=event.trial or state.trial), now)
         case Kind.TICK:
             return _tick(state, now)
-        case Kind.PROMOTED:
+        case _:  # promoted, without a word that it should be
             return state, ()
 
 
@@ -190,10 +190,10 @@ def _tick(state: Rollout, now: float) -> tuple[Rollout, Effects]:
     if found.verdict is Verdict.ROLL_BACK:
         return _close(replace(state, why=found.why), Stage.WITHDRAWN, _sentence(found))
     if not found.climb:
-        return replace(state, why=found.why, reason="holds: the evidence is too weak to go on"), ()
+        return replace(state, why=found.why, reason=_held(state, found)), ()
     if state.share >= 1.0:
-        ready = replace(state, stage=Stage.PROMOTING, why=found.why, reason="it has served everybody and is no worse")
-        return ready, (Effect.PROMOTE,)
+        reason = f"has served everybody for a step; {_told(found)}"
+        return replace(state, stage=Stage.PROMOTING, why=found.why, reason=reason), (Effect.PROMOTE,)
     return _share(replace(state, why=found.why), min(1.0, state.share + state.plan.step), now)
 
 
@@ -207,9 +207,21 @@ def _close(state: Rollout, stage: Stage, reason: str) -> tuple[Rollout, Effects]
     return replace(state, stage=stage, share=0.0, reason=reason), (Effect.WITHDRAW, Effect.CLOSE)
 
 
+def _held(state: Rollout, found: Judgement) -> str:
+    if state.trial.graded < MIN_PAIRS:
+        return f"holds at {state.share:.0%}: {state.trial.graded} of {MIN_PAIRS} answers graded"
+    return f"holds at {state.share:.0%}: {_told(found)}, and it climbs below {CLIMB_BELOW}"
+
+
 def _sentence(found: Judgement) -> str:
     first = found.why[0]
-    return f"{first.rule} is {first.value} (limit {first.threshold}): {first.would_change_if}"
+    over = first.value is not None and first.threshold is not None and first.value > first.threshold
+    return f"taken back: {_told(found)}, {'over' if over else 'below'} {first.threshold:g}"
+
+
+def _told(found: Judgement) -> str:
+    first = found.why[0]
+    return f"{first.rule} is {first.value:g}"
 
 
 def in_share(key: str, salt: str, share: float) -> bool:

@@ -9,8 +9,10 @@ pairs without a difference (d = 0, variance PRIOR_VARIANCE), and the old version
     mean = sum d / (n + PRIOR)        variance = (sum d^2 + PRIOR x PRIOR_VARIANCE) / (n + PRIOR) - mean^2
     P(new < factor x old) = Phi(-(mean + (1 - factor) x m) / sqrt(variance / (n + PRIOR)))
 
-A grade of the new version alone counts as a pair with m. The prior makes looking after every single pair safe: chosen
-on half of the tasks of a real matrix of nine models, checked on the others (benchmarks/rollout_rule.py).
+A grade of the new version alone counts as a pair with m. The prior and the limit of .99 make it safe to look after
+every single pair: two versions that answer at random alike, right .5 to .95 of the time, are told apart within 600
+pairs in 3% to .1% of trials; with a prior of 30 and a limit of .95 in 8% to .1%. Chosen on such coins and on half of
+the tasks of a real matrix of nine models, reported on the others (benchmarks/rollout_rule.py).
 
 Rule ``literal``: the new version's mean below factor x the old one's, from the first grade on. It takes back three of
 four versions that are exactly as good as the old one; who wants it can have it.
@@ -19,15 +21,18 @@ four versions that are exactly as good as the old one; who wants it can have it.
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Literal
 
 from .snapshot import Why
 
-PRIOR = 30.0
+PRIOR = 10.0
 PRIOR_VARIANCE = 0.5
-SURE = 0.95  # that far one must be from a coin's toss to take back or to promote
+BACK_ABOVE, BACK_Z = 0.99, 2.326348  # P(worse) above it takes back; BACK_Z is that quantile of a standard normal
+PROMOTE_BELOW, PROMOTE_Z = 0.05, 1.644854
+SURE = 0.95  # that sure one must be of more failures or of slowness
 CLIMB_BELOW = 0.25  # the ramp goes on only while P(worse) is below
 MIN_PAIRS = 10
 MORE_FAILURES = 0.05  # failures may be that much more frequent
@@ -62,6 +67,11 @@ class Trial:
     slow: int = 0
     timed: int = 0
     log_ratio: float = 0.0
+
+    @property
+    def graded(self) -> int:
+        """Answers of the new version that can be held against the old one's."""
+        return self.pairs + self.solo
 
     @property
     def old_mean(self) -> float | None:
@@ -120,32 +130,36 @@ class Trial:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judgement:
-    """``p_worse``: P(new < factor x old) in quality, None without a single grade of both. ``climb``: whether the ramp
-    may go on. ``why``: one line for each metric that has evidence, the deciding one first."""
+    """``p_worse``: P(new < factor x old) in quality, None without a grade of both. ``climb``: the ramp may go on."""
 
     verdict: Verdict
     p_worse: float | None
     climb: bool
-    why: tuple[Why, ...]
+    trial: Trial
+    rule: Rule
+    factor: float
+
+    @property
+    def why(self) -> tuple[Why, ...]:
+        """One line for each metric that has evidence, the deciding one first. Worked out when asked for: most verdicts
+        are weighed and never shown."""
+        told = [vote for vote in _told(self) if vote is not None]
+        told.sort(key=lambda vote: vote[0] is not Verdict.ROLL_BACK)
+        nothing = Why(
+            rule="graded answers", value=0, threshold=MIN_PAIRS, would_change_if="answers of both versions were graded"
+        )
+        return tuple(vote[1] for vote in told) or (nothing,)
 
 
 def judge(trial: Trial, *, rule: Rule = "posterior", factor: float = 0.95) -> Judgement:
-    """The verdict on the evidence so far."""
+    """The verdict on the evidence so far: the worst of quality, success and latency."""
     p_worse = p_below(trial, factor)
-    votes = [_quality(trial, p_worse, rule, factor), _success(trial), _latency(trial)]
-    told = [vote for vote in votes if vote is not None]
-    worst = next((v for v in told if v[0] is Verdict.ROLL_BACK), None)
-    quality = votes[0]
-    if worst is not None:
-        verdict = Verdict.ROLL_BACK
-        told.sort(key=lambda vote: vote[0] is not Verdict.ROLL_BACK)
-    else:
-        verdict = quality[0] if quality is not None else Verdict.HOLD
-    climb = worst is None and _may_climb(trial, p_worse, rule)
-    why = tuple(vote[1] for vote in told) or (
-        Why(rule="evidence", value=0, threshold=MIN_PAIRS, would_change_if="answers of both versions were graded"),
-    )
-    return Judgement(verdict=verdict, p_worse=p_worse, climb=climb, why=why)
+    quality = _quality(trial, p_worse, rule, factor)
+    back = Verdict.ROLL_BACK in (quality, _success(trial), _latency(trial))
+    return Judgement(
+        verdict=Verdict.ROLL_BACK if back else quality, p_worse=p_worse, trial=trial, rule=rule, factor=factor,
+        climb=not back and (rule == "literal" or _may_climb(trial, p_worse)),
+    )  # fmt: skip
 
 
 def p_below(trial: Trial, factor: float) -> float | None:
@@ -153,10 +167,16 @@ def p_below(trial: Trial, factor: float) -> float | None:
     old = trial.old_mean
     if old is None or not trial.new_grades:
         return None
-    weight = trial.pairs + trial.solo + PRIOR
+    mean, error = _difference(trial)
+    return normal(-(mean + (1.0 - factor) * old) / error)
+
+
+def _difference(trial: Trial) -> tuple[float, float]:
+    """Mean and standard error of new - old, prior included."""
+    weight = trial.graded + PRIOR
     mean = trial.sum_d / weight
     variance = (trial.sum_d2 + PRIOR * PRIOR_VARIANCE) / weight - mean * mean
-    return normal(-(mean + (1.0 - factor) * old) / math.sqrt(max(variance, 1e-12) / weight))
+    return mean, math.sqrt(max(variance, 1e-12) / weight)
 
 
 def normal(z: float) -> float:
@@ -164,71 +184,134 @@ def normal(z: float) -> float:
     return 0.5 * math.erfc(-z / math.sqrt(2.0))
 
 
-def _may_climb(trial: Trial, p_worse: float | None, rule: Rule) -> bool:
-    if rule == "literal":
-        return True
-    return p_worse is not None and trial.pairs + trial.solo >= MIN_PAIRS and p_worse < CLIMB_BELOW
+def _may_climb(trial: Trial, p_worse: float | None) -> bool:
+    return p_worse is not None and trial.graded >= MIN_PAIRS and p_worse < CLIMB_BELOW
 
 
-Vote = tuple[Verdict, Why]
+# --- the votes ------------------------------------------------------------------------------------------------------
 
 
-def _quality(trial: Trial, p_worse: float | None, rule: Rule, factor: float) -> Vote | None:
+def _quality(trial: Trial, p_worse: float | None, rule: Rule, factor: float) -> Verdict:
     old, new = trial.old_mean, trial.new_mean
     if p_worse is None or old is None or new is None:
-        return None
+        return Verdict.HOLD
     if rule == "literal":
-        bad = new < factor * old
-        why = Why(
-            rule="quality, literally", value=round(new, 4), threshold=round(factor * old, 4),
-            would_change_if=f"its mean were at least {factor:g} x the old one's {old:.3f}",
-        )  # fmt: skip
-        return (Verdict.ROLL_BACK if bad else Verdict.PROMOTE), why
-    seen = trial.pairs + trial.solo
-    why = Why(
-        rule=f"P(worse than {factor:g} x the old one)", value=round(p_worse, 4), threshold=SURE,
-        would_change_if=f"{old:.3f} -> {new:.3f} on {seen} answers"
-        + ("" if seen >= MIN_PAIRS else f"; decides from {MIN_PAIRS} on"),
+        return Verdict.ROLL_BACK if new < factor * old else Verdict.PROMOTE
+    if trial.graded < MIN_PAIRS:
+        return Verdict.HOLD
+    if p_worse > BACK_ABOVE:
+        return Verdict.ROLL_BACK
+    return Verdict.PROMOTE if p_worse < PROMOTE_BELOW else Verdict.HOLD
+
+
+def _success(trial: Trial) -> Verdict:
+    """A few failures at once end a trial whatever the quality is."""
+    bad = trial.new_failures >= MIN_FAILURES and p_fails(trial, trial.new_failures) > SURE
+    return Verdict.ROLL_BACK if bad else Verdict.HOLD
+
+
+def p_fails(trial: Trial, failures: int) -> float:
+    """P(the new version fails MORE_FAILURES more often), had ``failures`` of its requests failed. The prior is worth
+    ten requests of which one in forty fails."""
+    new, sd = _beta(failures, trial.new_requests, 0.25, 9.75)
+    old = trial.old_failures / trial.old_requests if trial.old_requests else 0.0
+    return normal((new - old - MORE_FAILURES) / sd)
+
+
+def _latency(trial: Trial) -> Verdict:
+    """Votes only against the task's own limit: more than half of the answers over it."""
+    return Verdict.ROLL_BACK if trial.answers >= MIN_PAIRS and p_slow(trial, trial.slow) > SURE else Verdict.HOLD
+
+
+def p_slow(trial: Trial, slow: int) -> float:
+    """P(more than half of its answers take too long), had ``slow`` of them."""
+    mean, sd = _beta(slow, trial.answers, 1.0, 1.0)
+    return normal((mean - 0.5) / sd)
+
+
+def _beta(hits: int, of: int, yes: float, no: float) -> tuple[float, float]:
+    """Mean and standard deviation of the Beta posterior."""
+    a, b = yes + hits, no + of - hits
+    return a / (a + b), math.sqrt(a * b / ((a + b) ** 2 * (a + b + 1.0)))
+
+
+# --- the reasons ----------------------------------------------------------------------------------------------------
+
+Told = tuple[Verdict, Why]
+
+
+def _told(found: Judgement) -> tuple[Told | None, Told | None, Told | None]:
+    return _quality_told(found), _success_told(found.trial), _latency_told(found.trial)
+
+
+def _quality_told(found: Judgement) -> Told | None:
+    trial, old, new = found.trial, found.trial.old_mean, found.trial.new_mean
+    if found.p_worse is None or old is None or new is None:
+        return None
+    vote = _quality(trial, found.p_worse, found.rule, found.factor)
+    if found.rule == "literal":
+        limit = found.factor * old
+        wanted = f"it {'were at least' if new < limit else 'fell below'} {limit:.3f}; the old one's is {old:.3f}"
+        value, threshold = round(new, 4), round(limit, 4)
+        return vote, Why(rule="its mean quality", value=value, threshold=threshold, would_change_if=wanted)
+    return vote, Why(
+        rule=f"P(worse than {found.factor:g} x the old one)", value=round(found.p_worse, 4), threshold=BACK_ABOVE,
+        would_change_if=_wanted(trial, vote, (1.0 - found.factor) * old),
     )  # fmt: skip
-    if seen < MIN_PAIRS:
-        return Verdict.HOLD, why
-    if p_worse > SURE:
-        return Verdict.ROLL_BACK, why
-    return (Verdict.PROMOTE if p_worse < 1.0 - SURE else Verdict.HOLD), why
 
 
-def _success(trial: Trial) -> Vote | None:
-    """A few failures at once end a trial whatever the quality is. Beta posterior; the prior is worth ten requests of
-    which one in forty fails."""
+def _wanted(trial: Trial, vote: Verdict, allowed: float) -> str:
+    """How good its answers would have to be, beside those of the old version, for another verdict."""
+    if trial.graded < MIN_PAIRS:
+        return f"at least {MIN_PAIRS} of its answers were graded; {trial.graded} are"
+    error = _difference(trial)[1] * (trial.graded + PRIOR) / trial.graded
+    allowed *= (trial.graded + PRIOR) / trial.graded
+    back, on = -allowed - BACK_Z * error, -allowed + PROMOTE_Z * error
+    told = {
+        Verdict.ROLL_BACK: _from(back),
+        Verdict.HOLD: f"{_under(back)}, or {_from(on)}",
+        Verdict.PROMOTE: _under(on),
+    }[vote]
+    return f"its answers were on average {told} than the old one's; on {trial.graded} they are {_by(trial)}"
+
+
+def _from(least: float) -> str:
+    return f"at most {-least:.3f} worse" if least < 0.0 else f"at least {least:.3f} better"
+
+
+def _under(most: float) -> str:
+    return f"more than {-most:.3f} worse" if most < 0.0 else f"less than {most:.3f} better"
+
+
+def _by(trial: Trial) -> str:
+    seen = trial.sum_d / trial.graded
+    return f"{abs(seen):.3f} {'worse' if seen < 0.0 else 'better'}"
+
+
+def _success_told(trial: Trial) -> Told | None:
     if not trial.new_failures:
         return None
-    new, new_sd = _beta(trial.new_failures, trial.new_requests)
-    old = trial.old_failures / trial.old_requests if trial.old_requests else 0.0
-    p = normal((new - old - MORE_FAILURES) / new_sd)
-    bad = trial.new_failures >= MIN_FAILURES and p > SURE
-    why = Why(
-        rule="P(fails more often)", value=round(p, 4), threshold=SURE,
-        would_change_if=f"{trial.new_failures} of {trial.new_requests} failed; of the old one's "
-        f"{trial.old_failures} of {trial.old_requests}",
+    vote, failed, of = _success(trial), trial.new_failures, trial.new_requests
+    tried = range(MIN_FAILURES, of + 1)
+    needed = MIN_FAILURES + bisect_right(tried, SURE, key=lambda k: p_fails(trial, k))
+    wanted = "fewer than" if vote is Verdict.ROLL_BACK else "at least"
+    return vote, Why(
+        rule="P(fails more often)", value=round(p_fails(trial, failed), 4), threshold=SURE,
+        would_change_if=f"{wanted} {needed} of its requests had failed; {failed} of {of} did, and "
+        f"{trial.old_failures} of the old one's {trial.old_requests}",
     )  # fmt: skip
-    return (Verdict.ROLL_BACK if bad else Verdict.HOLD), why
 
 
-def _latency(trial: Trial) -> Vote | None:
-    """Votes only against the task's own limit: more than half of the answers over it."""
+def _latency_told(trial: Trial) -> Told | None:
     if not trial.answers:
         return None
-    mean, sd = _beta(trial.slow, trial.answers, prior=(1.0, 1.0))
-    p = normal((mean - 0.5) / sd)
-    why = Why(
-        rule="P(slower than the task allows)", value=round(p, 4), threshold=SURE,
-        would_change_if=f"{trial.slow} of {trial.answers} answers took longer than the task's max_latency_s",
-    )  # fmt: skip
-    bad = trial.answers >= MIN_PAIRS and p > SURE
-    return (Verdict.ROLL_BACK if bad else Verdict.HOLD), why
-
-
-def _beta(hits: int, of: int, prior: tuple[float, float] = (0.25, 9.75)) -> tuple[float, float]:
-    """Mean and standard deviation of the posterior."""
-    a, b = prior[0] + hits, prior[1] + of - hits
-    return a / (a + b), math.sqrt(a * b / ((a + b) ** 2 * (a + b + 1.0)))
+    vote, value = _latency(trial), round(p_slow(trial, trial.slow), 4)
+    needed = bisect_right(range(trial.answers + 1), SURE, key=lambda k: p_slow(trial, k))
+    if trial.answers < MIN_PAIRS:
+        wanted = f"at least {MIN_PAIRS} of its answers were timed; {trial.answers} are"
+    else:
+        wanted = (
+            f"{'fewer than' if vote is Verdict.ROLL_BACK else 'at least'} {needed} of its answers took longer than the "
+            f"task's max_latency_s; {trial.slow} of {trial.answers} did"
+        )
+    return vote, Why(rule="P(slower than the task allows)", value=value, threshold=SURE, would_change_if=wanted)

@@ -1,0 +1,86 @@
+"""Recorded outcomes: the rows of a file, and what may stand in a cell.
+
+Owns: reading CSV or JSONL (.gz or not), and errors that name the file, the row and the column. Never: what a row means.
+Columns beyond those that are needed are left alone.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import json
+import math
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..errors import ConfigError
+
+Row = Mapping[str, Any]
+
+
+def share(value: Any, where: str) -> float:
+    """A quality. Raises ConfigError."""
+    found = number(value, where)
+    if found is None or not 0.0 <= found <= 1.0:
+        raise ConfigError(f"{where} is {value!r}: a quality is a number from 0 to 1")
+    return found
+
+
+def seconds(value: Any, where: str) -> float | None:
+    """None where it is not told. Raises ConfigError."""
+    found = number(value, where)
+    if found is not None and found < 0.0:
+        raise ConfigError(f"{where} is {value!r}: seconds can't be negative")
+    return found
+
+
+def number(value: Any, where: str) -> float | None:
+    """None where nothing is told. Raises ConfigError."""
+    if value is None or value == "":
+        return None
+    try:
+        found = float(value)
+    except (TypeError, ValueError):
+        raise ConfigError(f"{where} is {value!r}, not a number") from None
+    if not math.isfinite(found):
+        raise ConfigError(f"{where} is {value!r}, not a finite number")
+    return found
+
+
+def read_rows(name: str, needed: Sequence[str]) -> Iterator[tuple[str, Row]]:
+    """(place, row) of a CSV or JSONL file, .gz or not; further columns are left alone. Raises ConfigError."""
+    path = Path(name)
+    try:
+        opener: Callable[..., Any] = gzip.open if path.suffix == ".gz" else open
+        with opener(path, "rt", encoding="utf-8-sig", newline="") as file:
+            count = 0
+            for number, row in _rows(file, path):
+                missing = [column for column in needed if row.get(column) in (None, "")]
+                if missing:
+                    raise ConfigError(f"{path}, row {number}: no {', '.join(missing)}; it has {', '.join(row)}")
+                count += 1
+                yield f"{path}, row {number}", row
+    except (OSError, UnicodeDecodeError, EOFError, zlib.error, csv.Error) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise ConfigError(f"{path} can't be read: {reason}") from error
+    if not count:
+        raise ConfigError(f"{path} has no rows; columns {', '.join(needed)} are needed")
+
+
+def _rows(file: Any, path: Path) -> Iterator[tuple[int, Row]]:
+    plain = path.with_suffix("") if path.suffix == ".gz" else path
+    if plain.suffix not in (".jsonl", ".ndjson"):
+        yield from ((n, row) for n, row in enumerate(csv.DictReader(file), start=2))
+        return
+    for number, line in enumerate(file, start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except ValueError as error:
+            raise ConfigError(f"{path}, row {number}: not JSON ({error})") from error
+        if not isinstance(row, dict):
+            raise ConfigError(f"{path}, row {number}: not an object")
+        yield number, row
