@@ -113,6 +113,23 @@ def decode(m: Measured) -> str:
     return f"{number(m['ratio_one_stream'])} / {number(m['ratio_four_streams'])}"
 
 
+def rollout_rule(m: Measured) -> str:
+    ours, literal = m["reported"]["posterior"], m["reported"]["literal"]
+    right = sum(event["right"] >= 0.95 for event in m["updates"].values())
+
+    def back(name: str) -> str:
+        return number(ours[name]["taken_back"]["mean"])
+
+    def seen(name: str) -> str:
+        return number(ours[name]["median_canary_requests"])
+
+    return (
+        f"{back('a_a')} (its own answers: {back('identical')}); {back('better')}; {back('worse')} after "
+        f"{seen('worse')} requests; {back('much_worse')} after {seen('much_worse')}; {right} of {len(m['updates'])} "
+        f"updates right (the literal rule takes back {number(literal['a_a']['taken_back']['mean'])} of the equals)"
+    )
+
+
 def tests(m: Measured) -> str:
     failed = (
         f", {m['failed']} of {m['passed'] + m['failed']} tests fail" if m["failed"] else f", {m['passed']} tests pass"
@@ -158,6 +175,11 @@ FIGURES = (
     Figure(
         "decode", "Tokens/s through the arbiter over those of its engine asked directly, one stream / four",
         "≥ .95 / ≥ .95", decode,
+    ),
+    Figure(
+        "rollout_rule", "New versions taken back, by what they truly are: as good; better by 5%; .6–.85; below .6; and "
+        "recorded updates of served models", "≤ .02; ≤ .01; ≥ .9 after ≤ 44 canary requests; all after ≤ 11; 9 of 10 "
+        "updates right", rollout_rule,
     ),
     Figure("tests", "Tests: branches covered; whole suite", "≥ 90% of core/ and engine/; < 10 minutes", tests),
 )  # fmt: skip
