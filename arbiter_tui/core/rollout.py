@@ -209,8 +209,10 @@ def _close(state: Rollout, stage: Stage, reason: str) -> tuple[Rollout, Effects]
 
 def _held(state: Rollout, found: Judgement) -> str:
     if state.trial.graded < MIN_PAIRS:
-        return f"holds at {state.share:.0%}: {state.trial.graded} of {MIN_PAIRS} answers graded"
-    return f"holds at {state.share:.0%}: {_told(found)}, and it climbs below {CLIMB_BELOW}"
+        told = f"{state.trial.graded} of {MIN_PAIRS} answers graded"
+    else:
+        told = f"{_told(found)}, and it climbs below {CLIMB_BELOW}"
+    return f"holds at {state.share:.0%}, the evidence is too weak: {told}"
 
 
 def _sentence(found: Judgement) -> str:

@@ -64,7 +64,7 @@ def test_where_the_rows_end_the_verdict_is_what_is_known_by_then() -> None:
     assert (later.verdict, later.reason) == (Verdict.PROMOTE, "the rows end while it serves 10%")
     weak = run([Pair(0.8, 0.76)] * 200)
     assert weak.verdict is Verdict.HOLD
-    assert weak.reason.startswith("holds at 10%: ")
+    assert weak.reason.startswith("holds at 10%, the evidence is too weak: ")
     assert run([]).verdict is Verdict.HOLD
 
 

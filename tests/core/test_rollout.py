@@ -176,9 +176,12 @@ def test_a_step_never_passes_everybody() -> None:
 @pytest.mark.parametrize(
     ("trial", "said"),
     [
-        (WEAK, "holds at 30%: P(worse than 0.95 x the old one) is 0.5131, and it climbs below 0.25"),
-        (UNKNOWN.pair(1.0, 1.0), "holds at 30%: 1 of 10 answers graded"),
-        (UNKNOWN, "holds at 30%: 0 of 10 answers graded"),
+        (
+            WEAK,
+            "holds at 30%, the evidence is too weak: P(worse than 0.95 x the old one) is 0.5131, and it climbs below 0.25",
+        ),
+        (UNKNOWN.pair(1.0, 1.0), "holds at 30%, the evidence is too weak: 1 of 10 answers graded"),
+        (UNKNOWN, "holds at 30%, the evidence is too weak: 0 of 10 answers graded"),
     ],
 )
 def test_on_weak_evidence_the_ramp_holds_and_says_why(trial: Trial, said: str) -> None:
