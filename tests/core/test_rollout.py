@@ -178,17 +178,18 @@ def test_a_step_never_passes_everybody() -> None:
     [
         (
             WEAK,
-            "holds at 30%, the evidence is too weak: P(worse than 0.95 x the old one) is 0.5131, and it climbs below 0.25",
+            "P(worse than 0.95 x the old one) is 0.5131, and it climbs below 0.25",
         ),
-        (UNKNOWN.pair(1.0, 1.0), "holds at 30%, the evidence is too weak: 1 of 10 answers graded"),
-        (UNKNOWN, "holds at 30%, the evidence is too weak: 0 of 10 answers graded"),
+        (UNKNOWN.pair(1.0, 1.0), "1 of 10 answers graded"),
+        (UNKNOWN, "0 of 10 answers graded"),
     ],
 )
 def test_on_weak_evidence_the_ramp_holds_and_says_why(trial: Trial, said: str) -> None:
     """It neither climbs nor is taken back, and is asked again at the next tick, not a step later."""
     state = at(S.CANARY, trial)
     after, effects = step(state, Event(kind=K.TICK), 100.0)
-    assert (after.stage, after.share, effects, after.reason) == (S.CANARY, 0.3, (), said)
+    assert (after.stage, after.share, effects) == (S.CANARY, 0.3, ())
+    assert after.reason == f"holds at 30%, the evidence is too weak: {said}"
     assert after.why == judge(trial).why
     assert after.step_at == state.step_at
     better, effects = step(replace(after, trial=GOOD), Event(kind=K.TICK), 101.0)
