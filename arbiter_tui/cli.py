@@ -68,6 +68,18 @@ def _share(text: str) -> float:
         raise argparse.ArgumentTypeError(f"a share is a number from 0 to 1, not {text!r}") from None
 
 
+def _moment(text: str) -> float:
+    """Unix seconds."""
+    from datetime import datetime
+
+    from .core.moments import moment
+
+    try:
+        return moment(text, datetime.now().astimezone()).timestamp()
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
 def _positive(text: str) -> int:
     return int(_above_zero(text, whole=True))
 
@@ -152,7 +164,7 @@ def build_parser() -> argparse.ArgumentParser:
     p.add_argument("--strict", action="store_true", help="refuse on warnings, too")
     p.add_argument("--dry-run", action="store_true", help="say what would happen")
     p.add_argument("--canary", action="store_true", help="on trial first: some of the requests, then more")
-    p.add_argument("--at", metavar="TIME", default=None, help="later: 22:00, +30m, 2026-11-22T06:00")
+    p.add_argument("--at", metavar="TIME", default=None, type=_moment, help="later: 22:00, +30m, 2026-11-22T06:00")
     p = add("rollout", "versions on trial: how they stand, and orders for them")
     p.add_argument("action", choices=("list", "pause", "resume", "abort", "promote"))
     p.add_argument("id", metavar="ID|TASK", nargs="?", help="of the rollout, or its task (default: the only one)")

@@ -187,11 +187,22 @@ class ControlClient:
 
     async def swap(
         self, task: str, to: str, *, strict: bool = False, dry_run: bool = False, reason: str = "",
-        wait: float | None = None,
+        canary: bool = False, at: float | str | None = None, wait: float | None = None,
     ) -> dict[str, Any]:  # fmt: skip
-        """The swap event with ``warnings``; without ``wait`` (and not dry) the operation."""
-        body = {"task": task, "to": to, "strict": strict, "dry_run": dry_run, "reason": reason}
+        """The swap event with ``warnings``; without ``wait`` (and not dry) the operation. ``canary``: the rollout;
+        ``at`` (unix seconds or as a person writes it): the appointment."""
+        body: dict[str, Any] = {"task": task, "to": to, "strict": strict, "dry_run": dry_run, "reason": reason}
+        body |= {"mode": "canary"} if canary else {}
+        body |= {} if at is None else {"at": at}
         return dict(await self.post(f"{V1}/swaps", body, {"wait": wait}))
+
+    async def cancel_swap(self, id: str) -> dict[str, Any]:
+        """The swap event, which ends as failed; refused once it is switched."""
+        return dict(await self.delete(f"{V1}/swaps/{_q(id)}"))
+
+    async def rollout(self, id: str, order: str) -> dict[str, Any]:
+        """``order``: pause, resume, abort, promote. The rollout after it."""
+        return dict(await self.post(f"{V1}/rollouts/{_q(id)}/{order}", {}))
 
     async def rollback(self, task: str, wait: float | None = None) -> dict[str, Any]:
         return dict(await self.post(f"{V1}/tasks/{_q(task)}/rollback", {}, {"wait": wait}))

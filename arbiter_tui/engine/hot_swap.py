@@ -15,50 +15,26 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from ..core.compatibility import Compatibility
 from ..core.registry import ModelVersion
 from ..core.routing import Route
 from ..core.snapshot import SwapView, Why
-from ..core.swapping import SwapEffect, SwapEvent, SwapEventKind, SwapPhase, SwapState, start, step
-from ..errors import ArbiterError, ContextOverflow, NothingToRollBack, SwapInProgress
+from ..core.swapping import SwapEffect, SwapEvent, SwapEventKind, SwapPhase, start, step
+from ..errors import ArbiterError, ContextOverflow, NothingToRollBack, Refused, SwapInProgress, UnknownName
 from .decisions import Decisions
 from .evidence import Evidence
 from .examples import posed
 from .live import OFFLINE, Live
 from .pool import PROBE, Pool
 from .swap_checks import SwapChecks
+from .swap_jobs import BEFORE_SWITCH, CANCELLABLE, Job, Lane
 
 DRAIN_WITHIN_S = 60.0
 OPERATORS = frozenset({"manual", "rollback"})
-
-
-@dataclass(slots=True, eq=False)
-class Lane:
-    """One task's queue of swaps: at most one running and one waiting."""
-
-    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
-    running: str | None = None
-    waiting: str | None = None
-
-
-@dataclass(slots=True, eq=False, kw_only=True)
-class Job:
-    """One swap on its way. ``name``: what the route will say (a version or an alias)."""
-
-    view: SwapView
-    name: str
-    old: ModelVersion | None
-    new: ModelVersion
-    back: bool
-    state: SwapState
-    hold_until: float = 0.0
-    probe_s: float | None = None
-    warnings: tuple[str, ...] = ()
-    gate: asyncio.Event | None = None
 
 
 class Swapper:
@@ -70,9 +46,10 @@ class Swapper:
         self._decisions = decisions
         self._lanes: dict[str, Lane] = {}
         self._tasks: set[asyncio.Task[SwapView]] = set()
+        self._jobs: dict[str, Job] = {}  # by the swap's id, while it runs
         self.held: dict[str, asyncio.Event] = {}  # task -> set when its requests may go on
         self.last_at: dict[str, float] = {}  # task -> unix seconds of its newest finished swap
-        self._effects: Mapping[SwapEffect, Callable[[Job], Awaitable[SwapEvent]]] = {
+        self._effects: Mapping[SwapEffect, Callable[[Job], Coroutine[Any, Any, SwapEvent]]] = {
             SwapEffect.RECORD: self._record,
             SwapEffect.WARM: self._warm,
             SwapEffect.PROBE: self._probe,
@@ -109,6 +86,21 @@ class Swapper:
         if dry_run:
             return self._foresee(view, strict)
         return await self._in_turn(view, lambda: self._start(view, to, strict=strict))
+
+    async def cancel(self, id: str, reason: str = "cancelled by the operator") -> SwapView:
+        """Before its switch a swap can be taken back: it ends as failed, the old version serves on. Raises UnknownName,
+        Refused (it is over, or switched)."""
+        job = self._jobs.get(id)
+        if job is None:
+            known = [s for s in self._live.swaps if s.id == id]
+            if not known:
+                raise UnknownName("swap", id, self._jobs)
+            raise Refused(f"the swap {id} is over: {known[0].result}; `arbiter rollback {known[0].task}` takes it back")
+        if job.state.phase not in BEFORE_SWITCH:
+            raise Refused(f"the swap {id} is at {job.state.phase}: roll it back when it is done")
+        job.cancel(reason)
+        await job.over.wait()
+        return job.view
 
     async def rollback(self, task: str, *, trigger: str = "rollback", reason: str = "", **more: Any) -> SwapView:
         """The previous version serves again. Raises NothingToRollBack when there is none (also the second time)."""
@@ -242,6 +234,7 @@ class Swapper:
     async def _drive(self, job: Job) -> SwapView:
         clock = self._live.clock
         told = SwapEvent(kind=SwapEventKind.VALIDATED, exclusive=self._checks.exclusive(job.old, job.new))
+        self._jobs[job.view.id] = job
         try:
             while True:
                 job.state, effects = step(job.state, told, clock.monotonic())
@@ -251,11 +244,17 @@ class Swapper:
                 told = await self._carry_out(effects[0], job)
         finally:
             self._let_go(job)
-        return await self._close(job)
+            del self._jobs[job.view.id]
+        try:
+            return await self._close(job)
+        finally:
+            job.over.set()
 
     async def _carry_out(self, effect: SwapEffect, job: Job) -> SwapEvent:
+        if job.cancelled and job.state.phase in CANCELLABLE:
+            return SwapEvent(kind=SwapEventKind.FAULT, error=job.cancelled)
         try:
-            return await self._effects[effect](job)
+            return await job.run(self._effects[effect](job))
         except (ArbiterError, TimeoutError) as error:
             return SwapEvent(kind=SwapEventKind.FAULT, error=str(error) or type(error).__name__)
 

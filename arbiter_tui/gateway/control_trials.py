@@ -28,7 +28,14 @@ class Trials:
         self._arbiter = arbiter
 
     def calls(self) -> list[Call]:
-        return [self._order(name) for name in _ORDERS]
+        cancel = Call(
+            method="DELETE", path="/swaps/{id}", summary="Take a swap back before its switch", do=self.cancel,
+            answer="SwapView",
+        )  # fmt: skip
+        return [*(self._order(name) for name in _ORDERS), cancel]
+
+    async def cancel(self, ask: Ask) -> Reply:
+        return Reply(to_wire(await self._arbiter.swapper.cancel(ask.path["id"])))
 
     def _order(self, name: str) -> Call:
         async def do(ask: Ask) -> Reply:

@@ -319,3 +319,42 @@ async def test_a_stop_in_the_middle_of_a_swap_leaves_its_intent_to_the_next_star
     async with Engine(store=e.store) as again:
         assert again.serving() == "a"
         assert again.arbiter.snapshot().swaps[0].result == "failed"
+
+
+async def test_a_swap_can_be_cancelled_before_its_switch() -> None:
+    """While the new version loads: it ends as failed with the reason, the old one serves on, the load is given up, and
+    the next swap goes its way."""
+    gate = asyncio.Event()
+    async with Engine({"a": Behaviour(), "b": Behaviour(load_gate=gate)}) as e:
+        await e.arbiter.swap("work", "a")
+        swapping = asyncio.create_task(e.arbiter.swap("work", "b"))
+        await e.until(lambda: e.arbiter.swaps[0].to == "b" and e.arbiter.swaps[0].phases[-1:] != ())
+        id = e.arbiter.swaps[0].id
+        await e.until(lambda: e.provider.loads == ["b"])
+        told = await e.arbiter.swapper.cancel(id)
+        assert (told.result, told.error) == ("failed", "cancelled by the operator")
+        assert (await swapping).result == "failed"
+        assert e.serving() == "a"
+        await e.until(lambda: not e.arbiter.pool.is_ready("b"))
+        with pytest.raises(Refused, match="is over: failed"):
+            await e.arbiter.swapper.cancel(id)
+        with pytest.raises(UnknownName):
+            await e.arbiter.swapper.cancel("nope")
+        gate.set()
+        assert (await e.arbiter.swap("work", "b")).result == "done"
+        with pytest.raises(Refused, match="rollback work"):
+            await e.arbiter.swapper.cancel(e.arbiter.swaps[0].id)
+
+
+async def test_a_cancelled_exclusive_swap_brings_the_old_version_back() -> None:
+    """Where both don't fit the old one was unloaded first: it is loaded again, and the requests that waited go on."""
+    gate = asyncio.Event()
+    async with Engine({"a": Behaviour(), "b": Behaviour(load_gate=gate)}, budget=150 * MIB) as e:
+        assert (await e.arbiter.execute("work", ASK)).version == "a"
+        swapping = asyncio.create_task(e.arbiter.swap("work", "b"))
+        await e.until(lambda: e.provider.loads == ["a", "b"])
+        waiting = asyncio.create_task(e.arbiter.execute("work", ASK))
+        await e.arbiter.swapper.cancel(e.arbiter.swaps[0].id)
+        assert (await swapping).result == "failed"
+        assert (await waiting).version == "a"
+        assert e.arbiter.pool.is_ready("a")

@@ -75,3 +75,12 @@ async def test_a_wrong_time_is_refused_with_the_forms(inside: Stand, at: Any, st
     answer = await post(inside, "/swaps", {"task": "chat", "to": to, "at": at})
     assert answer.status_code == status
     assert ("+30m" in answer.text) == (status == 422)
+
+
+async def test_a_swap_is_cancelled_by_its_id(inside: Stand) -> None:
+    """One that is over is refused with the way out; an unknown one is 404."""
+    _, to = other(inside)
+    done = (await inside.http.post(f"{V1}/swaps?wait=10", json={"task": "chat", "to": to})).json()
+    over = await inside.http.delete(f"{V1}/swaps/{done['id']}")
+    assert (over.status_code, "arbiter rollback chat" in over.text) == (409, True)
+    assert (await inside.http.delete(f"{V1}/swaps/nope")).status_code == 404
