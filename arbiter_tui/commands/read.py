@@ -8,7 +8,7 @@ from __future__ import annotations
 from argparse import Namespace
 from typing import Any
 
-from ..core.snapshot import Reading, Snapshot, SwapView, from_wire
+from ..core.snapshot import Reading, RolloutView, Snapshot, SwapView, from_wire
 from . import text as t
 from .connect import Reader
 
@@ -63,11 +63,22 @@ def status(s: Snapshot) -> str:
         "",
         tasks(s),
     ]
+    under_way = [trial(r) for r in s.rollouts if r.ended_at is None]
+    waiting = [f"scheduled: {o.message}" for o in s.operations if o.state == "waiting"]
+    if under_way or waiting:
+        lines += ["", *under_way, *waiting]
     for alert in s.alerts[:3]:
         lines += ["", t.wrapped(f"{alert.level}: {alert.message}")]
     if s.narrator:
         lines += ["", t.wrapped(s.narrator)]
     return "\n".join(lines)
+
+
+def trial(r: RolloutView) -> str:
+    """One rollout in a line."""
+    worse = "unknown" if r.p_worse is None else f"{r.p_worse:.2f}".removeprefix("0")
+    state = "paused" if r.paused else r.phase
+    return f"on trial: {r.to} beside {r.from_} on {r.task}, {state} at {r.share:.0%}, P(worse) {worse}, {r.pairs} pairs"
 
 
 def models(s: Snapshot) -> str:

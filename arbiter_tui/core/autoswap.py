@@ -181,6 +181,11 @@ def _lead(row: RowView, mine: RowView, now: float) -> Lead:
     return Lead(row=row, by=by, low=by - reach, high=by + reach)
 
 
+def lead(row: RowView, mine: RowView) -> Lead:
+    """The lead of ``row`` over ``mine``, as both stand on the leaderboard."""
+    return _lead(row, mine, mine.utility or 0.0)
+
+
 def _reach(row: RowView) -> float:
     """Half the width of the 90% interval; the bounds are cut at 0 and 1, so the longer side counts."""
     if row.utility is None or row.utility_low is None or row.utility_high is None:

@@ -89,6 +89,7 @@ class Arbiter:
         self.bench = Bench(live, self.pool, self.recorder, asker)
         self.autopilot = Autopilot(live, self.pool, self.evidence, self.recorder, self.decisions, self.swapper, asker)
         self.rollouts = Rollouts(live, self.pool, self.evidence, self.decisions, self.swapper, asker, self.recorder)
+        self.autopilot.trial = self.rollouts.sentence
         self.schedule = Schedule(live, self.swapper, self.rollouts)
         self._rate = Rate()
         self._explorer = Explorer(live, self.pool, self.evidence)

@@ -53,6 +53,7 @@ class Autopilot:
         self._verdicts: dict[str, AutoSwapVerdict] = {}
         self._narrated_at = 0.0
         self._swaps: dict[str, asyncio.Task[None]] = {}
+        self.trial: Callable[[], str | None] = lambda: None  # the sentence about a rollout under way
         self.busy: Callable[[], bool] = lambda: False  # whether a client's request is running
         self.sentinels = Sentinels(live, pool, recorder, asker, lambda: self.busy())
 
@@ -236,6 +237,8 @@ class Autopilot:
         running = next((s for s in live.swaps if s.result == "running"), None)
         if running is not None:
             return f"{running.task}: swapping {running.from_ or 'nothing'} for {running.to}. {running.reason}".strip()
+        if trial := self.trial():
+            return trial
         for wanted in ("swap", "rollback", "hold"):
             for name, verdict in self._verdicts.items():
                 if verdict.action == wanted:

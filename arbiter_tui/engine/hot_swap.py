@@ -226,6 +226,7 @@ class Swapper:
                 "dry_run": True,
                 "exclusive": exclusive,
                 "evict": list(self._pool.would_evict(found.new)),
+                **self._checks.foreseen(found.view.task, found.old, found.new),
             },
         )
 

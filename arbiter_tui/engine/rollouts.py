@@ -363,8 +363,19 @@ class Rollouts:
         """The open ones, then those that are over, newest first."""
         return tuple(r.view() for r in (*self._open.values(), *self._over))
 
-    def open_views(self) -> tuple[RolloutView, ...]:
-        return tuple(r.view() for r in self._open.values())
+    def sentence(self) -> str | None:
+        """For the narrator: the newest one under way, with its figures."""
+        running = next(reversed(self._open.values()), None)
+        if running is None:
+            return None
+        view = running.view()
+        asked = f"{view.pairs} questions answered by both"
+        worse = "" if view.p_worse is None else f", P(worse) {view.p_worse:.2f}".replace("0.", ".")
+        if view.phase == Stage.SHADOW:
+            doing = f"{view.to} is on trial in the shadow of {view.from_}"
+        else:
+            doing = f"{view.to} {'is paused at' if view.paused else 'serves'} {view.share:.0%} beside {view.from_}"
+        return f"{view.task}: {doing}; {asked}{worse}, {view.verdict.replace('_', ' ')}."
 
     def on_trial(self) -> set[str]:
         return {r.new for r in self._open.values()}

@@ -17,6 +17,11 @@ from .live import Live
 from .pool import Pool
 
 
+def _plain(value: Any) -> Any:
+    """As JSON can say it."""
+    return sorted(value) if isinstance(value, set | frozenset) else list(value) if isinstance(value, tuple) else value
+
+
 class SwapChecks:
     def __init__(self, live: Live, pool: Pool, evidence: Evidence) -> None:
         self._live = live
@@ -62,6 +67,20 @@ class SwapChecks:
         if self._live.config.pool.max_loaded == 1:
             return held is not None
         return held is not None and needed is not None and held + needed > self._pool.budget_bytes
+
+    def foreseen(self, task: str, old: ModelVersion | None, new: ModelVersion) -> dict[str, Any]:
+        """What a swap needs and who waits for it: every check, bytes, seconds (None: unknown), answers under way."""
+        verdict = self._evidence.compatibility(task, old, new, strict=False, pool=self._pool)
+        warm, before = self._pool.is_ready(new.version), self._pool.view(new.version)
+        serving = self._pool.view(old.version) if old is not None else None
+        return {
+            "checks": [{"name": c.name, "met": c.met, "value": _plain(c.value), "needed": _plain(c.needed)}
+                       for c in verdict.checks],
+            "needs_bytes": 0 if warm else self._evidence.predicted_bytes(new),
+            "free_bytes": max(0, self._pool.budget_bytes - self._pool.used_bytes()),
+            "load_s": 0.0 if warm else before.load_s if before is not None else None,
+            "in_flight": serving.in_flight if serving is not None else 0,
+        }  # fmt: skip
 
     def figures(self, task: str, old: ModelVersion | None, new: ModelVersion) -> dict[str, Any]:
         """What is known of both sides now: it is stored with the swap."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ..core.snapshot import SwapView
 from ..errors import ArbiterError
 from . import format as fmt
+from .actions_swap import SwapActions
 from .actions_views import ViewActions
 from .screens.confirm import Choice, Confirm
 from .state import Notice, model_of, serves, swap_of, task_of
@@ -23,7 +24,7 @@ UNDO_S = 600.0  # so long after a swap one key undoes it without a question, whi
 READING = 90  # cells of text in a reading sheet
 
 
-class Actions(ViewActions):
+class Actions(ViewActions, SwapActions):
     """Bound to one app; ``run(id)`` is the only door."""
 
     def __init__(self, app: CockpitApp) -> None:
@@ -75,42 +76,6 @@ class Actions(ViewActions):
         )
 
     # tasks ------------------------------------------------------------------------------------------------
-    def do_swap(self) -> None:
-        from .screens.swap_dialog import SwapChoice, SwapDialog
-
-        task, engine = self._task, self.app.engine
-        if engine is None:
-            return
-
-        def chosen(choice: SwapChoice | None) -> None:
-            if choice is None:
-                return
-            worries = (
-                []
-                if choice.preview is None
-                else [
-                    *choice.preview.warnings,
-                    *(f"{v} is unloaded to make room" for v in choice.preview.evict),
-                    *(
-                        ["both do not fit: requests wait while the models change places"]
-                        if choice.preview.exclusive
-                        else []
-                    ),
-                ]
-            )
-            if worries:
-                question = f"swap {task} to {choice.to}?"
-                self._ask(
-                    question,
-                    [f"▲ {w}" for w in worries],
-                    [Choice("swap", "Swap", "r undoes it")],
-                    lambda _: self.app.commander.swap(task, choice.to),
-                )
-            else:
-                self.app.commander.swap(task, choice.to)
-
-        self.app.push_screen(SwapDialog(self.app.view, task, lambda v: engine.swap(task, v, dry_run=True)), chosen)
-
     def do_rollback(self, of: str | None = None) -> None:
         """``of``: another task than the chosen one."""
         snapshot = self.app.view.snapshot

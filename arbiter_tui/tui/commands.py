@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from ..core.snapshot import Snapshot
+from ..core.snapshot import OperationView, RolloutView, Snapshot, SwapView
 from ..errors import ArbiterError, EngineUnreachable
 from .source import Engine
 from .state import Notice, model_of, task_of
@@ -97,6 +97,56 @@ class Commander:
 
     def swap(self, task: str, to: str) -> None:
         self.run(f"{task}: swapping to {to}", lambda e: e.swap(task, to), self._serves(task, to, "r undoes it"))
+
+    def cancel_swap(self, swap: SwapView) -> None:
+        def proof(s: Snapshot) -> Notice | None:
+            seen = next((x for x in s.swaps if x.id == swap.id), None)
+            if seen is None or seen.result == "running":
+                return None
+            done = seen.result == "failed"
+            return Notice(
+                f"✓ taken back: {swap.from_ or 'nobody'} serves {swap.task}" if done
+                else f"▲ too late: {swap.to} serves {swap.task} now; r rolls back", "ok" if done else "warn",
+            )  # fmt: skip
+
+        self.run(f"{swap.task}: taking the swap back", lambda e: e.cancel_swap(swap.id), proof)
+
+    def canary(self, task: str, to: str) -> None:
+        def proof(s: Snapshot) -> Notice | None:
+            begun = any(r.task == task and r.to == to and r.ended_at is None for r in s.rollouts)
+            return Notice(f"✓ {to} is on trial for {task}; c shows how it stands", "ok") if begun else None
+
+        self.run(f"{task}: {to} on trial", lambda e: e.swap(task, to, canary=True), proof)
+
+    def schedule(self, task: str, to: str, at: float) -> None:
+        def proof(s: Snapshot) -> Notice | None:
+            waits = any(o.kind == "appointment" and o.result.get("to") == to for o in s.operations)
+            return Notice(f"✓ {task} will be swapped to {to}; 5 shows it", "ok") if waits else None
+
+        self.run(f"{task}: scheduling {to}", lambda e: e.swap(task, to, at=at), proof)
+
+    def unschedule(self, waiting: OperationView) -> None:
+        def proof(s: Snapshot) -> Notice | None:
+            gone = not any(o.id == waiting.id and o.state == "waiting" for o in s.operations)
+            return Notice(f"✓ dropped: {waiting.message}", "ok") if gone else None
+
+        self.run("dropping the appointment", lambda e: e.cancel(waiting.id), proof)
+
+    def rollout(self, rollout: RolloutView, order: str) -> None:
+        words = {
+            "pause": "paused", "resume": "going on", "abort": "taken back", "promote": "being promoted: it will serve",
+        }  # fmt: skip
+
+        def proof(s: Snapshot) -> Notice | None:
+            seen = next((r for r in s.rollouts if r.id == rollout.id), None)
+            shown = {
+                "pause": seen is not None and seen.paused, "resume": seen is not None and not seen.paused,
+                "abort": seen is None or seen.phase == "aborted",
+                "promote": seen is None or seen.phase in ("promoting", "promoted"),
+            }[order]  # fmt: skip
+            return Notice(f"✓ {rollout.to} on {rollout.task} is {words[order]}", "ok") if shown else None
+
+        self.run(f"{rollout.task}: {order} the rollout", lambda e: e.rollout(rollout.id, order), proof)
 
     def rollback(self, task: str, to: str) -> None:
         self.run(f"{task}: back to {to}", lambda e: e.rollback(task), self._serves(task, to, "s chooses another"))

@@ -35,8 +35,17 @@ class Engine(Protocol):
 
     async def unload(self, v: str) -> Any: ...
 
-    async def swap(self, task: str, to: str, *, dry_run: bool = False) -> Any:
-        """The swap event; with ``dry_run`` only what would happen: ``warnings`` and ``evict``."""
+    async def swap(
+        self, task: str, to: str, *, dry_run: bool = False, canary: bool = False, at: float | None = None
+    ) -> Any:
+        """The swap event; with ``dry_run`` only what would happen: ``checks``, ``warnings``, ``evict`` and what it
+        needs. ``canary``: on trial first; ``at``: unix seconds."""
+        ...
+
+    async def cancel_swap(self, id: str) -> Any: ...
+
+    async def rollout(self, id: str, order: str) -> Any:
+        """``order``: pause, resume, abort, promote."""
         ...
 
     async def rollback(self, task: str) -> Any: ...

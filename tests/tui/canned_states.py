@@ -15,6 +15,7 @@ from arbiter_tui.core.snapshot import (
     GpuProcessView,
     GpuView,
     OperationView,
+    RolloutView,
     RowView,
     Snapshot,
     TaskView,
@@ -79,6 +80,21 @@ BENCHING = replace(
         OperationView(id="op-1", kind="bench", progress=0.42, eta_s=31.0, message=f"{GEMMA_CPP} on topic: 17 of 40"),
     ),
 )
+ON_TRIAL = replace(
+    HEALTHY,
+    revision=47,
+    tasks=tuple(
+        replace(t, candidate=GEMMA_CPP, candidate_share=0.4) if t.task == "topic" else t for t in HEALTHY.tasks
+    ),
+    rollouts=(
+        RolloutView(
+            id="ro1", task="topic", from_=GEMMA, to=GEMMA_CPP, phase="canary", share=0.4, pairs=31, rule="posterior",
+            verdict="hold", p_worse=0.12, canary_requests=44, slowdown=1.44, reason="serves 40%",
+            ramp=((NOW - 7200, 0.1), (NOW - 1800, 0.4)), started_at=NOW - 7300, next_step_at=NOW + 1800,
+        ),
+    ),
+    narrator=f"topic: {GEMMA_CPP} serves 40% beside {GEMMA}; 31 questions answered by both, P(worse) .12, hold.",
+)  # fmt: skip
 FOUR_GPUS = replace(
     HEALTHY,
     revision=45,

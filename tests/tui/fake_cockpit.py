@@ -20,6 +20,13 @@ from arbiter_tui.tui.state import Trouble, machine_values
 NO_PAST: Mapping[str, Any] = {"at": [], "curves": {}, "spent": []}
 
 
+PREVIEW: Mapping[str, Any] = {
+    "warnings": [], "evict": [], "needs_bytes": 390 << 20, "free_bytes": 1400 << 20, "load_s": 0.6, "in_flight": 2,
+    "checks": [{"name": name, "met": True} for name in ("lifecycle", "capabilities", "memory", "context")]
+    + [{"name": "quality", "met": None}],
+}  # fmt: skip
+
+
 class FakeEngine(FakeViews):
     """An engine behind no wire: hands out what it is given, records every call, waits like the long poll does."""
 
@@ -28,7 +35,7 @@ class FakeEngine(FakeViews):
         self.snapshots = list(snapshots)
         self.fail = fail
         self.calls: list[tuple[Any, ...]] = []
-        self.preview: Mapping[str, Any] = {"warnings": [], "evict": []}
+        self.preview: Mapping[str, Any] = PREVIEW
         self.refuse: dict[str, ArbiterError] = {}
         self.machine_answer: Mapping[str, Any] = NO_PAST
         self._news = asyncio.Event()
@@ -65,9 +72,18 @@ class FakeEngine(FakeViews):
     async def unload(self, v: str) -> Any:
         return await self._note("unload", v)
 
-    async def swap(self, task: str, to: str, *, dry_run: bool = False) -> Any:
-        await self._note("dry_run" if dry_run else "swap", task, to)
+    async def swap(
+        self, task: str, to: str, *, dry_run: bool = False, canary: bool = False, at: float | None = None
+    ) -> Any:
+        how = "dry_run" if dry_run else "canary" if canary else "swap" if at is None else "schedule"
+        await self._note(how, task, to, *([] if at is None else [at]))
         return self.preview
+
+    async def cancel_swap(self, id: str) -> Any:
+        return await self._note("cancel_swap", id)
+
+    async def rollout(self, id: str, order: str) -> Any:
+        return await self._note("rollout", id, order)
 
     async def rollback(self, task: str) -> Any:
         return await self._note("rollback", task)

@@ -48,13 +48,22 @@ async def test_u_asks_first_and_cancel_is_the_default() -> None:
 
 
 async def test_s_lists_candidates_with_what_the_dry_run_says_and_swaps() -> None:
-    """The cursor starts on the best candidate that does not serve; its preview is asked for; enter swaps."""
+    """The cursor starts on the best candidate that does not serve; its preview is asked for; then how, and Cancel is
+    the default."""
     async with seat() as s:
         await s.press("s")
         assert isinstance(s.app.screen, SwapDialog)
         await s.until(lambda: s.did("dry_run", "topic", GEMMA_CPP))
-        assert "compatible" in s.screen_text()
+        await s.until(lambda: "gain -.05 [-.18, .08] in utility, on 44 samples of it" in s.screen_text())
+        text = " ".join(s.screen_text().split())
+        assert "✓ active ✓ can do it ✓ fits ✓ context ? quality" in text
+        assert "loaded first into 0.4 G of 1.4 G free, about 600 ms" in text
+        assert "2 answers under way will finish where they began" in text
         await s.press("enter")
+        assert "let gemma3-270m-q4_k_m.llama-cpp serve topic?" in s.screen_text()
+        await s.press("enter")
+        assert not [c for c in s.engine.calls if c[0] in ("swap", "canary", "schedule")]
+        await s.press("s", "enter", "home", "enter")
         await s.until(lambda: s.did("swap", "topic", GEMMA_CPP))
         await s.show(with_task("topic", incumbent=GEMMA_CPP, previous=GEMMA))
         assert "serves topic now" in s.notice

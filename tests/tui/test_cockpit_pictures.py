@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from canned import HEALTHY
 from canned_past import machine
-from canned_states import BENCHING, EMPTY, FAILED, FOUR_GPUS, LONG, SWAPPING, crowd
+from canned_states import BENCHING, EMPTY, FAILED, FOUR_GPUS, LONG, ON_TRIAL, SWAPPING, crowd
 from fake_cockpit import FakeEngine, cockpit
 
 from arbiter_tui.tui.app import CockpitApp
@@ -40,6 +40,11 @@ CASES: dict[str, tuple[Any, tuple[int, int], dict[str, Any], list[str]]] = {
     "unload-120": (HEALTHY, USUAL, {}, ["u"]),
     "swap-dialog-120": (HEALTHY, USUAL, {}, ["s"]),
     "swap-dialog-80-light": (HEALTHY, SMALL, {"theme": "light"}, ["s"]),
+    "swap-how-120": (HEALTHY, USUAL, {}, ["s", "enter"]),
+    "swap-when-80": (HEALTHY, SMALL, {}, ["s", "enter", "home", "j", "j", "enter"]),
+    "on-trial-120": (ON_TRIAL, USUAL, {}, []),
+    "trial-120": (ON_TRIAL, USUAL, {}, ["c"]),
+    "trial-80-light": (ON_TRIAL, SMALL, {"theme": "light"}, ["c"]),
     "swap-record-120": (HEALTHY, USUAL, {}, ["4", "enter"]),
     "model-120": (HEALTHY, USUAL, {}, ["enter"]),
     "model-80": (HEALTHY, SMALL, {}, ["enter"]),

@@ -177,8 +177,8 @@ class MainScreen(Screen[None]):
                     if view.link != "live"
                     else None
                 )
-            case "swap" | "autopilot" | "bench" | "task" | "explain":
-                empty = action == "swap" and snapshot is not None and not snapshot.models
+            case "swap" | "canary" | "autopilot" | "bench" | "task" | "explain":
+                empty = action in ("swap", "canary") and snapshot is not None and not snapshot.models
                 return "there is no task" if task is None else "there is no model" if empty else None
             case "playground":
                 return None if snapshot is not None and snapshot.models else "there is no model"

@@ -9,32 +9,13 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ...core.snapshot import ModelView
+from ...core.snapshot import ModelView, RowView
 from ...errors import ArbiterError
 from .. import format as fmt
-from ..state import View, model_of, row_of
+from ..foresight import Preview, Rival, told
+from ..state import View, model_of, row_of, task_of
 from ..text import Line, line, paragraphs, version_name
 from .sheet import Entry, Sheet
-
-
-@dataclass(frozen=True, slots=True)
-class Preview:
-    """The dry run's answer. ``refusal`` is the reason why it cannot be."""
-
-    warnings: tuple[str, ...] = ()
-    evict: tuple[str, ...] = ()
-    refusal: str | None = None
-    exclusive: bool = False
-
-    @classmethod
-    def of(cls, answer: Any) -> Preview:
-        """From a swap view (figures in ``evidence``) or a mapping."""
-        data = answer if isinstance(answer, dict) else {**dict(getattr(answer, "evidence", {}) or {})}
-        data = {**dict(data.get("evidence") or {}), **data}
-        warned = data.get("warnings") or getattr(answer, "warnings", ()) or ()
-        refusal = data.get("error") or getattr(answer, "error", None)
-        evict = tuple(str(e) for e in data.get("evict") or ())
-        return cls(tuple(str(w) for w in warned), evict, refusal, bool(data.get("exclusive")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,38 +26,38 @@ class SwapChoice:
 
 class SwapDialog(Sheet[SwapChoice]):
     WIDE = 104
-    HEIGHT_BELOW = 6
+    HEIGHT_BELOW = 7
 
     def __init__(self, view: View, task: str, ask: Callable[[str], Awaitable[Any]]) -> None:
         super().__init__(view)
         self.work, self.ask = task, ask
         self.previews: dict[str, Preview | None] = {}
-        options = self.candidates()
         incumbent = self._incumbent()
-        self.cursor = next((m.version for m in options if m.version != incumbent), None)
+        self.cursor = next((m.version for m in self.candidates() if m.version != incumbent), None)
 
     def _incumbent(self) -> str | None:
-        task = next((t for t in self.view.snapshot.tasks if t.task == self.work), None) if self.view.snapshot else None
+        task = task_of(self.view.snapshot, self.work)
         return task.incumbent if task else None
+
+    def _row(self, version: str | None) -> RowView | None:
+        return row_of(task_of(self.view.snapshot, self.work), version)
 
     def candidates(self) -> list[ModelView]:
         """Active versions, best rank first, unranked ones last."""
-        snapshot = self.view.snapshot
-        if snapshot is None:
+        if self.view.snapshot is None:
             return []
-        task = next((t for t in snapshot.tasks if t.task == self.work), None)
 
         def key(m: ModelView) -> tuple[int, str]:
-            row = row_of(task, m.version)
+            row = self._row(m.version)
             return (row.rank or 9999 if row else 9999, m.version)
 
-        return sorted((m for m in snapshot.models if m.lifecycle == "active"), key=key)
+        return sorted((m for m in self.view.snapshot.models if m.lifecycle == "active"), key=key)
 
     def heading(self) -> Line:
         return line(("who serves ", "title"), (self.work, "accent"))
 
     def hint(self) -> Line:
-        return line(("⏎", "key"), (" swap  ", "unit"), ("esc", "key"), (" cancel", "unit"))
+        return line(("⏎", "key"), (" now, on trial or later  ", "unit"), ("esc", "key"), (" cancel", "unit"))
 
     def on_mount(self) -> None:
         self.moved()
@@ -95,13 +76,9 @@ class SwapDialog(Sheet[SwapChoice]):
         ]
 
     def _candidate(self, model: ModelView, name: int) -> Entry:
-        task = next((t for t in self.view.snapshot.tasks if t.task == self.work), None) if self.view.snapshot else None
-        row, serving = row_of(task, model.version), row_of(task, self._incumbent())
-        gain = (
-            (row.utility - serving.utility)
-            if row and serving and row.utility is not None and serving.utility is not None
-            else None
-        )
+        row, serving = self._row(model.version), self._row(self._incumbent())
+        known = row and serving and row.utility is not None and serving.utility is not None
+        gain = (row.utility or 0.0) - (serving.utility or 0.0) if row and serving and known else None
         here = model.version == self._incumbent()
         shown = "serves" if here else fmt.DASH if gain is None else f"{gain:+.2f}".replace("0.", ".")
         memory = (
@@ -131,30 +108,12 @@ class SwapDialog(Sheet[SwapChoice]):
             return []
         if version == self._incumbent():
             return paragraphs("It serves this task already: nothing would change.", width, "unit")
-        if version not in self.previews or self.previews[version] is None:
+        preview = self.previews.get(version)
+        if preview is None:
             return [line(("asking the engine what this swap would do …", "unit"))]
-        preview = self.previews[version] or Preview()
-        if preview.refusal:
-            return paragraphs("✕ " + preview.refusal, width, "fail")
         model = model_of(self.view.snapshot, version)
         warm = model is not None and model.state == "ready"
-        lines = paragraphs(
-            "It is warm: the switch takes milliseconds."
-            if warm
-            else "It is loaded first; until it has answered a probe, the other one serves.",
-            width,
-        )
-        for w in preview.warnings:
-            lines += paragraphs("▲ " + w, width, "warn")
-        if preview.exclusive:
-            lines += paragraphs(
-                "▲ both do not fit: the old one is unloaded first, and restored if this one fails", width, "warn"
-            )
-        if preview.evict:
-            lines += paragraphs("▲ to make room it unloads " + fmt.list_of(preview.evict), width, "warn")
-        if not (preview.warnings or preview.evict or preview.exclusive):
-            lines.append(line(("✓ ", "ok"), ("compatible; nothing has to be unloaded. r undoes it.", "label")))
-        return lines
+        return told(preview, Rival(self._row(version), self._row(self._incumbent()), warm), width)
 
     def moved(self) -> None:
         version = self.cursor

@@ -5,7 +5,7 @@ Owns: drawing it, and zoomed the alerts and long work. Never: writing its senten
 
 from __future__ import annotations
 
-from ...core.snapshot import AlertView, OperationView, Snapshot
+from ...core.snapshot import AlertView, OperationView, RolloutView, Snapshot
 from .. import format as fmt
 from ..text import Line, Span, line, paragraphs
 from .panel import Panel
@@ -95,6 +95,9 @@ class Narrator(Panel):
         lines += [operation(o) for o in snapshot.operations] or [
             line(("none is running; b starts a benchmark", "unit"))
         ]
+        trials = [trial(r) for r in snapshot.rollouts if r.ended_at is None]
+        if trials:
+            lines += [line(), line(("on trial", "head")), *trials]
         lines += [line(), line(("alerts", "head"))]
         for a in snapshot.alerts:
             first, *rest = fmt.wrap_to(a.message, width - 9, 3)
@@ -102,7 +105,18 @@ class Narrator(Panel):
         return lines if snapshot.alerts else [*lines, line(("none", "unit"))]
 
 
+def trial(r: RolloutView) -> Line:
+    """One rollout: share, evidence, verdict."""
+    worse = f"P(worse) {fmt.score(r.p_worse)}"
+    return line(
+        ("◇ ", "trial"), (r.task, "figure"), " ", (r.to, "label"), (f" {r.share:.0%}", "figure"),
+        (f" · {r.pairs} pairs · {worse} · {'paused' if r.paused else r.phase}", "unit"),
+    )  # fmt: skip
+
+
 def operation(op: OperationView) -> Line:
+    if op.state == "waiting":
+        return line(("○ ", "unit"), (op.kind, "figure"), (f" · {op.message}", "unit"))
     glyph, token = STATES.get(op.state, ("?", "unit"))
     return line(
         (f"{glyph} ", token),

@@ -1,0 +1,79 @@
+"""One rollout: how it stands, on what evidence, and the orders for it. Dismisses with an order's name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ...core.snapshot import RolloutView
+from .. import format as fmt
+from ..state import View
+from ..text import Line, line, paragraphs
+from .sheet import Entry, Sheet
+
+ORDERS = (
+    ("promote", "Promote", "it serves everybody now; r undoes it"),
+    ("pause", "Pause", "its share stays; taking back never waits"),
+    ("resume", "Resume", "the next step is one interval away"),
+    ("abort", "Take back", "the old one serves everybody again"),
+)
+OPEN = ("shadow", "canary")
+
+
+class Trial(Sheet[str]):
+    """Follows the snapshot: the evidence grows while it is open."""
+
+    WIDE = 92
+
+    def __init__(self, view: View, task: str) -> None:
+        super().__init__(view)
+        self.work = task
+        self.cursor = "leave"
+
+    def rollout(self) -> RolloutView | None:
+        """The task's newest one."""
+        snapshot = self.view.snapshot
+        return next((r for r in snapshot.rollouts if r.task == self.work), None) if snapshot else None
+
+    def heading(self) -> Line:
+        return line(("on trial for ", "title"), (self.work, "accent"))
+
+    def hint(self) -> Line:
+        return line(("⏎", "key"), (" order  ", "unit"), ("esc", "key"), (" leave it", "unit"))
+
+    def entries(self, width: int) -> Sequence[Entry]:
+        r = self.rollout()
+        if r is None:
+            return [Entry((line(("no rollout is under way", "unit")),))]
+        return [*(Entry((x,)) for x in facts(r, width)), Entry(((),)), *self._orders(r)]
+
+    def _orders(self, r: RolloutView) -> list[Entry]:
+        wanted = [o for o in ORDERS if r.phase in OPEN and o[0] != ("pause" if r.paused else "resume")]
+        rows = [*wanted, ("leave", "Leave it", "it goes on by itself" if wanted else "it is over")]
+        return [Entry((line((f"{label:<12}", "figure"), (says, "unit")),), id) for id, label, says in rows]
+
+    def chosen(self, key: str) -> None:
+        self.dismiss(None if key == "leave" else key)
+
+
+def facts(r: RolloutView, width: int) -> list[Line]:
+    """Who, how far, on what evidence."""
+    state = "paused" if r.paused and r.phase in OPEN else r.phase
+    ramp = " → ".join(f"{share:.0%}" for _, share in r.ramp)
+    out = [
+        line(("◇ ", "trial"), (r.to, "figure")),
+        line(("◆ ", "serve"), (r.from_ or "nobody", "label"), (" serves", "unit")),
+        (),
+        line((f"{'state':<12}", "unit"), (state, "figure"), (f"  {ramp}" if ramp else "", "label")),
+        line((f"{'evidence':<12}", "unit"), (f"{r.pairs}", "figure"), (" questions answered by both, ", "unit"),
+             (f"{r.canary_requests}", "figure"), (" requests served", "unit")),
+        line((f"{'P(worse)':<12}", "unit"), (fmt.score(r.p_worse), "figure"),
+             ("  above .95 it is taken back, the ramp climbs below .25", "unit")),
+        line((f"{'latency':<12}", "unit"), (fmt.DASH if r.slowdown is None else f"{r.slowdown:.2f} ×", "figure"),
+             (" that of the old one, over the pairs", "unit")),
+        line((f"{'verdict':<12}", "unit"), (r.verdict.replace("_", " "), "figure")),
+    ]  # fmt: skip
+    if r.reason:
+        out += paragraphs(r.reason, width, "label")
+    for why in r.why:
+        out += paragraphs(f"{why.rule}: {why.value} (limit {why.threshold}); {why.would_change_if}", width, "unit")
+    return out
