@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ...core.snapshot import RolloutView
+from ...core.trial import BACK_ABOVE, CLIMB_BELOW
 from .. import format as fmt
 from ..state import View
 from ..text import Line, line, paragraphs
@@ -17,6 +18,7 @@ ORDERS = (
     ("abort", "Take back", "the old one serves everybody again"),
 )
 OPEN = ("shadow", "canary")
+LIMITS = f"above {fmt.score(BACK_ABOVE)} it is taken back, below {fmt.score(CLIMB_BELOW)} the ramp climbs"
 
 
 class Trial(Sheet[str]):
@@ -67,7 +69,7 @@ def facts(r: RolloutView, width: int) -> list[Line]:
         line((f"{'evidence':<12}", "unit"), (f"{r.pairs}", "figure"), (" questions answered by both, ", "unit"),
              (f"{r.canary_requests}", "figure"), (" requests served", "unit")),
         line((f"{'P(worse)':<12}", "unit"), (fmt.score(r.p_worse), "figure"),
-             ("  above .95 it is taken back, the ramp climbs below .25", "unit")),
+             (f"  {LIMITS}", "unit")),
         line((f"{'latency':<12}", "unit"), (fmt.DASH if r.slowdown is None else f"{r.slowdown:.2f} ×", "figure"),
              (" that of the old one, over the pairs", "unit")),
         line((f"{'verdict':<12}", "unit"), (r.verdict.replace("_", " "), "figure")),
