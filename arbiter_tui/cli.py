@@ -210,6 +210,13 @@ def _add_replay(p: argparse.ArgumentParser, common: _Parser) -> None:
     p.add_argument("--requests-per-hour", type=_above_zero, default=120.0, metavar="N", help="the ramp's clock (120)")
     p.add_argument("--shadow", type=_share, default=1.0, metavar="SHARE", help="rows that both answer (1.0)")
 
+    p = add(
+        "detect", "when would a change for the worse have been noticed?", "quality[, latency_s, success, tokens_in]"
+    )
+    p.add_argument(
+        "--change-at", type=_whole, default=None, metavar="K", help="so many requests came before the change"
+    )
+
 
 COMMANDS = (
     "serve", "stop", "attach", "demo", *_READS, "run", "select", "register", "discover", *_ON_VERSION, "alias", "swap",

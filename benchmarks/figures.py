@@ -130,6 +130,17 @@ def rollout_rule(m: Measured) -> str:
     )
 
 
+def detection(m: Measured) -> str:
+    def line(name: str) -> str:
+        ours = m[name]["ours"]
+        return (
+            f"{number(ours['false_alarms_per_1000']['mean'])}; {number(ours['found']['mean'])}; "
+            f"{number(ours['median_delay'])} requests, {number(m[name]['delay_ratio'])} ×"
+        )
+
+    return f"{line('updates')} (model pairs of the other tasks: {line('reported')})"
+
+
 def tests(m: Measured) -> str:
     failed = (
         f", {m['failed']} of {m['passed'] + m['failed']} tests fail" if m["failed"] else f", {m['passed']} tests pass"
@@ -180,6 +191,10 @@ FIGURES = (
         "rollout_rule", "New versions taken back, by what they truly are: as good; better by 5%; .6–.85; below .6; and "
         "recorded updates of served models", "≤ .02; ≤ .01; ≥ .9 after ≤ 44 canary requests; all after ≤ 11; 9 of 10 "
         "updates right", rollout_rule,
+    ),
+    Figure(
+        "detection", "A served model got worse (recorded updates): false alarms per 1,000 requests; found within 500; "
+        "median delay over that of a CUSUM that knows both rates", "≤ .13; ≥ .99; ≤ 1.3 ×", detection,
     ),
     Figure("tests", "Tests: branches covered; whole suite", "≥ 90% of core/ and engine/; < 10 minutes", tests),
 )  # fmt: skip

@@ -36,6 +36,14 @@ def seconds(value: Any, where: str) -> float | None:
     return found
 
 
+def count(value: Any, where: str) -> int | None:
+    """None where it is not told. Raises ConfigError."""
+    found = number(value, where)
+    if found is not None and (found < 0.0 or found != int(found)):
+        raise ConfigError(f"{where} is {value!r}: a whole number from 0 on is needed")
+    return None if found is None else int(found)
+
+
 def number(value: Any, where: str) -> float | None:
     """None where nothing is told. Raises ConfigError."""
     if value is None or value == "":
@@ -49,15 +57,25 @@ def number(value: Any, where: str) -> float | None:
     return found
 
 
-def read_rows(name: str, needed: Sequence[str]) -> Iterator[tuple[str, Row]]:
-    """(place, row) of a CSV or JSONL file, .gz or not; further columns are left alone. Raises ConfigError."""
+def yes(value: Any, where: str) -> bool:
+    """1, 0, true, false; nothing told is yes. Raises ConfigError."""
+    known = {"": True, "1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
+    text = "" if value is None else str(value).strip().lower().removesuffix(".0")
+    if text not in known:
+        raise ConfigError(f"{where} is {value!r}: 1 or 0, true or false")
+    return known[text]
+
+
+def read_rows(name: str, needed: Sequence[str], *, gaps: bool = False) -> Iterator[tuple[str, Row]]:
+    """(place, row) of a CSV or JSONL file, .gz or not; further columns are left alone. ``gaps``: a needed column must
+    be there, its cells may be empty. Raises ConfigError."""
     path = Path(name)
     try:
         opener: Callable[..., Any] = gzip.open if path.suffix == ".gz" else open
         with opener(path, "rt", encoding="utf-8-sig", newline="") as file:
             count = 0
             for number, row in _rows(file, path):
-                missing = [column for column in needed if row.get(column) in (None, "")]
+                missing = [column for column in needed if _missing(row, column, gaps)]
                 if missing:
                     raise ConfigError(f"{path}, row {number}: no {', '.join(missing)}; it has {', '.join(row)}")
                 count += 1
@@ -67,6 +85,10 @@ def read_rows(name: str, needed: Sequence[str]) -> Iterator[tuple[str, Row]]:
         raise ConfigError(f"{path} can't be read: {reason}") from error
     if not count:
         raise ConfigError(f"{path} has no rows; columns {', '.join(needed)} are needed")
+
+
+def _missing(row: Row, column: str, gaps: bool) -> bool:
+    return column not in row if gaps else row.get(column) in (None, "")
 
 
 def _rows(file: Any, path: Path) -> Iterator[tuple[int, Row]]:

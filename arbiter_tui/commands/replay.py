@@ -15,11 +15,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, cast
 
-from ..core.replay import Pair, RolloutReplay, replay_rollout
+from ..core.cost import Outcome
+from ..core.replay import Pair, RolloutReplay, replay_detect, replay_rollout
 from ..core.rollout import Plan
 from ..core.trial import Rule, Trial, Verdict
 from . import text as t
-from .recorded import Row, read_rows, seconds, share
+from .recorded import Row, count, read_rows, seconds, share, yes
 
 Answer = dict[str, Any]
 
@@ -35,6 +36,9 @@ def replay(options: Namespace) -> int:
     if options.timing:
         t.note(f"replayed in {time.perf_counter() - began:.3f} s")
     return 0
+
+
+# ── rollout ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def rollout(options: Namespace) -> Answer:
@@ -108,6 +112,47 @@ def _pair(row: Row, where: str) -> Pair:
     )  # fmt: skip
 
 
+# ── detect ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def detect(options: Namespace) -> Answer:
+    rows = read_rows(options.file, ("quality",), gaps=True)
+    found = replay_detect((_outcome(n, row, where) for n, (where, row) in enumerate(rows)), change_at=options.change_at)
+    rate = found.false_alarms_per_1000
+    return {
+        "requests": found.requests,
+        "change_at": found.change_at,
+        "alarms": [
+            {"at": raised.at, **asdict(raised.alarm), "sentence": raised.alarm.sentence} for raised in found.alarms
+        ],
+        "delay": found.delay,
+        "false_alarms_per_1000": None if rate is None else round(rate, 4),
+    }
+
+
+def _outcome(number: int, row: Row, where: str) -> Outcome:
+    tokens = count(row.get("tokens_in"), f"{where}: tokens_in")
+    quality = row["quality"]
+    return Outcome(
+        id=str(number), task="", version="", at=float(number), success=yes(row.get("success"), f"{where}: success"),
+        quality=None if quality in (None, "") else share(quality, f"{where}: quality"), tokens_in=tokens,
+        latency_s=seconds(row.get("latency_s"), f"{where}: latency_s"),
+    )  # fmt: skip
+
+
+def _say_detect(answer: Mapping[str, Any]) -> str:
+    alarms, changed = answer["alarms"], answer["change_at"]
+    lines = [f"{len(alarms)} {'alarm' if len(alarms) == 1 else 'alarms'} in {answer['requests']} requests"]
+    lines += [f"  at {alarm['at']}: {alarm['sentence']}" for alarm in alarms]
+    if changed is not None:
+        found = f"found after {answer['delay']} requests" if answer["delay"] is not None else "not found"
+        lines.append(f"the change after {changed} requests: {found}")
+    if answer["false_alarms_per_1000"] is not None:
+        lines.append(f"false alarms per 1,000 requests: {answer['false_alarms_per_1000']:g}")
+    return "\n".join(lines)
+
+
 KINDS: Mapping[str, tuple[Callable[[Namespace], Answer], Callable[[Answer], str]]] = {
     "rollout": (rollout, _say_rollout),
+    "detect": (detect, _say_detect),
 }

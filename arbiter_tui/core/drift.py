@@ -1,12 +1,18 @@
 """Drift: has something changed for the worse, and since when?
 
-Owns: a one-sided Page-Hinkley detector per signal (quality falls, log-latency rises, failures rise) and the location of
-the change by a generalised likelihood ratio. Never: acting on an alarm (autoswap.py decides).
+Owns: one one-sided detector per signal (quality falls, failures rise, log-latency rises) and the location of the change
+by a generalised likelihood ratio. Never: acting on an alarm (autoswap.py decides).
 
-Page-Hinkley (Page 1954): with x turned so that worse is larger, m_t = sum of (x_i - mean_i - delta); alarm when
-m_t - min(m) > lambda after at least ``min_samples``. min 30, delta .05, lambda 10 are measured: .13 false alarms
-per 1,000 requests and 99% of real model updates found, half within 31 requests. After an alarm only what came after the
-located change is kept, so that one change gives one alarm.
+Shares of 1 (quality, failures): ShareDrift, four CUSUMs (Page 1954) at once, each for the odds of a good answer falling
+by one factor e^-s, against the share p that was seen before. A value x = 1 (good) or 0, or between, adds
+log(p1^x (1 - p1)^(1-x) / (p^x (1 - p)^(1-x))) to a sum that never falls below 0. The alarm goes when the weighted mean
+of the four e^sum exceeds e^limit. p goes on being learnt while that mean is below e^SUSPICION; what comes after is
+counted only once the suspicion is over, so a slow decline does not become the new normal.
+
+Seconds (latency, as logarithms): Page-Hinkley, m_t = sum of (x_i - mean_i - delta); alarm when m_t - min(m) > lambda.
+
+After an alarm only what came after the located change is kept, so that one change gives one alarm. What the detectors
+do on real updates of real models, beside CUSUMs that know both rates: benchmarks/detection.py.
 """
 
 from __future__ import annotations
@@ -19,6 +25,14 @@ from enum import StrEnum
 from .cost import Outcome
 
 HISTORY = 500  # newest values kept to locate a change in
+SHIFTS = (0.5, 1.0, 2.0, 3.5)  # by which the logarithm of the odds may have fallen; all that are looked for
+WEIGHTS = (0.19, 0.57, 0.19, 0.05)  # of each of them
+FALLEN = tuple(math.exp(-shift) for shift in SHIFTS)
+LIMIT, WARM, LEAST_LIMIT = 7.0, 4.0, 3.0
+SUSPICION = 2.0
+EDGE = 0.005  # no share is taken to be nearer to 0 or 1
+LEAST_SPREAD = 0.05
+HIGHEST = 50.0  # a sum is cut there: far above any limit, far below what overflows
 
 
 class Signal(StrEnum):
@@ -39,6 +53,11 @@ class Alarm:
     after: float
     since: int
     samples: int
+
+    @property
+    def worse(self) -> bool:
+        """Whether it tells of a change for the worse at all."""
+        return self.after < self.before if self.signal is Signal.QUALITY else self.after > self.before
 
     @property
     def sentence(self) -> str:
@@ -68,8 +87,8 @@ class PageHinkley:
             return grown, None
         rises = self.signal is not Signal.QUALITY
         start = locate(grown.history, shares=self.signal is not Signal.LATENCY, rises=rises)
-        alarm = grown._alarm(start)
-        if (alarm.after > alarm.before) != rises:  # nowhere among what is remembered did it become worse
+        alarm = _alarm(self.signal, grown.history, start)
+        if not alarm.worse:  # nowhere among what is remembered did it become worse
             return replace(grown, total=0.0, lowest=0.0), None
         return grown._restarted(grown.history[start:]), alarm
 
@@ -96,13 +115,89 @@ class PageHinkley:
             fresh = fresh._fold(value)
         return replace(fresh, total=0.0, lowest=0.0)
 
-    def _alarm(self, start: int) -> Alarm:
-        before, after = _mean(self.history[:start]), _mean(self.history[start:])
-        if self.signal is Signal.LATENCY:
-            before, after = math.exp(before), math.exp(after)
-        return Alarm(
-            signal=self.signal, before=before, after=after, since=len(self.history) - start, samples=len(self.history)
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShareDrift:
+    """One detector of a falling share (quality) or a rising one (failures). ``good``, ``bad``: what the share before is
+    known by, with one of each for a start; ``late_good``, ``late_bad``: seen under suspicion. ``n`` and ``mean`` are
+    of all values. Until some multiples of ``min_samples`` are known, ``warm`` is added to the limit in proportion."""
+
+    signal: Signal = Signal.QUALITY
+    min_samples: int = 30
+    limit: float = LIMIT
+    warm: float = WARM
+    n: int = 0
+    mean: float = 0.0
+    good: float = 1.0
+    bad: float = 1.0
+    squares: float = 1.0
+    late_good: float = 0.0
+    late_bad: float = 0.0
+    late_squares: float = 0.0
+    sums: tuple[float, ...] = (0.0,) * len(SHIFTS)
+    history: tuple[float, ...] = ()
+
+    def step(self, value: float) -> tuple[ShareDrift, Alarm | None]:
+        """One more value (quality 0..1, 1 = a failure): the next state, and an alarm on a change."""
+        grown, evidence = self._fold(value)
+        if grown.n < self.min_samples or evidence <= self.limit + self.warm * self.min_samples / grown.n:
+            return grown, None
+        rises = self.signal is not Signal.QUALITY
+        start = locate(grown.history, rises=rises)
+        alarm = _alarm(self.signal, grown.history, start)
+        if not alarm.worse:  # nowhere among what is remembered did it become worse
+            return replace(grown, sums=(0.0,) * len(SHIFTS)), None
+        return grown._restarted(grown.history[start:]), alarm
+
+    def _fold(self, value: float) -> tuple[ShareDrift, float]:
+        """The next state, and the logarithm of the weighted evidence for a change."""
+        x = value if self.signal is Signal.QUALITY else 1.0 - value
+        sums, evidence = self._weigh(x)
+        n, good, bad, squares = self.n + 1, self.late_good + x, self.late_bad + 1.0 - x, self.late_squares + x * x
+        calm = evidence < SUSPICION or n <= self.min_samples
+        return ShareDrift(
+            signal=self.signal,
+            min_samples=self.min_samples,
+            limit=self.limit,
+            warm=self.warm,
+            n=n,
+            mean=self.mean + (value - self.mean) / n,
+            good=self.good + good if calm else self.good,
+            bad=self.bad + bad if calm else self.bad,
+            squares=self.squares + squares if calm else self.squares,
+            late_good=0.0 if calm else good,
+            late_bad=0.0 if calm else bad,
+            late_squares=0.0 if calm else squares,
+            sums=sums,
+            history=(*self.history[-(HISTORY - 1) :], value),
+        ), evidence
+
+    def _weigh(self, x: float) -> tuple[tuple[float, ...], float]:
+        """Odds that fall from p / (1 - p) by f leave (1 - p1) / (1 - p) = 1 / (1 - p + p f) and p1 / p = f times that.
+        Grades between 0 and 1 scatter less than a coin does and say the more: divided by their share of its variance.
+        """
+        seen = self.good + self.bad
+        mean = self.good / seen
+        p = min(max(mean, EDGE), 1.0 - EDGE)
+        spread = min(1.0, max(LEAST_SPREAD, (self.squares / seen - mean * mean) / (p * (1.0 - p))))
+        sums = tuple(
+            min(HIGHEST, max(0.0, known - (math.log(1.0 - p + p * fallen) + x * shift) / spread))
+            for known, fallen, shift in zip(self.sums, FALLEN, SHIFTS, strict=True)
         )
+        return sums, math.log(sum(w * math.exp(known) for w, known in zip(WEIGHTS, sums, strict=True)))
+
+    def _restarted(self, values: Sequence[float]) -> ShareDrift:
+        fresh = ShareDrift(signal=self.signal, min_samples=self.min_samples, limit=self.limit, warm=self.warm)
+        for value in values:
+            fresh = replace(fresh._fold(value)[0], sums=(0.0,) * len(SHIFTS))
+        return fresh
+
+
+def _alarm(signal: Signal, history: Sequence[float], start: int) -> Alarm:
+    before, after = _mean(history[:start]), _mean(history[start:])
+    if signal is Signal.LATENCY:
+        before, after = math.exp(before), math.exp(after)
+    return Alarm(signal=signal, before=before, after=after, since=len(history) - start, samples=len(history))
 
 
 def locate(values: Sequence[float], *, shares: bool = True, rises: bool | None = None) -> int:
@@ -144,24 +239,27 @@ def _latency_detector() -> PageHinkley:
     return PageHinkley(signal=Signal.LATENCY)
 
 
-def _failure_detector() -> PageHinkley:
-    return PageHinkley(signal=Signal.FAILURES)
+def _failure_detector() -> ShareDrift:
+    return ShareDrift(signal=Signal.FAILURES)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Detectors:
     """The three detectors of one version on one task."""
 
-    quality: PageHinkley = field(default_factory=PageHinkley)
+    quality: ShareDrift = field(default_factory=ShareDrift)
     latency: PageHinkley = field(default_factory=_latency_detector)
-    failures: PageHinkley = field(default_factory=_failure_detector)
+    failures: ShareDrift = field(default_factory=_failure_detector)
 
     @classmethod
     def with_limits(cls, *, min_samples: int = 30, delta: float = 0.05, threshold: float = 10.0) -> Detectors:
-        """All three with the same limits."""
-        quality, latency, failures = (
-            PageHinkley(signal=signal, min_samples=min_samples, delta=delta, threshold=threshold) for signal in Signal
+        """All three as sensitive as a Page-Hinkley detector with these limits; shares never below LEAST_LIMIT."""
+        scale = threshold / 10.0
+        quality, failures = (
+            ShareDrift(signal=signal, min_samples=min_samples, limit=max(LEAST_LIMIT, LIMIT * scale), warm=WARM * scale)
+            for signal in (Signal.QUALITY, Signal.FAILURES)
         )
+        latency = PageHinkley(signal=Signal.LATENCY, min_samples=min_samples, delta=delta, threshold=threshold)
         return cls(quality=quality, latency=latency, failures=failures)
 
     def observe(self, outcome: Outcome) -> tuple[Detectors, tuple[Alarm, ...]]:

@@ -1,14 +1,16 @@
 """Replay: the rules of live decisions on recorded outcomes. One request is one row, in the order that is given.
 
-Owns: how a row becomes the events of a rollout. Never: reads a file, draws the order (the caller does), another rule
-than the live one.
+Owns: how a row becomes the events of a rollout, or an outcome for the detectors. Never: reads a file, draws the order
+(the caller does), another rule than the live one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from .cost import Outcome
+from .drift import Alarm, Detectors
 from .rollout import Event, Kind, Plan, Rollout, Stage, begin, in_share, step
 from .snapshot import Why
 from .trial import Trial, Verdict, judge
@@ -88,3 +90,47 @@ def _reason(state: Rollout) -> str:
     if state.stage is Stage.SHADOW:
         return "the rows end before it serves anybody"
     return state.reason if state.reason.startswith("holds") else f"the rows end while it {state.reason}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Raised:
+    """An alarm after ``at`` requests (the first one is 1)."""
+
+    at: int
+    alarm: Alarm
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DetectReplay:
+    """``change_at``: how many requests came before the change, None where none is declared: then each alarm is false.
+    ``delay``: requests from the change to its alarm, None if it was not found."""
+
+    requests: int
+    change_at: int | None
+    alarms: tuple[Raised, ...]
+
+    @property
+    def _unchanged(self) -> int:
+        return self.requests if self.change_at is None else min(self.change_at, self.requests)
+
+    @property
+    def delay(self) -> int | None:
+        if self.change_at is None:
+            return None
+        return next((raised.at - self.change_at for raised in self.alarms if raised.at > self.change_at), None)
+
+    @property
+    def false_alarms_per_1000(self) -> float | None:
+        if not self._unchanged:
+            return None
+        return 1000.0 * sum(raised.at <= self._unchanged for raised in self.alarms) / self._unchanged
+
+
+def replay_detect(outcomes: Iterable[Outcome], *, change_at: int | None = None) -> DetectReplay:
+    """The live detectors over the outcomes of one version on one task, in order."""
+    detectors, raised, count = Detectors(), [], 0
+    for outcome in outcomes:
+        count += 1
+        detectors, alarms = detectors.observe(outcome)
+        raised += [Raised(at=count, alarm=alarm) for alarm in alarms]
+    return DetectReplay(requests=count, change_at=change_at, alarms=tuple(raised))

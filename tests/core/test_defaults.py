@@ -12,7 +12,7 @@ from typing import Any, Union, get_origin, get_type_hints
 
 import pytest
 
-from arbiter_tui.core.drift import PageHinkley, Signal
+from arbiter_tui.core.drift import PageHinkley, ShareDrift, Signal
 from arbiter_tui.core.learning import Pattern
 from arbiter_tui.core.registry import Lifecycle
 from arbiter_tui.core.stats import Stats
@@ -52,9 +52,19 @@ CLAIMS: dict[str, dict[str, Any]] = {
     },
     "Outcome": {"source": "request"},
     "PageHinkley": {"signal": Signal.QUALITY, "min_samples": 30, "delta": 0.05, "threshold": 10.0},
+    "ShareDrift": {
+        "signal": Signal.QUALITY,
+        "min_samples": 30,
+        "limit": 7.0,
+        "warm": 4.0,
+        "good": 1.0,
+        "bad": 1.0,
+        "squares": 1.0,
+        "sums": (0.0, 0.0, 0.0, 0.0),
+    },
     "Detectors": {
         "latency": PageHinkley(signal=Signal.LATENCY),
-        "failures": PageHinkley(signal=Signal.FAILURES),
+        "failures": ShareDrift(signal=Signal.FAILURES),
     },
     "TaskProfile": {
         **dict.fromkeys(("latency", "ttft"), Pattern(1e-6)),

@@ -42,18 +42,21 @@ def test_the_first_alarm_is_at_min_samples(needed: int) -> None:
 
 @pytest.mark.parametrize("detectors", [Detectors(), Detectors.with_limits()])
 def test_the_measured_settings_are_the_defaults(detectors: Detectors) -> None:
-    """30 samples, a tolerance of .05, a threshold of 10, for each of the three signals."""
+    """30 samples for each; shares: e^7 after a warm-up; latency: a tolerance of .05, a threshold of 10."""
     for signal in Signal:
-        one = getattr(detectors, signal)
-        assert (one.signal, one.min_samples, one.delta, one.threshold) == (signal, 30, 0.05, 10.0)
+        assert (getattr(detectors, signal).signal, getattr(detectors, signal).min_samples) == (signal, 30)
+    assert (detectors.latency.delta, detectors.latency.threshold) == (0.05, 10.0)
+    for shares in (detectors.quality, detectors.failures):
+        assert (shares.limit, shares.warm) == (7.0, 4.0)
 
 
-def test_limits_are_those_of_all_three() -> None:
-    """What is configured reaches each detector."""
-    limits = Detectors.with_limits(min_samples=7, delta=0.25, threshold=3.0)
-    for signal in Signal:
-        one = getattr(limits, signal)
-        assert (one.signal, one.min_samples, one.delta, one.threshold) == (signal, 7, 0.25, 3.0)
+@pytest.mark.parametrize(("threshold", "limit"), [(5.0, 3.5), (3.0, 3.0), (20.0, 14.0)])
+def test_limits_are_those_of_all_three(threshold: float, limit: float) -> None:
+    """What is configured reaches each detector, in proportion; that of shares never falls below 3."""
+    limits = Detectors.with_limits(min_samples=7, delta=0.25, threshold=threshold)
+    assert (limits.latency.min_samples, limits.latency.delta, limits.latency.threshold) == (7, 0.25, threshold)
+    for shares in (limits.quality, limits.failures):
+        assert (shares.min_samples, shares.limit, shares.warm) == (7, limit, pytest.approx(0.4 * threshold))
 
 
 # --- what is kept ---------------------------------------------------------------------------------------------------
