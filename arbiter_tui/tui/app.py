@@ -23,7 +23,7 @@ from pathlib import Path
 from textual.app import App
 from textual.screen import Screen
 
-from ..errors import ArbiterError, EngineUnreachable
+from ..errors import ArbiterError, EngineUnreachable, UnknownName
 from . import memory
 from . import theme as themes
 from .commands import Commander
@@ -135,6 +135,12 @@ class CockpitApp(App[int]):
                     self.engine = await self._connect()
                 assert self.engine is not None
                 snapshot = await self.engine.snapshot(after, WAIT_S if after is not None else 0.0, self.view.task)
+            except UnknownName:
+                if self.view.task is None:
+                    raise
+                # remembered of another engine, or taken out of the configuration: the busiest one is shown instead
+                self.view.task = None
+                continue
             except (ArbiterError, OSError, TimeoutError) as error:
                 final = (
                     isinstance(error, ArbiterError) and not isinstance(error, EngineUnreachable) and self.engine is None

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from typing import Any
 
 import pytest
 from canned import GEMMA, HEALTHY, NOW, SMOL
 from cockpit_seat import seat, with_model, with_task
-from fake_cockpit import Clock
+from fake_cockpit import Clock, FakeEngine, cockpit
 
+from arbiter_tui.errors import UnknownName
 from arbiter_tui.tui.screens.confirm import Confirm
 
 
@@ -112,3 +114,23 @@ def test_the_control_client_is_an_engine() -> None:
 
     wanted = {name for name in vars(Engine) if not name.startswith("_")}
     assert wanted <= set(dir(ControlClient))
+
+
+async def test_a_task_that_the_engine_does_not_know_is_forgotten() -> None:
+    """Remembered of another engine: the snapshot comes without it, and another task is shown."""
+
+    class Particular(FakeEngine):
+        async def snapshot(self, after: int | None = None, wait: float | None = None, task: str | None = None) -> Any:
+            if task == "gone":
+                raise UnknownName("task", "gone", ["topic"])
+            return await super().snapshot(after, wait, task)
+
+    engine = Particular(HEALTHY)
+    app = cockpit(HEALTHY, engine=engine)
+    app.view.task = "gone"
+    async with app.run_test(size=(120, 40)) as pilot:
+        async with asyncio.timeout(5):
+            while app.view.snapshot is None:
+                await pilot.pause()
+        assert app.view.link == "live"
+        assert app.view.task == "topic"
