@@ -15,10 +15,11 @@ from . import format as fmt
 from .actions_swap import SwapActions
 from .actions_views import ViewActions
 from .screens.confirm import Choice, Confirm
-from .state import Notice, model_of, serves, swap_of, task_of
+from .state import Notice, model_of, serves, task_of
 
 if TYPE_CHECKING:
     from .app import CockpitApp
+    from .screens.explain import Reading
 
 UNDO_S = 600.0  # so long after a swap one key undoes it without a question, while the old model is warm
 READING = 90  # cells of text in a reading sheet
@@ -145,8 +146,13 @@ class Actions(ViewActions, SwapActions):
 
         self.app.push_screen(TaskPicker(self.app.view), lambda task: self.app.show_task(task) if task else None)
 
+    def do_task_view(self) -> None:
+        from .screens.task_detail import TaskDetail
+
+        self.app.push_screen(TaskDetail(self.app.view))
+
     def do_details(self) -> None:
-        main, view, snapshot = self.app.main, self.app.view, self.app.view.snapshot
+        main, snapshot = self.app.main, self.app.view.snapshot
         if main.focused is main.machine:
             self.do_hardware()
             return
@@ -157,11 +163,14 @@ class Actions(ViewActions, SwapActions):
             return
         model = model_of(snapshot, main.target())
         if model is not None:
-            from .screens.model_detail import ACTIONS, ModelDetail
+            self.read_model(model.version)
 
-            applies = {a: main.why_not(a) is None for a in ACTIONS}
-            sheet = ModelDetail(view, model.version, self.app.engine, applies)
-            self.app.push_screen(sheet, lambda wanted: self._on_same(model.version, wanted))
+    def read_model(self, version: str) -> None:
+        from .screens.model_detail import ACTIONS, ModelDetail
+
+        applies = {a: self.app.main.why_not(a) is None for a in ACTIONS}
+        sheet = ModelDetail(self.app.view, version, self.app.engine, applies)
+        self.app.push_screen(sheet, lambda wanted: self._on_same(version, wanted))
 
     def _on_same(self, version: str, wanted: str | None) -> None:
         """What a model's sheet was left for, on that model even if the cursor stands elsewhere by now."""
@@ -179,7 +188,7 @@ class Actions(ViewActions, SwapActions):
         *,
         from_end: bool = False,
         offer: tuple[str, Callable[[], None]] | None = None,
-    ) -> None:
+    ) -> Reading:
         from .screens.explain import Reading
 
         def left(how: str | None) -> None:
@@ -187,14 +196,27 @@ class Actions(ViewActions, SwapActions):
                 offer[1]()
 
         word = offer[0] if offer else None
-        self.app.push_screen(Reading(self.app.view, title, body, from_end=from_end, offer=word), left)
+        sheet = Reading(self.app.view, title, body, from_end=from_end, offer=word)
+        self.app.push_screen(sheet, left)
+        return sheet
 
     def _read_swap(self, swap: SwapView) -> None:
-        from .screens.explain import swap_lines
+        """At once what the snapshot knows; the requests around it and the decision behind it follow."""
+        from .screens.explained import decision_of, explanation, swap_lines
 
-        assert self.app.view.snapshot is not None
-        body = swap_lines(swap, self.app.view.snapshot, READING)
-        self._read(f"swap {swap.id}", body, offer=self._return_to(swap))
+        sheet = self._read(f"swap {swap.id}", swap_lines(swap, READING), offer=self._return_to(swap))
+        engine, decision = self.app.engine, decision_of(swap)
+        if engine is None:
+            return
+
+        async def more() -> Mapping[str, Any]:
+            found = await engine.explain(swap.id)
+            behind = await engine.explain(decision) if decision else None
+            known = found.get("kind") == "swap"
+            sheet.show(swap_lines(swap, READING, found, behind) if known else explanation(found, READING))
+            return found
+
+        self._fetch(f"explaining {swap.id}", more(), lambda _: None)
 
     def _return_to(self, swap: SwapView) -> tuple[str, Callable[[], None]] | None:
         """From a swap's record: undo it where it still holds, else let its version serve again."""
@@ -215,29 +237,22 @@ class Actions(ViewActions, SwapActions):
 
     def do_explain(self) -> None:
         """The record behind the selected swap; elsewhere why the task is served by who serves it."""
-        main, engine, task = self.app.main, self.app.engine, self._task
+        main = self.app.main
         swap = main.swaps.selected() if main.focused is main.swaps else None
-        if engine is None:
-            return
-        from .screens.explain import record
-
-        if swap is not None:
-            self._fetch(
-                f"explaining {swap.id}",
-                engine.explain(swap.id),
-                lambda r: self._read(f"why · {swap.id}", record(r, READING), offer=self._return_to(swap)),
-                lambda: self._read_swap_again(swap.id),
-            )
-        else:
-            self._fetch(
-                f"explaining {task}", engine.select(task), lambda r: self._read(f"why · {task}", record(r, READING))
-            )
-
-    def _read_swap_again(self, id: str) -> None:
-        """The wire has no record of it: what the snapshot knows is shown instead."""
-        swap = swap_of(self.app.view.snapshot, id)
         if swap is not None:
             self._read_swap(swap)
+        else:
+            self.explain(self._task)
+
+    def explain(self, id: str) -> None:
+        """The record of a task or request."""
+        from .screens.explained import explanation
+
+        engine = self.app.engine
+        if engine is not None:
+            self._fetch(
+                f"explaining {id}", engine.explain(id), lambda r: self._read(f"why · {id}", explanation(r, READING))
+            )
 
     def do_log(self) -> None:
         engine, version = self.app.engine, self.app.main.target()
@@ -255,7 +270,7 @@ class Actions(ViewActions, SwapActions):
         self,
         what: str,
         answer: Awaitable[Any],
-        then: Callable[[Any], None],
+        then: Callable[[Any], object],
         otherwise: Callable[[], None] | None = None,
     ) -> None:
         async def fetch() -> None:

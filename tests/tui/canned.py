@@ -142,8 +142,10 @@ SWAPS = (
         started_at=NOW - 95, duration_s=0.42, phases=phases(0.31),
         why=(Why(rule="better", value=0.17, threshold=0.02, would_change_if=LEAST),),
         evidence={"decision": "de-31", "trigger": "better", "warnings": [],
-                  "old": {"version": SMOL, "samples": 388, "quality": 0.41, "success_rate": 1.0},
-                  "new": {"version": GEMMA, "samples": 40, "quality": 0.81, "success_rate": 1.0},
+                  "old": {"version": SMOL, "samples": 388, "quality": 0.41, "success_rate": 1.0, "latency_p50_s": 0.043,
+                          "utility": 0.61, "utility_low": 0.57, "utility_high": 0.65},
+                  "new": {"version": GEMMA, "samples": 40, "quality": 0.81, "success_rate": 1.0, "latency_p50_s": 0.08,
+                          "utility": 0.84, "utility_low": 0.79, "utility_high": 0.89},
                   "probe_s": 0.058},
     ),
     SwapView(

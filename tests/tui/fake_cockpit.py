@@ -8,8 +8,9 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from canned import GEMMA, NOW, SMOL
+from canned import NOW
 from canned_past import ABOUT, past
+from canned_task import EXPLAINED, LEARNT, MEASURED, TOLD, previewed
 from fake_views import FakeViews
 
 from arbiter_tui.core.snapshot import Snapshot
@@ -38,6 +39,7 @@ class FakeEngine(FakeViews):
         self.preview: Mapping[str, Any] = PREVIEW
         self.refuse: dict[str, ArbiterError] = {}
         self.machine_answer: Mapping[str, Any] = NO_PAST
+        self.stored: dict[str, dict[str, Any]] = {}  # task -> criteria that were saved
         self._news = asyncio.Event()
 
     def show(self, snapshot: Snapshot) -> None:
@@ -99,7 +101,7 @@ class FakeEngine(FakeViews):
 
     async def explain(self, id: str) -> Mapping[str, Any]:
         await self._note("explain", id)
-        return {
+        return EXPLAINED.get(id) or {
             "task": "topic",
             "verdict": "swap",
             "at": NOW,
@@ -133,15 +135,29 @@ class FakeEngine(FakeViews):
     async def machine(self, after: float | None = None) -> Mapping[str, Any]:
         return self.machine_answer
 
-    async def select(self, task: str) -> Mapping[str, Any]:
-        await self._note("select", task)
-        return {
-            "primary": GEMMA,
-            "fallback": SMOL,
-            "confidence": 0.93,
-            "scores": [],
-            "reasoning": ["best utility .84", "well within its latency budget"],
-        }
+    async def select(self, task: str, **criteria: Any) -> Mapping[str, Any]:
+        await self._note("select", task, criteria)
+        return previewed(criteria)
+
+    async def task(self, task: str) -> Mapping[str, Any]:
+        await self._note("task", task)
+        return {**TOLD, "task": task, **self.stored.get(task, {})}
+
+    async def put_task(self, task: str, patch: Mapping[str, Any]) -> Mapping[str, Any]:
+        await self._note("put_task", task, dict(patch))
+        kept = self.stored.get(task, {})
+        gone = dict.fromkeys(patch.get("unset", ()))
+        new = {**kept, **{k: v for k, v in patch.items() if k != "unset"}, **gone, "settings": "changed"}
+        self.stored[task] = new
+        return {**TOLD, **new}
+
+    async def outcomes(self, task: str, limit: int = 100) -> Sequence[Mapping[str, Any]]:
+        await self._note("outcomes", task)
+        return MEASURED[:limit]
+
+    async def profile(self, task: str) -> Mapping[str, Any]:
+        await self._note("profile", task)
+        return LEARNT
 
     async def stop(self) -> Any:
         return await self._note("stop")

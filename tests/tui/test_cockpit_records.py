@@ -5,6 +5,7 @@ from __future__ import annotations
 from canned import GEMMA, SMOL
 from cockpit_seat import seat
 
+from arbiter_tui.errors import Refused
 from arbiter_tui.tui.screens.confirm import Confirm
 from arbiter_tui.tui.screens.explain import Reading
 
@@ -79,7 +80,7 @@ async def test_a_cockpit_that_only_reads_offers_no_way_back() -> None:
         await s.press("4", "enter", "r")
         assert "undo this" not in s.screen_text()
         assert isinstance(s.app.screen, Reading)
-        assert not s.engine.calls
+        assert {call[0] for call in s.engine.calls} == {"explain"}
 
 
 async def test_the_machine_alone_shows_every_core_and_why_something_is_not_read() -> None:
@@ -91,3 +92,26 @@ async def test_the_machine_alone_shows_every_core_and_why_something_is_not_read(
         told = next(x for x in s.screen_text().splitlines() if "neural engine" in x)
         assert "–" in told
         assert "not read on this machine" in told
+
+
+async def test_a_swaps_record_grows_when_its_evidence_has_come() -> None:
+    """At once what the snapshot knows; then the requests around it and what the decision was held against."""
+    async with seat() as s:
+        await s.press("4", "enter")
+        await s.until(lambda: "single requests" in s.screen_text())
+        for said in ("before", "├", "● good", "another surely leads"):
+            assert said in s.screen_text()
+        await s.press("G")
+        for said in ("held against", "the ranking then"):
+            assert said in s.screen_text()
+        assert s.did("explain", "de-31")
+
+
+async def test_a_swap_whose_record_cannot_be_had_shows_what_the_snapshot_knows() -> None:
+    """The reason is said below; the phases are there all the same."""
+    async with seat() as s:
+        s.engine.refuse["explain"] = Refused("forgotten")
+        await s.press("4", "enter")
+        await s.until(lambda: "forgotten" in s.notice)
+        assert "phases" in s.screen_text()
+        assert "single requests" not in s.screen_text()

@@ -56,8 +56,9 @@ async def test_e_explains_the_swap_or_the_tasks_choice() -> None:
     async with seat() as s:
         await s.press("e")
         await s.until(lambda: isinstance(s.app.screen, Reading))
-        assert s.did("select", "topic")
+        assert s.did("explain", "topic")
         assert "best utility" in s.screen_text()
+        assert "must hold for a swap" in s.screen_text()
         await s.press("escape", "4", "j", "e")
         await s.until(lambda: s.did("explain", "sw-6"))
 

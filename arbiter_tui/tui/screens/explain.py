@@ -7,11 +7,11 @@ from typing import Any
 
 from textual.binding import Binding
 
-from ...core.snapshot import Snapshot, SwapView
+from ...core.guards import WORDS
 from .. import format as fmt
 from ..state import View
 from ..text import Line, line, paragraphs
-from ..widgets.swaps import RESULTS, TRIGGERS, WORDS
+from ..widgets.task_choice import figure_of
 from .sheet import Entry, Sheet
 
 HIDDEN = frozenset({"id", "scores"})
@@ -56,6 +56,11 @@ class Reading(Sheet[str]):
         if self.typing or self.wanted:
             self._offset = self._start
         super().action_close()
+
+    def show(self, body: Sequence[Line]) -> None:
+        """More has become known of the same."""
+        self.body = list(body)
+        self.fit()
 
     def action_offer(self) -> None:
         if self.offer:
@@ -111,58 +116,27 @@ def pair(name: str, value: str, width: int) -> list[Line]:
 
 
 def reason(item: Mapping[str, Any], width: int, indent: str) -> list[Line]:
-    """``rule  value  against threshold``, then what would change it."""
+    """The rule in words with its value and limit, then what would change it."""
     if "rule" not in item:
         return paragraphs(
             indent + "· " + ", ".join(f"{k} {written(k, v)}" for k, v in item.items() if v is not None), width
         )
+    name, before = WORDS.get(str(item["rule"]), (str(item["rule"]).replace("_", " "), ""))
+    limit = item.get("threshold")
     head = line(
         (f"{indent}· ", "unit"),
-        (f"{item['rule']}  ", "figure"),
-        (written("", item.get("value")), "label"),
-        ("  limit ", "unit"),
-        (written("", item.get("threshold")), "label"),
+        (name, "figure"),
+        (f"  {figure_of(item.get('value'), unit_of(item.get('value')))}", "label"),
+        ("" if limit is None else f"  {before or 'limit'} ", "unit"),
+        ("" if limit is None else figure_of(limit, unit_of(limit)), "label"),
     )
     change = item.get("would_change_if")
     said = fmt.wrap(f"would change if {change}", max(10, width - len(indent) - 2)) if change else []
     return [head, *(line((f"{indent}  {text}", "unit")) for text in said)]
 
 
-def swap_lines(swap: SwapView, snapshot: Snapshot, width: int) -> list[Line]:
-    """One swap, all of it."""
-    glyph, token = RESULTS.get(swap.result, ("?", "unit"))
-    lines = [
-        line(
-            (f"{glyph} {WORDS.get(swap.result, swap.result)}", token),
-            (f"  {fmt.moment(swap.started_at)}", "unit"),
-            (f"  {fmt.seconds(swap.duration_s)}", "figure"),
-        )
-    ]
-    lines += [line(), line((swap.from_ or "nothing", "label"), (" → ", "unit"), (swap.to, "figure"))]
-    lines += pair("for", swap.task, width) + pair("by", TRIGGERS.get(swap.trigger, swap.trigger), width)
-    if swap.reason:
-        lines += pair("because", swap.reason, width)
-    if swap.error:
-        lines += [line(), *paragraphs("✕ " + swap.error, width, "fail")]
-    if swap.phases:
-        longest = max(p.seconds for p in swap.phases) or 1.0
-        lines += [line(), line(("phases", "head"))]
-        lines += [
-            line(
-                (f"  {fmt.fit(p.name, 14):<16}", "label"),
-                (f"{fmt.seconds(p.seconds):>8}  ", "figure"),
-                (fmt.bar(p.seconds / longest, 30).rstrip(), "serve"),
-            )
-            for p in swap.phases
-        ]
-    if swap.why:
-        lines += [line(), line(("why", "head"))]
-        for w in swap.why:
-            lines += reason(
-                {"rule": w.rule, "value": w.value, "threshold": w.threshold, "would_change_if": w.would_change_if},
-                width,
-                "  ",
-            )
-    if swap.evidence:
-        lines += [line(), line(("evidence", "head")), *record(swap.evidence, width, 1)]
-    return lines
+def unit_of(value: Any) -> str:
+    """A reason on the wire has no unit: a share is below one, a moment is no share and no count."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return ""
+    return "share" if isinstance(value, float) and abs(value) <= 1 else "at" if value > 1e9 else ""

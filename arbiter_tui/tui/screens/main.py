@@ -177,7 +177,7 @@ class MainScreen(Screen[None]):
                     if view.link != "live"
                     else None
                 )
-            case "swap" | "canary" | "autopilot" | "bench" | "task" | "explain":
+            case "swap" | "canary" | "autopilot" | "bench" | "task" | "task_view" | "explain":
                 empty = action in ("swap", "canary") and snapshot is not None and not snapshot.models
                 return "there is no task" if task is None else "there is no model" if empty else None
             case "playground":

@@ -7,7 +7,14 @@ from ..state import View
 from ..text import Line, Span, line, spread, width_of
 from .panel import LineWidget
 
-SHORTER = {"warm": "warm", "rollback": "undo", "autopilot": "auto", "details": "more", "explain": "why"}
+SHORTER = {
+    "warm": "warm",
+    "rollback": "undo",
+    "autopilot": "auto",
+    "details": "more",
+    "task_view": "view",
+    "explain": "why",
+}
 
 
 class Footer(LineWidget):
