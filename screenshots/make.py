@@ -27,6 +27,8 @@ KEPT: dict[str, tuple[tuple[int, int], dict[str, Any], Sequence[str]]] = {
     "swap-dialog": ((120, 40), {}, ("s",)),
     "swap-record": ((120, 40), {}, ("4", "enter")),
     "model": ((120, 40), {}, ("enter",)),
+    "task": ((120, 40), {}, ("T", "j", *["right"] * 4)),
+    "why": ((120, 40), {}, ("e",)),
     "machine": ((120, 40), {}, ("3", "z")),
     "keys": ((120, 40), {}, ("?",)),
 }
@@ -39,8 +41,8 @@ async def picture(snapshot: canned.Snapshot, size: tuple[int, int], press: Seque
         await pilot.pause()
         for key in press:
             await pilot.press(key)
-            await pilot.pause()
-        await pilot.pause()
+            for _ in range(3):  # the fake engine's answers have been drawn
+                await pilot.pause()
         svg = app.export_screenshot(title="arbiter", simplify=True)
     return re.sub(r"\bterminal-\d+-", "terminal-", svg)
 

@@ -232,7 +232,7 @@ def _task(found: Record, width: int) -> list[Line]:
     guards = [from_wire(Guard, g) for g in outlook.get("guards") or () if isinstance(g, Mapping) and "met" in g]
     for kind, title in (("trigger", "would set a swap off"), ("condition", "must hold for a swap")):
         asked = [g for g in guards if g.kind == kind]
-        head = line((f"{title:<24}", "head"), (f"{'value':<10}{'limit':<13}would change if", "unit"))
+        head = line((f"{title:<25}", "head"), (f"{'value':<10}{'limit':<13}would change if", "unit"))
         lines += [line(), head] if asked else []
         lines += [x for g in asked for x in _guard(g, width)]
     return lines
@@ -242,13 +242,13 @@ def _guard(guard: Guard, width: int) -> list[Line]:
     glyph, token = answer(guard)
     name, before = named(guard)
     limit = "" if guard.threshold is None else f"{before} {figure_of(guard.threshold, guard.unit)}".strip()
-    told = fmt.wrap(guard.would_change_if, max(20, width - 48))
+    told = fmt.wrap(guard.would_change_if, max(20, width - 49))
     first = line(
-        (f"  {glyph} ", token), (f"{name:<20}", "label"),
+        (f"  {glyph} ", token), (f"{name:<21}", "label"),
         (f"{fmt.shorten(figure_of(guard.value, guard.unit), 9):<10}", "figure"),
         (f"{fmt.shorten(limit, 12):<13}", "unit"), (told[0], "unit"),
     )  # fmt: skip
-    return [first, *(line((" " * 47, "unit"), (text, "unit")) for text in told[1:])]
+    return [first, *(line((" " * 48, "unit"), (text, "unit")) for text in told[1:])]
 
 
 def _request(found: Record, width: int) -> list[Line]:

@@ -175,7 +175,8 @@ class TaskRanking(Leaderboard):
         return columns
 
     def _table(self, width: int) -> Table[RowView]:
-        return Table.choose(self.columns(width), width, flexible=20 if width < 84 else 33, widest=40)
+        tight = 1 if self.previewed and width < 74 else 2  # two columns more, and the axis stays
+        return Table.choose(self.columns(width), width, flexible=20 if width < 84 else 33, widest=40, gap=tight)
 
     def _version_cell(self, item: RowView, width: int) -> Line:
         """In full where it fits, else as people call it, where that tells it from the others."""
