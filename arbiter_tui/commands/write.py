@@ -99,18 +99,30 @@ def _say(o: Namespace, answer: Any) -> str:
         case "alias":
             return f"{o.name} now means {answer.get('version', o.model)}"
         case "discover":
-            return discovered(answer["items"])
+            return discovered(answer["items"], answer.get("around", ()))
         case _:
             words = [answer.get("state"), answer.get("lifecycle"), "pinned" if answer.get("pinned") else None]
             return f"{answer['version']}: {', '.join(w for w in words if w)}"
 
 
-def discovered(items: Sequence[Mapping[str, Any]]) -> str:
-    if not items:
-        return "nothing found: no running Ollama, no installed embedded models"
-    rows = [[v["version"], v["provider"], "yes" if v.get("registered") else "no", v["source"]] for v in items]
-    more = "" if all(v.get("registered") for v in items) else "\nregister them: arbiter discover --apply"
-    return t.table(["version", "provider", "registered", "source"], rows) + more
+def discovered(items: Sequence[Mapping[str, Any]], around: Sequence[Mapping[str, Any]] = ()) -> str:
+    """What the providers have, then what is on this machine besides, each with the way to use it."""
+    parts = []
+    if items:
+        rows = [[v["version"], v["provider"], "yes" if v.get("registered") else "no", v["source"]] for v in items]
+        more = "" if all(v.get("registered") for v in items) else "\nregister them: arbiter discover --apply"
+        parts.append(t.table(["version", "provider", "registered", "source"], rows) + more)
+    if around:
+        parts += ["also on this machine, not in use:", *(_around(f) for f in around)]
+    return t.clean("\n\n".join(parts)) or "nothing found: no provider has a model, no server answers, no model files"
+
+
+def _around(f: Mapping[str, Any]) -> str:
+    size = "" if f["bytes"] is None else f", {t.size(f['bytes'])}"
+    models = f": {', '.join(f['models'][:6])}{' …' if len(f['models']) > 6 else ''}" if f["models"] else ""
+    head = f"{f['name']} ({f['kind']}{size}) at {f['where']}{models}"
+    how = f["how"] or "no provider for it yet"
+    return head + "\n" + "\n".join(f"  {row}" for row in how.splitlines())
 
 
 def swap_line(s: Mapping[str, Any], *, dry: bool = False) -> str:

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+from ..adapters.surroundings import Finding, look, usual_folders
 from ..config import OPTIONAL
 from ..core.cost import Failure, Outcome
 from ..core.snapshot import SwapView, to_wire
@@ -158,7 +160,15 @@ class Writes:
         items = [
             {**asdict(v), "capabilities": sorted(v.capabilities), "registered": v.version in registered} for v in found
         ]
-        return Reply({"items": items, "next": None})
+        return Reply({"items": items, "next": None, "around": [asdict(f) for f in await self._around()]})
+
+    async def _around(self) -> list[Finding]:
+        """What nobody has configured yet."""
+        config, registry = self._arbiter.config, self._arbiter.registry
+        known = [v.source for v in registry.versions.values()]
+        known += [str(block.options.get("base_url", "")) for block in config.providers]
+        folders = [*usual_folders(), *(Path(folder) for folder in config.pool.model_dirs)]
+        return await look(known=known, own_port=config.server.port, folders=folders)
 
     # ── tasks ─────────────────────────────────────────────────────────────────────────────────────────────────
 
