@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ._version import __version__
+
 if TYPE_CHECKING:
     from .config import Config
     from .engine.arbiter import Arbiter
 
-__version__ = "0.1.0"
 __all__ = ["Arbiter", "Config", "__version__"]
 
 

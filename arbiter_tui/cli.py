@@ -134,7 +134,9 @@ def build_parser() -> argparse.ArgumentParser:
     p = add("serve", "the engine alone, in the foreground")
     p.add_argument("--port", type=int, default=None, help="0 takes any free one")
     add("stop", "stop this folder's engine (drains first)")
-    add("attach", "the cockpit on an engine elsewhere").add_argument("target", metavar="URL")
+    add("attach", "the cockpit on an engine elsewhere").add_argument(
+        "target", metavar="URL|ssh://HOST", help="http://HOST:PORT, or ssh://[user@]HOST[:PORT][?port=N]"
+    )
     p = add("demo", "an honest scripted show on real models; without a terminal it prints the story")
     p.add_argument("--seed", type=int, default=1, help="the same seed asks the same questions (default 1)")
     p.add_argument("--seconds", type=float, default=90.0, help="about how long (default 90)")

@@ -12,8 +12,9 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote
 
-from .client_wire import CONNECT_S, Running, error_from, fetch_json, translated
-from .core.snapshot import Snapshot, from_wire
+from .client_wire import CONNECT_S, Running, fetch_json, translated
+from .core.snapshot import Snapshot
+from .wire import error_from, parsed, snapshot_from
 
 if TYPE_CHECKING:
     import httpx
@@ -75,14 +76,14 @@ class ControlClient:
             answer = await self._http.request(method, path, **more)
         if answer.is_error:
             raise error_from(answer.status_code, answer.content)
-        return answer.json()
+        return parsed(self.url, answer.content)
 
     # ── looking ───────────────────────────────────────────────────────────────────────────────────────────────
 
     async def snapshot(self, after: int | None = None, wait: float | None = None, task: str | None = None) -> Snapshot:
         """The newest; with ``after`` and ``wait`` (seconds) the first newer one, or the same again."""
         found = await self.get(f"{V1}/snapshot", {"after": after, "wait": wait, "task": task})
-        return from_wire(Snapshot, found)
+        return snapshot_from(self.url, found)
 
     async def health(self) -> dict[str, Any]:
         return dict(await self.get("/health"))

@@ -1,6 +1,6 @@
-"""The control wire below the calls: streamed answers, errors as what they were, and a GET without httpx.
+"""The control wire below the calls: streamed answers, the network's errors, and a GET without httpx.
 
-Owns: reading an answer's events, turning problem details back into errors. Never: which calls there are (client.py).
+Owns: reading an answer's events. Never: which calls there are (client.py), what an answer means (wire.py).
 """
 
 from __future__ import annotations
@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from . import errors as e
+from .wire import error_from, parsed
 
 if TYPE_CHECKING:
     import httpx
 
 CONNECT_S = 3.0
 RUN_S = 600.0  # between two bytes of an answer: a cold load sends pings meanwhile
-_OPENAI_CODES = {"context_length_exceeded": "context_overflow", "model_not_found": "unknown_name"}
-_RESERVED = frozenset({"type", "title", "status", "detail", "code"})
 
 
 class Running:
@@ -105,37 +104,6 @@ class Running:
 # ── errors ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _classes(cls: type[e.ArbiterError]) -> Iterator[type[e.ArbiterError]]:
-    yield cls
-    for child in cls.__subclasses__():
-        yield from _classes(child)
-
-
-def error_from(status: int, content: bytes) -> e.ArbiterError:
-    """The error that the engine raised, from its problem details or OpenAI error; a plain ArbiterError if unknown."""
-    try:
-        body = json.loads(content)
-    except ValueError:
-        body = None
-    if not isinstance(body, dict):
-        text = content[:200].decode("utf-8", "replace").strip()
-        return _made("error", f"the engine answered {status}: {text or 'nothing'}", {})
-    inner = body.get("error")
-    if isinstance(inner, dict):
-        code = str(inner.get("code"))
-        return _made(_OPENAI_CODES.get(code, code), str(inner.get("message")), {})
-    details = {k: v for k, v in body.items() if k not in _RESERVED}
-    return _made(str(body.get("code", "error")), str(body.get("detail") or f"the engine answered {status}"), details)
-
-
-def _made(code: str, message: str, details: Mapping[str, Any]) -> e.ArbiterError:
-    cls = next((c for c in _classes(e.ArbiterError) if c.__dict__.get("code") == code), e.ArbiterError)
-    error = cls.__new__(cls)  # a class of its own signature (UnknownName) still gets the engine's very words
-    e.ArbiterError.__init__(error, message, details=details)
-    error.code = code
-    return error
-
-
 @contextmanager
 def translated(url: str) -> Iterator[None]:
     """httpx's errors all mean one thing here: nobody answers (any more)."""
@@ -174,4 +142,4 @@ def fetch_json(url: str, path: str, *, timeout: float = 10.0) -> Any:
         raise e.EngineUnreachable(f"the engine at {url} can't be reached: {cause}") from error
     if status >= 400:
         raise error_from(status, content)
-    return json.loads(content)
+    return parsed(url, content)

@@ -27,6 +27,7 @@
     │   ├── StateFull               the disk is full
     │   ├── StateDamaged            the database is damaged; it was kept aside
     │   └── StateTooNew             written by a newer arbiter
+    ├── WireUnreadable              what answers is no engine, or its answer is not of the control API's shape
     └── EngineUnreachable           the control API does not answer (exit code 3)
 """
 
@@ -158,6 +159,10 @@ class StateDamaged(StoreError):
 
 class StateTooNew(StoreError):
     code = "state_too_new"
+
+
+class WireUnreadable(ArbiterError):
+    code = "wire_unreadable"
 
 
 class EngineUnreachable(ArbiterError):

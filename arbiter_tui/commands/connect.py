@@ -24,6 +24,7 @@ from ..client import ControlClient, fetch_json
 from ..config import find, load
 from ..config import state_dir as default_state_dir
 from ..errors import EngineUnreachable, Refused
+from ..wire import snapshot_from
 
 if TYPE_CHECKING:
     from ..config import Config
@@ -220,6 +221,7 @@ class Reader:
 
     def snapshot(self, *, after: int = 0, wait: float = 0.0) -> dict[str, Any]:
         found = self.get(f"/arbiter/v1/snapshot?after={after}&wait={wait:g}", timeout=wait + 10.0)
+        snapshot_from(self._url or "this state folder", found)  # raises where it is not what it should be
         return dict(found)
 
     def requests(self) -> list[dict[str, Any]]:

@@ -28,7 +28,7 @@ class OwnEngine:
 
     def __init__(self, options: Namespace, *, now: Callable[[], float] = time.monotonic) -> None:
         self._options, self._now = options, now
-        self._process: subprocess.Popen[bytes] | None = None
+        self.process: subprocess.Popen[bytes] | None = None  # the own one
         self._joined: str | None = None  # the address of another's engine
         self._joined_guest = False  # whether that one ends with who started it
         self._answered = False  # whether the own one ever did
@@ -38,7 +38,7 @@ class OwnEngine:
     @property
     def owned(self) -> bool:
         """Whether the engine is this cockpit's to stop."""
-        return self._process is not None and self._process.poll() is None
+        return self.process is not None and self.process.poll() is None
 
     @property
     def ever_owned(self) -> bool:
@@ -52,22 +52,22 @@ class OwnEngine:
     def url(self) -> str:
         """Where the engine answers. Raises EngineUnreachable with the reason."""
         found = running(self._options)
-        if found is not None and not (self._process is not None and self._process.pid == found.get("pid")):
+        if found is not None and not (self.process is not None and self.process.pid == found.get("pid")):
             self._joined, self._joined_guest = str(found["url"]), in_background(self._options, found)
             until_started(self._joined)
             return self._joined
-        if self._process is None:
+        if self.process is None:
             if self._joined is not None and not self._joined_guest:
                 raise EngineUnreachable(f"the engine at {self._joined} was stopped; this goes on when it is back")
             self._spawn()
-        elif self._process.poll() is not None:
-            self._after_its_end(self._process.returncode)
+        elif self.process.poll() is not None:
+            self._after_its_end(self.process.returncode)
         return self._wait()
 
     def _spawn(self) -> None:
         self._answered, self._failed = False, None
         self._started.append(self._now())
-        self._process = spawn(self._options, port=self._options.port)
+        self.process = spawn(self._options, port=self._options.port)
 
     def _after_its_end(self, code: int) -> None:
         if self._failed is not None:
@@ -81,17 +81,17 @@ class OwnEngine:
             self._spawn()
 
     def _wait(self) -> str:
-        assert self._process is not None
+        assert self.process is not None
         try:
-            url = wait_for_engine(self._options, self._process)
+            url = wait_for_engine(self._options, self.process)
         except EngineUnreachable as error:
-            if self._process.poll() is None:
+            if self.process.poll() is None:
                 raise
             other = running(self._options)
             if other is None:
                 self._failed = error
                 raise
-            self._process, self._joined = None, str(other["url"])  # another was a moment faster
+            self.process, self._joined = None, str(other["url"])  # another was a moment faster
             self._joined_guest = in_background(self._options, other)
             return self._joined
         self._answered = True

@@ -6,6 +6,7 @@ Owns: the columns of each list. Never: a change.
 from __future__ import annotations
 
 from argparse import Namespace
+from collections.abc import Callable
 from typing import Any
 
 from ..core.snapshot import Reading, RolloutView, Snapshot, SwapView, from_wire
@@ -19,37 +20,41 @@ def show(options: Namespace) -> int:
     with Reader(options) as reader:
         if options.watch:
             reader.need_engine("--watch")
-        revision: int | None = None
-        while True:
-            data = reader.snapshot(after=revision or 0, wait=0.0 if revision is None else 25.0)
-            if data["revision"] != revision:
-                _print(options, data, reader)
-            if not options.watch:
-                return 0
-            revision = data["revision"]
+            return _watch(options, reader)
+        _print(options, _content(options, reader.snapshot(), reader))
+    return 0
 
 
-def _print(options: Namespace, data: dict[str, Any], reader: Reader) -> None:
+def _watch(options: Namespace, reader: Reader) -> int:
+    """Again whenever what is shown has changed: another revision alone is no news."""
+    revision, shown = 0, None
+    while True:
+        data = reader.snapshot(after=revision, wait=25.0 if revision else 0.0)
+        revision = data["revision"]
+        content = _content(options, data, reader)
+        if content != shown:
+            if shown is not None and not options.json:
+                t.out("")
+            _print(options, content)
+            shown = content
+
+
+def _print(options: Namespace, content: Any) -> None:
+    t.out_json(content) if options.json else t.out(content)
+
+
+def _content(options: Namespace, data: dict[str, Any], reader: Reader) -> Any:
+    """What the command shows of it: text, or the part that --json prints."""
     if options.command == "requests":
         items = reader.requests()
-        t.out_json(items) if options.json else t.out(_requests(items))
-        return
+        return items if options.json else _requests(items)
     if options.json:
         part = {"models": "models", "tasks": "tasks", "hardware": "hardware", "history": "swaps"}.get(options.command)
-        t.out_json(data if part is None else data[part])
-        return
-    snapshot = from_wire(Snapshot, data)
-    match options.command:
-        case "status":
-            t.out(status(snapshot))
-        case "models":
-            t.out(models(snapshot))
-        case "tasks":
-            t.out(tasks(snapshot))
-        case "hardware":
-            t.out(hardware(snapshot))
-        case _:
-            t.out(history(snapshot))
+        return data if part is None else data[part]
+    shows: dict[str, Callable[[Snapshot], str]] = {
+        "status": status, "models": models, "tasks": tasks, "hardware": hardware, "history": history,
+    }  # fmt: skip
+    return shows[options.command](from_wire(Snapshot, data))
 
 
 def status(s: Snapshot) -> str:

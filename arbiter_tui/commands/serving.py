@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import sys
 from argparse import Namespace
-from typing import Any
+from collections.abc import Callable
 
 from ..errors import ConfigError
 from . import text as t
@@ -37,6 +38,9 @@ def stop(options: Namespace) -> int:
     return 0
 
 
+INSTEAD = "`arbiter --plain` (the same as text), `arbiter status` or `arbiter serve`"
+
+
 def needs_terminal(command: str, instead: str) -> None:
     """A screen needs a terminal; say which command does the same without one."""
     if not (sys.stdin.isatty() and sys.stdout.isatty()) or os.environ.get("TERM") == "dumb":
@@ -45,43 +49,62 @@ def needs_terminal(command: str, instead: str) -> None:
 
 def cockpit(options: Namespace) -> int:
     """Join this state folder's engine, or start it; the screen is there while the engine still starts."""
-    if options.plain:
-        options.command, options.watch = "status", True
-        from .read import show
-
-        return show(options)
-    needs_terminal("arbiter", "`arbiter status` or `arbiter serve`")
-    config = load_config(options)
-    from ..tui.app import run_cockpit
-
-    same: dict[str, Any] = {
-        "read_only": options.read_only, "theme": config.tui.theme, "keys": config.tui.keys,
-        "remember": state_dir(options) / "cockpit.json",
-    }  # fmt: skip
     if options.url:
-        return run_cockpit(str(options.url).rstrip("/"), **same)
+        if not options.plain:
+            needs_terminal("arbiter", INSTEAD)
+        return _on(options, str(options.url).rstrip("/"))
     from .own_engine import OwnEngine
 
     own = OwnEngine(options)
+    if options.plain:
+        from .plain import stream
+
+        return stream(options, own.url, owned=lambda: own.process)
+    needs_terminal("arbiter", INSTEAD)
+    config = load_config(options)
+    from ..tui.app import run_cockpit
+
     own.begin()
-    code = run_cockpit(start=own.url, owns_engine=lambda: own.owned, **same)
+    code = run_cockpit(
+        start=own.url, owns_engine=lambda: own.owned, read_only=options.read_only, theme=config.tui.theme,
+        keys=config.tui.keys, remember=state_dir(options) / "cockpit.json",
+    )  # fmt: skip
     if own.ever_owned and running(options) is None:
         t.note("arbiter: its engine ended with the cockpit; `arbiter serve` keeps one running")
     return code
 
 
 def attach(options: Namespace) -> int:
-    needs_terminal("arbiter attach", "`arbiter status --url URL`")
-    target = options.target
-    if not target.startswith(("http://", "https://")):
+    """The cockpit, or with --plain its words, on an engine elsewhere: by its address, or through the user's own ssh."""
+    target = str(options.target)
+    if not options.plain:
+        needs_terminal("arbiter attach", f"`arbiter attach {target} --plain`, or `arbiter status --url URL`")
+    if target.startswith(("http://", "https://")):
+        return _on(options, target.rstrip("/"))
+    from .tunnel import parse, through
+
+    if not target.startswith("ssh://"):
         raise ConfigError(
-            f"can't attach to {target!r}: give the engine's address, http://HOST:PORT (for another machine open a "
-            f"tunnel first: ssh -L 8017:127.0.0.1:8017 HOST, then `arbiter attach http://127.0.0.1:8017`)"
+            f"can't attach to {target!r}: give the engine's address, http://HOST:PORT, or for another machine "
+            f"ssh://[user@]HOST (it goes through your own ssh)"
         )
+    # Until the screen has its own ways out, a termination still ends the child.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    place = parse(target)
+    t.note(f"arbiter: connecting to {place.name} …")
+    with through(place) as tunnel:
+        return _on(options, tunnel.url(), start=tunnel.url, where=place.name)
+
+
+def _on(options: Namespace, url: str, *, start: Callable[[], str] | None = None, where: str | None = None) -> int:
+    if options.plain:
+        from .plain import stream
+
+        return stream(options, start or (lambda: url))
     from ..tui.app import run_cockpit
 
     config = load_config(options)
     return run_cockpit(
-        target.rstrip("/"), read_only=options.read_only, theme=config.tui.theme, keys=config.tui.keys,
+        url, start=start, where=where, read_only=options.read_only, theme=config.tui.theme, keys=config.tui.keys,
         remember=state_dir(options) / "cockpit.json",
     )  # fmt: skip

@@ -19,14 +19,18 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
+from typing import cast
 
 from textual.app import App
 from textual.screen import Screen
 
 from ..errors import ArbiterError, EngineUnreachable, UnknownName
+from ..wire import of_another_version
 from . import memory
 from . import theme as themes
 from .commands import Commander
+from .glyphs import only_ascii
+from .guard import ReadOnly
 from .joining import Starter, trouble
 from .messages import EngineLost, SnapshotArrived
 from .screens.main import MainScreen
@@ -35,7 +39,7 @@ from .state import STALE_AFTER_S, Notice, Trouble, View, busiest_task, machine_v
 
 WAIT_S = 2.0  # the wire's long poll: shorter than STALE_AFTER_S, so that a silent engine is told from a still one
 FASTEST_S = 0.25  # at most four snapshots a second
-RETRY_S = (0.3, 3.0)  # first and longest pause between attempts
+RETRY_S = (0.3, 1.0)  # first and longest pause between attempts
 USED_S = 300.0  # "in the last minutes"
 SWITCH_S = 0.0005  # Textual writes on a thread of its own, which must not wait 5 ms at each step for the drawing one
 STOP_S = 0.2  # how long q waits for the engine to have heard that it shall stop
@@ -69,7 +73,7 @@ class CockpitApp(App[int]):
             self.register_theme(t)
         self.theme = chosen
         self.animation_level = "none"
-        self.engine = client
+        self.engine = self._guarded(client, read_only)
         self._connect = connect
         self._owns = owns_engine
         self.stop_engine = False
@@ -82,6 +86,7 @@ class CockpitApp(App[int]):
             read_only=read_only, where=f"{getpass.getuser()}@{socket.gethostname()}" if where is None else where
         )
         self.view.keys = self._keymap_wanted
+        self.view.ascii = only_ascii(os.environ)
         self.commander = Commander(lambda: self.engine, self.say)
         self.main = MainScreen(self.view, self.commander)
         self._story = story
@@ -105,6 +110,10 @@ class CockpitApp(App[int]):
         self._watch_signals()
         self.set_interval(1.0, self.tick)
         self.call_after_refresh(self.start_polling)
+
+    @staticmethod
+    def _guarded(engine: Engine | None, read_only: bool) -> Engine | None:
+        return cast("Engine", ReadOnly(engine)) if read_only and engine is not None else engine
 
     # the wire -----------------------------------------------------------------------------------------------
     def start_polling(self) -> None:
@@ -132,7 +141,7 @@ class CockpitApp(App[int]):
             began = self._now()
             try:
                 if self._connect is not None and (self.engine is None or lost):
-                    self.engine = await self._connect()
+                    self.engine = self._guarded(await self._connect(), self.view.read_only)
                 assert self.engine is not None
                 snapshot = await self.engine.snapshot(after, WAIT_S if after is not None else 0.0, self.view.task)
             except UnknownName:
@@ -158,6 +167,8 @@ class CockpitApp(App[int]):
 
     def on_snapshot_arrived(self, message: SnapshotArrived) -> None:
         snapshot, view = message.snapshot, self.view
+        if view.link != "live" and (other := of_another_version(snapshot)) is not None:
+            view.notice = Notice(f"▲ {other}", "warn")
         if self._seen_at is None and self.engine is not None:
             self.run_worker(self._recall(self.engine), exit_on_error=False)
         self._seen_at = self._now()
@@ -201,11 +212,12 @@ class CockpitApp(App[int]):
 
     def check_stale(self) -> None:
         """Silence for three seconds is shown with its age."""
-        if self._seen_at is None or self.view.link not in ("live", "stale"):
+        if self._seen_at is None or self.view.link not in ("live", "stale", "gone"):
             return
         silent = self._now() - self._seen_at
         if silent >= STALE_AFTER_S:
-            self.view.link, self.view.age_s = "stale", int(silent)
+            self.view.age_s = int(silent)
+            self.view.link = "gone" if self.view.link == "gone" else "stale"
             self.sync()
 
     def sync(self) -> None:

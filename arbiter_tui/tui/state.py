@@ -76,6 +76,7 @@ class View:
     task: str | None = None
     frozen: bool = False
     read_only: bool = False
+    ascii: bool = False  # the terminal can show nothing else
     notice: Notice | None = None
     where: str = ""
     address: str = ""  # where this cockpit reaches the engine; programs on this machine can, too
@@ -87,6 +88,11 @@ class View:
     @property
     def dimmed(self) -> bool:
         return self.link in ("stale", "gone")
+
+    @property
+    def reads_only(self) -> bool:
+        """Whether this cockpit was started so, or the engine takes no changes."""
+        return self.read_only or (self.snapshot is not None and self.snapshot.engine.read_only)
 
     @property
     def away(self) -> bool:

@@ -21,6 +21,7 @@ from arbiter_tui.core.snapshot import (
     from_wire,
     to_wire,
 )
+from arbiter_tui.errors import WireUnreadable
 
 
 def test_the_reserved_word_is_from_on_the_wire_and_from_with_a_line_in_the_code() -> None:
@@ -48,11 +49,11 @@ def test_nested_views_come_back_as_views() -> None:
     assert hardware.cores == (0.5, 1)
 
 
-def test_nothing_stays_nothing() -> None:
-    """Null is None wherever it stands, not an empty view; an empty list is an empty tuple."""
-    assert from_wire(HardwareView, {"cpu": None, "gpus": []}).cpu is None
-    assert from_wire(SwapView, {"id": "s", "task": "t", "from": None, "phases": None}).phases is None
-    assert from_wire(HardwareView, {"gpus": []}).gpus == ()
+def test_null_is_what_a_missing_field_is() -> None:
+    """Null takes the field's default: unknown stays None, a view is an empty one, a list an empty tuple."""
+    assert from_wire(HardwareView, {"cpu": None, "gpus": []}) == HardwareView()
+    assert from_wire(SwapView, {"id": "s", "task": "t", "from": None, "phases": None}).phases == ()
+    assert from_wire(RowView, {"version": "v", "utility": None}).utility is None
 
 
 def test_what_is_free_in_shape_is_left_alone() -> None:
@@ -79,9 +80,39 @@ class Outer:
     [
         ({"maybe": {"x": 1}, "first": {"x": 2}}, Outer(Inner(1), Inner(2))),
         ({"many": ({"x": 3},)}, Outer(many=(Inner(3),))),
-        ({"maybe": "not a view", "many": "not a list"}, Outer("not a view", many="not a list")),  # type: ignore[arg-type]
+        ({"maybe": None, "many": None}, Outer()),
     ],
 )
-def test_optional_views_and_what_does_not_fit(data: dict[str, Any], built: Outer) -> None:
-    """Whichever side of the union None stands on; a value of another shape is passed through, never lost."""
+def test_optional_views(data: dict[str, Any], built: Outer) -> None:
+    """Whichever side of the union None stands on."""
     assert from_wire(Outer, data) == built
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        ({"revision": "many"}, "revision is 'many', not a whole number"),
+        ({"revision": True}, "revision is True, not a whole number"),
+        ({"revision": 1.5}, "revision is 1.5, not a whole number"),
+        ({"taken_at": "noon"}, "taken_at is 'noon', not a number"),
+        ({"taken_at": float("nan")}, "taken_at is nan, not a number"),
+        ({"taken_at": float("inf")}, "taken_at is inf, not a number"),
+        ({"engine": 7}, "engine is 7, not an object"),
+        ({"engine": {"read_only": "no"}}, "engine.read_only is 'no', not true or false"),
+        ({"models": {"a": 1}}, "models is {'a': 1}, not a list"),
+        ({"models": [{"version": "a"}, {"version": 5}]}, "models[1].version is 5, not a text"),
+        ({"models": [{}]}, "models[0].version is None, not a text"),
+        ({"tasks": [{"task": "t", "leaderboard": [{"version": "a", "samples": []}]}]},
+         "tasks[0].leaderboard[0].samples is [], not a whole number"),
+        ({"swaps": [{"id": "s", "task": "t", "from": 3}]}, "swaps[0].from is 3, not a text"),
+        ({"swaps": [{"id": "s", "task": "t", "evidence": "none"}]}, "swaps[0].evidence is 'none', not an object"),
+        ({"narrator": ["x" * 99]}, "not a text"),
+        ([], "the snapshot is [], not an object"),
+    ],
+)  # fmt: skip
+def test_a_value_of_a_wrong_type_is_named(data: Any, said: str) -> None:
+    """The path to it, what is there and what should be; never a fault somewhere in a widget."""
+    with pytest.raises(WireUnreadable) as refused:
+        from_wire(Snapshot, data)
+    assert said in str(refused.value)
+    assert len(str(refused.value)) < 200

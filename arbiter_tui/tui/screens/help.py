@@ -36,6 +36,8 @@ class Help(Sheet[str]):
         out: list[Entry] = self._addresses(width)
         group = ""
         for action in ACTIONS:
+            if action.writes and self.view.reads_only:
+                continue  # not "not now": never in this sitting
             if action.group != group:
                 out += [Entry(((),))] if group else []
                 group = action.group

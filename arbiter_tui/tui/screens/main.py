@@ -146,7 +146,7 @@ class MainScreen(Screen[None]):
         view, snapshot = self.view, self.view.snapshot
         known = BY_ID.get(action)
         if known is not None and known.writes:
-            if view.read_only or (snapshot is not None and snapshot.engine.read_only):
+            if view.reads_only:
                 return "this cockpit only reads"
             if view.link != "live" or snapshot is None:
                 return "the engine does not answer"

@@ -211,6 +211,10 @@ class Sheet(Dialog[R | None], Generic[R]):
     def on_key(self, event: events.Key) -> None:
         """While the filter is typed, letters belong to it and not to the keymap."""
         if not self.typing:
+            if event.key == "slash" and self.FILTER:
+                self.action_filter()  # at once: the letters behind it are in the queue already
+                event.stop()
+                event.prevent_default()
             return
         if event.key == "backspace":
             self.wanted = self.wanted[:-1]

@@ -43,6 +43,8 @@ class Header(LineWidget):
         view = self.view
         if view.link == "stale":
             return [Span(f"▲ stale {view.age_s} s", "warn")]
+        if view.link == "gone" and view.age_s:
+            return [Span(f"✕ engine gone, reconnecting; this is {view.age_s} s old", "fail")]
         if view.link in LINKS:
             return [Span(*LINKS[view.link])]
         if view.frozen:

@@ -17,6 +17,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from .. import theme
+from ..glyphs import safe
 from ..messages import Opened
 from ..state import View
 from ..text import Column, Line, Span, changed, collapsed, frame, line, marked, pad, paragraphs, tame
@@ -74,7 +75,8 @@ class LineWidget(Widget):
         spans = self._lines[y] if y < len(self._lines) else ()
         stale = self.view.dimmed and self.greys
         segments = []
-        for text, token in pad(spans, width):
+        for raw, token in pad(spans, width):
+            text = safe(raw, ascii=self.view.ascii)
             style = palette[token]
             if stale and not token.startswith("rule"):
                 style = palette["stale@" if token.endswith("@") else "stale"]
@@ -264,6 +266,10 @@ class ListPanel(Panel, Generic[T]):
     def on_key(self, event: events.Key) -> None:
         """While the filter is typed, letters belong to it and not to the keymap. Enter and tab keep it."""
         if not self.typing:
+            if event.key == "slash" and self.FILTERS and "filter" not in self.view.keys and self.items():
+                self.ask_filter()  # at once: the letters behind it are in the queue already
+                event.stop()
+                event.prevent_default()
             return
         if event.key == "escape":
             self.clear_filter()
