@@ -11,8 +11,9 @@ from ..errors import Refused
 from .source import Engine
 
 READS = frozenset({
-    "snapshot", "explain", "log", "select", "health", "models", "tasks", "task", "profile", "outcomes", "requests",
-    "operation", "events", "log_page", "bench_cells", "discover", "get", "run", "answer", "aclose",
+    "snapshot", "explain", "log", "log_page", "select", "health", "models", "model", "model_history", "machine",
+    "tasks", "task", "profile", "outcomes", "requests", "operation", "events", "bench_cells", "discover",
+    "get", "run", "answer", "aclose",
     "stop",  # asked only for an engine that this very cockpit has started
 })  # fmt: skip
 WRITES = frozenset({
