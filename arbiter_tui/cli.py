@@ -137,6 +137,8 @@ def build_parser() -> argparse.ArgumentParser:
     add("attach", "the cockpit on an engine elsewhere").add_argument(
         "target", metavar="URL|ssh://HOST", help="http://HOST:PORT, or ssh://[user@]HOST[:PORT][?port=N]"
     )
+    p = add("web", "the cockpit in a browser on this machine (needs the extra `web`)")
+    p.add_argument("--port", type=int, default=8018, help="where the page is (default 8018)")
     p = add("demo", "an honest scripted show on real models; without a terminal it prints the story")
     p.add_argument("--seed", type=int, default=1, help="the same seed asks the same questions (default 1)")
     p.add_argument("--seconds", type=float, default=90.0, help="about how long (default 90)")
@@ -221,13 +223,13 @@ def _add_replay(p: argparse.ArgumentParser, common: _Parser) -> None:
 
 
 COMMANDS = (
-    "serve", "stop", "attach", "demo", *_READS, "run", "select", "register", "discover", *_ON_VERSION, "alias", "swap",
-    "rollback", "rollout", "autopilot", "bench", "feedback", "explain", "replay", "doctor", "config", "ledger",
+    "serve", "stop", "attach", "web", "demo", *_READS, "run", "select", "register", "discover", *_ON_VERSION, "alias",
+    "swap", "rollback", "rollout", "autopilot", "bench", "feedback", "explain", "replay", "doctor", "config", "ledger",
 )  # fmt: skip
 
 _DOORS: dict[str | None, str] = {
     "serve": "serving:serve", "stop": "serving:stop", None: "serving:cockpit", "attach": "serving:attach",
-    "demo": "demo:demo", "doctor": "doctor:doctor", "config": "local:config", "run": "work:run", "bench": "work:bench",
+    "web": "web:web", "demo": "demo:demo", "doctor": "doctor:doctor", "config": "local:config", "run": "work:run", "bench": "work:bench",
     "register": "work:register", "ledger": "local:ledger", "replay": "replay:replay",
     **dict.fromkeys(_READS, "read:show"),
 }  # fmt: skip

@@ -43,8 +43,15 @@ INSTEAD = "`arbiter --plain` (the same as text), `arbiter status` or `arbiter se
 
 def needs_terminal(command: str, instead: str) -> None:
     """A screen needs a terminal; say which command does the same without one."""
-    if not (sys.stdin.isatty() and sys.stdout.isatty()) or os.environ.get("TERM") == "dumb":
+    if os.environ.get("TEXTUAL_DRIVER"):  # a browser's tab: Textual itself talks to it
+        return
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise ConfigError(f"`{command}` draws a screen and this is not a terminal; use {instead} instead")
+    if os.environ.get("TERM", "dumb") in ("dumb", "unknown"):
+        kind = os.environ.get("TERM") or "no TERM"
+        raise ConfigError(
+            f"`{command}` draws a screen and this terminal ({kind}) can't place text; use {instead} instead"
+        )
 
 
 def cockpit(options: Namespace) -> int:
