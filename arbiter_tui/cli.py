@@ -229,8 +229,8 @@ COMMANDS = (
 
 _DOORS: dict[str | None, str] = {
     "serve": "serving:serve", "stop": "serving:stop", None: "serving:cockpit", "attach": "serving:attach",
-    "web": "web:web", "demo": "demo:demo", "doctor": "doctor:doctor", "config": "local:config", "run": "work:run", "bench": "work:bench",
-    "register": "work:register", "ledger": "local:ledger", "replay": "replay:replay",
+    "web": "web:web", "demo": "demo:demo", "doctor": "doctor:doctor", "config": "local:config", "run": "work:run",
+    "bench": "work:bench", "register": "work:register", "ledger": "local:ledger", "replay": "replay:replay",
     **dict.fromkeys(_READS, "read:show"),
 }  # fmt: skip
 
