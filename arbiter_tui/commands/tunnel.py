@@ -77,6 +77,7 @@ class Tunnel:
         self._local = _free_port()
         self._process: subprocess.Popen[bytes] | None = None
         self._said: list[str] = []
+        self._reason = "ssh said nothing"
         self._up = threading.Event()
         self._closed = threading.Event()
         self._keeper: threading.Thread | None = None
@@ -174,8 +175,10 @@ class Tunnel:
         child.stderr.close()
 
     def _words(self) -> str:
-        """What ssh said last; of several lines the one that tells most stands last."""
-        return self._said[-1] if self._said else "ssh said nothing"
+        """What ssh said last, of an earlier attempt where this one is silent so far."""
+        if self._said:
+            self._reason = self._said[-1]
+        return self._reason
 
     def _end_child(self) -> None:
         self._up.clear()

@@ -119,7 +119,7 @@ def test_a_lost_link_comes_back_by_itself(ssh: Path, engine: int) -> None:
     with t.through(t.Place("gpu-box", None, None, engine)) as tunnel:
         url = tunnel.url()
         (ssh / "cut").touch()
-        until(lambda: "No route to host" in " ".join(tunnel._said) and not tunnel._up.is_set())
+        until(lambda: "No route to host" in tunnel._reason)
         with pytest.raises(EngineUnreachable, match=r"no link to gpu-box: ssh: connect .* No route to host"):
             tunnel.url()
         (ssh / "cut").unlink()
