@@ -17,7 +17,8 @@ READS = frozenset({
     "stop",  # asked only for an engine that this very cockpit has started
 })  # fmt: skip
 WRITES = frozenset({
-    "warm", "unload", "pin", "activate", "deprecate", "swap", "rollback", "autopilot", "bench", "cancel", "feedback",
+    "warm", "unload", "pin", "activate", "deprecate", "swap", "rollback", "autopilot", "bench", "cancel", "cancel_swap",
+    "rollout", "feedback",
     "register", "alias", "put_task", "post", "put", "delete",
 })  # fmt: skip
 
