@@ -10,6 +10,7 @@ from ..config import Config, find, schema
 from ..errors import ConfigError
 from . import text as t
 from .connect import client, load_config
+from .look import checked
 
 
 def config(options: Namespace) -> int:
@@ -22,6 +23,7 @@ def config(options: Namespace) -> int:
         return 0
     path = loaded.path or find()
     _check_kinds(loaded)
+    checked(loaded)
     t.out(f"{path}: correct" if path else "no configuration file; the defaults are in force")
     return 0
 

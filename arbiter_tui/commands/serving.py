@@ -15,6 +15,7 @@ from collections.abc import Callable
 from ..errors import ConfigError
 from . import text as t
 from .connect import client, engine_url, load_config, refuse_read_only, running, state_dir
+from .look import checked
 
 
 def serve(options: Namespace) -> int:
@@ -71,10 +72,11 @@ def cockpit(options: Namespace) -> int:
     config = load_config(options)
     from ..tui.app import run_cockpit
 
+    look = checked(config)
     own.begin()
     code = run_cockpit(
-        start=own.url, owns_engine=lambda: own.owned, read_only=options.read_only, theme=config.tui.theme,
-        keys=config.tui.keys, remember=state_dir(options) / "cockpit.json",
+        start=own.url, owns_engine=lambda: own.owned, read_only=options.read_only,
+        remember=state_dir(options) / "cockpit.json", **look,
     )  # fmt: skip
     if own.ever_owned and running(options) is None:
         t.note("arbiter: its engine ended with the cockpit; `arbiter serve` keeps one running")
@@ -110,8 +112,7 @@ def _on(options: Namespace, url: str, *, start: Callable[[], str] | None = None,
         return stream(options, start or (lambda: url))
     from ..tui.app import run_cockpit
 
-    config = load_config(options)
     return run_cockpit(
-        url, start=start, where=where, read_only=options.read_only, theme=config.tui.theme, keys=config.tui.keys,
-        remember=state_dir(options) / "cockpit.json",
+        url, start=start, where=where, read_only=options.read_only, remember=state_dir(options) / "cockpit.json",
+        **checked(load_config(options)),
     )  # fmt: skip

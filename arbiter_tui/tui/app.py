@@ -69,7 +69,7 @@ class CockpitApp(App[int]):
     ) -> None:
         chosen = themes.choose(theme, os.environ)  # Textual removes NO_COLOR from the environment
         super().__init__(ansi_color=True if chosen == "arbiter-ansi" else None)  # decides what NO_COLOR filters
-        for t in themes.THEMES:
+        for t in themes.THEMES.values():
             self.register_theme(t)
         self.theme = chosen
         self.animation_level = "none"

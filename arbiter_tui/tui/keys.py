@@ -8,6 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from ..errors import ConfigError, nearest
+
+_NAMED = {"?": "question_mark", "/": "slash", " ": "space", "return": "enter"}
 SIGNS = {"enter": "⏎", "question_mark": "?", "slash": "/", "space": "␣"}
 
 
@@ -36,6 +39,25 @@ def shown(action: Action, keymap: Mapping[str, str]) -> str:
         return action.shown
     named = (key.strip().replace("ctrl+", "^") for key in wanted.split(","))
     return " ".join(SIGNS.get(key, key) for key in named)
+
+
+def check(keymap: Mapping[str, str], where: str) -> None:
+    """Raises ConfigError for an action that does not exist, and for two actions on one key, each by its name."""
+    known = {binding_id(a.id): a for a in ACTIONS}
+    for name, key in keymap.items():
+        if name not in known:
+            near = nearest(name, known)
+            hint = f"nearest valid key: tui.keys.{near[0]}" if near else f"valid keys: {', '.join(known)}"
+            raise ConfigError(f"{where}: tui.keys.{name} = {key!r}: there is no such action; {hint}")
+    taken: dict[str, str] = {}
+    for name in sorted(known, key=lambda n: n not in keymap):  # what was asked for first: the other one gave no cause
+        for key in (k.strip() for k in keymap.get(name, known[name].key).split(",")):
+            other = taken.setdefault(_NAMED.get(key, key), name)
+            if other != name:
+                raise ConfigError(
+                    f"{where}: tui.keys.{other} = {keymap.get(other)!r}: {key} is the key of {name} already; "
+                    f"give tui.keys.{name} another one, too"
+                )
 
 
 def _a(id: str, key: str, word: str, group: str, sentence: str, *, shown: str = "", writes: bool = False) -> Action:

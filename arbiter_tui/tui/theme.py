@@ -1,8 +1,9 @@
-"""The palettes. Owns: what each token of text.py looks like in dark, light and ansi. Never: layout.
+"""The palettes. Owns: what each token of text.py looks like in each theme, and choosing one. Never: layout.
 
 One surface, one accent (selection and focus only), four meanings that each have a glyph of their own as well:
 serving ◆, on trial ◇, attention ▲, failed ✕. The ansi palette uses the terminal's own colours; under NO_COLOR it is
-reduced to weights and reverse video.
+reduced to weights and reverse video. Every other theme of Textual's, and the user's own (own_themes.py), is turned into
+the same tokens; text is moved until it can be read on its background.
 """
 
 from __future__ import annotations
@@ -12,6 +13,9 @@ from dataclasses import replace
 
 from rich.style import Style
 from textual.theme import BUILTIN_THEMES, Theme
+
+from ..errors import ConfigError, nearest
+from .colours import contrast, legible, mix
 
 DARK = {
     "surface": "#0f1317",
@@ -41,6 +45,20 @@ LIGHT = {
     "fail": "#b3241f",
     "graph": "#8fa9bd",
 }
+CONTRAST = {
+    "surface": "#000000",
+    "selected": "#003a70",
+    "figure": "#ffffff",
+    "label": "#ffffff",
+    "unit": "#d0d0d0",
+    "rule": "#909090",
+    "accent": "#7fd4ff",
+    "serve": "#7dffa0",
+    "trial": "#dcb8ff",
+    "warn": "#ffd75f",
+    "fail": "#ff9d97",
+    "graph": "#8fb8d0",
+}
 BOLD = frozenset({"title", "head"})
 ALIASES = {
     "ok": "serve",
@@ -53,16 +71,20 @@ ALIASES = {
 }
 
 
+TEXT = ("figure", "label", "unit", "accent", "serve", "trial", "warn", "fail")  # what is read; the rest is drawn
+
+
 def _rgb(colours: Mapping[str, str]) -> dict[str, Style]:
+    """Each token on the surface and, with ``@``, on the selected row; there it may have to be stronger."""
     styles = {}
     names = [*(k for k in colours if k not in ("surface", "selected")), *ALIASES]
     for name in names:
-        colour = colours[ALIASES.get(name, name)]
+        of = ALIASES.get(name, name)
         bold = True if name in BOLD else None
-        styles[name] = Style(color=colour, bgcolor=colours["surface"], bold=bold)
-        styles[name + "@"] = Style(color=colour, bgcolor=colours["selected"], bold=bold)
-    styles["stale"] = Style(color=colours["unit"], bgcolor=colours["surface"])
-    styles["stale@"] = Style(color=colours["unit"], bgcolor=colours["selected"])
+        for suffix, ground in (("", colours["surface"]), ("@", colours["selected"])):
+            colour = legible(colours[of], [ground]) if of in TEXT else colours[of]
+            styles[name + suffix] = Style(color=colour, bgcolor=ground, bold=bold)
+    styles["stale"], styles["stale@"] = styles["unit"], styles["unit@"]
     return styles
 
 
@@ -91,6 +113,7 @@ def _ansi() -> dict[str, Style]:
 PALETTES: dict[str, dict[str, Style]] = {
     "arbiter-dark": _rgb(DARK),
     "arbiter-light": _rgb(LIGHT),
+    "arbiter-high-contrast": _rgb(CONTRAST),
     "arbiter-ansi": _ansi(),
 }
 
@@ -111,21 +134,79 @@ def _theme(name: str, colours: Mapping[str, str], dark: bool) -> Theme:
     )
 
 
-THEMES = (
-    _theme("arbiter-dark", DARK, True),
-    _theme("arbiter-light", LIGHT, False),
-    replace(BUILTIN_THEMES["ansi-dark"], name="arbiter-ansi", primary="ansi_cyan", accent="ansi_cyan"),
-)
-SHORT = {"dark": "arbiter-dark", "light": "arbiter-light", "ansi": "arbiter-ansi"}
+THEMES = {
+    "arbiter-dark": _theme("arbiter-dark", DARK, True),
+    "arbiter-light": _theme("arbiter-light", LIGHT, False),
+    "arbiter-high-contrast": _theme("arbiter-high-contrast", CONTRAST, True),
+    "arbiter-ansi": replace(BUILTIN_THEMES["ansi-dark"], name="arbiter-ansi", primary="ansi_cyan", accent="ansi_cyan"),
+}
+SHORT = {"dark": "arbiter-dark", "light": "arbiter-light", "ansi": "arbiter-ansi",
+         "high-contrast": "arbiter-high-contrast"}  # fmt: skip
+BASES: Mapping[str, Mapping[str, str]] = {"dark": DARK, "light": LIGHT, "high-contrast": CONTRAST}
+_OTHERS = tuple(name for name in BUILTIN_THEMES if not name.startswith("ansi-"))  # those two are the terminal's own
+
+
+def names() -> tuple[str, ...]:
+    """Every theme that may be asked for by name, the short ones first; the user's own once they are read."""
+    return (*SHORT, *_OTHERS, *(n for n in THEMES if n not in (*SHORT.values(), *_OTHERS)))
+
+
+def add(name: str, colours: Mapping[str, str], *, dark: bool) -> None:
+    """A theme from its token colours."""
+    PALETTES[name], THEMES[name] = _rgb(colours), _theme(name, colours, dark)
+
+
+def _hex(colour: str | None, otherwise: str) -> str:
+    return colour if colour is not None and len(colour) == 7 and colour.startswith("#") else otherwise
+
+
+def translated(theme: Theme) -> dict[str, str]:
+    """The tokens' colours of one of Textual's own themes."""
+    dark = theme.dark
+    surface = _hex(theme.background, "#121212" if dark else "#e0e0e0")
+    ink = "#ffffff" if dark else "#000000"
+    text = _hex(theme.foreground, mix(surface, ink, 0.88))
+    accent = _hex(theme.primary, "#6cb6e0" if dark else "#15649c")
+    base = DARK if dark else LIGHT
+    grounds = [surface, mix(surface, accent, 0.16)]
+    found = {
+        "surface": surface, "selected": grounds[1], "figure": legible(mix(text, ink, 0.5), grounds, 7.0),
+        "label": legible(text, grounds, 5.5), "unit": legible(mix(text, surface, 0.4), grounds),
+        "rule": mix(text, surface, 0.78), "accent": legible(accent, grounds),
+        "graph": mix(accent, surface, 0.45),
+    }  # fmt: skip
+    meanings = {"serve": theme.success, "trial": theme.secondary, "warn": theme.warning, "fail": theme.error}
+    return found | {token: legible(_hex(colour, base[token]), grounds) for token, colour in meanings.items()}
 
 
 def choose(wanted: str | None, environ: Mapping[str, str]) -> str:
-    """The theme's full name. NO_COLOR and terminals without true colour that ask for ansi get the terminal's own."""
+    """The theme's full name. NO_COLOR gets the terminal's own; none wanted: by the terminal's background.
+
+    Raises ConfigError, which names the nearest, for a name that no theme has.
+    """
+    if wanted is not None and wanted not in SHORT and wanted not in THEMES:
+        if wanted not in _OTHERS:
+            near = nearest(wanted, names())
+            hint = f"nearest: {', '.join(near)}" if near else f"known: {', '.join(names())}"
+            raise ConfigError(f"tui.theme = {wanted!r}: there is no such theme; {hint}")
+        builtin = BUILTIN_THEMES[wanted]
+        add(wanted, translated(builtin), dark=builtin.dark)
     if "NO_COLOR" in environ:
         return "arbiter-ansi"
-    if wanted in SHORT:
-        return SHORT[wanted]
-    if wanted in PALETTES:
-        return wanted
+    if wanted is not None:
+        return SHORT.get(wanted, wanted)
     background = environ.get("COLORFGBG", "").rpartition(";")[2]
     return "arbiter-light" if background in ("7", "15") else "arbiter-dark"
+
+
+def faint(palette: Mapping[str, Style]) -> dict[str, float]:
+    """Token -> contrast, of the text that is harder to read than it should be; colours of the terminal's own pass."""
+    found = {}
+    for token in (*TEXT, *ALIASES, "stale"):
+        for name in (token, token + "@"):
+            style = palette[name]
+            if ALIASES.get(token, token) in (*TEXT, "stale") and style.color and style.color.triplet and style.bgcolor:
+                ground = style.bgcolor.triplet
+                assert ground is not None
+                found[name] = contrast(style.color.triplet.hex, ground.hex)
+    return {name: value for name, value in found.items() if value < 4.5}
