@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SETUP := $(PYTHON) tools/setup.py
 
-.PHONY: run test check engines screenshots coverage figures clean
+.PHONY: run test check engines screenshots cast coverage figures clean
 
 run:
 	@$(SETUP) run
@@ -25,6 +25,11 @@ engines:
 screenshots:
 	@$(SETUP) test
 	@$(BIN)/python screenshots/make.py
+
+# A real run of the demo in a pseudo-terminal, as an asciinema recording (about two minutes).
+cast:
+	@$(SETUP) run
+	@$(BIN)/python screenshots/cast.py
 
 coverage:
 	@$(SETUP) test

@@ -76,7 +76,7 @@ def cockpit(options: Namespace) -> int:
     own.begin()
     code = run_cockpit(
         start=own.url, owns_engine=lambda: own.owned, read_only=options.read_only,
-        remember=state_dir(options) / "cockpit.json", **look,
+        remember=state_dir(options) / "cockpit.json", tour=True, **look,
     )  # fmt: skip
     if own.ever_owned and running(options) is None:
         t.note("arbiter: its engine ended with the cockpit; `arbiter serve` keeps one running")
@@ -114,5 +114,5 @@ def _on(options: Namespace, url: str, *, start: Callable[[], str] | None = None,
 
     return run_cockpit(
         url, start=start, where=where, read_only=options.read_only, remember=state_dir(options) / "cockpit.json",
-        **checked(load_config(options)),
+        tour=True, **checked(load_config(options)),
     )  # fmt: skip

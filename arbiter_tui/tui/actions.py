@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ..core.snapshot import SwapView
 from ..errors import ArbiterError
 from . import format as fmt
+from .actions_doors import DoorActions
 from .actions_swap import SwapActions
 from .actions_views import ViewActions
 from .screens.confirm import Choice, Confirm
@@ -25,7 +26,7 @@ UNDO_S = 600.0  # so long after a swap one key undoes it without a question, whi
 READING = 90  # cells of text in a reading sheet
 
 
-class Actions(ViewActions, SwapActions):
+class Actions(ViewActions, SwapActions, DoorActions):
     """Bound to one app; ``run(id)`` is the only door."""
 
     def __init__(self, app: CockpitApp) -> None:
@@ -305,22 +306,6 @@ class Actions(ViewActions, SwapActions):
 
     def do_freeze(self) -> None:
         self.app.freeze(not self.app.view.frozen)
-
-    def do_help(self, *, typing: bool = False) -> None:
-        from .screens.help import Help
-
-        def chosen(action: str | None) -> None:
-            if action is not None:
-                self.app.call_later(self.app.main.run_any, action)
-
-        self.app.push_screen(Help(self.app.view, self.app.main.why_not, typing=typing), chosen)
-
-    def do_palette(self) -> None:
-        self.do_help(typing=True)
-
-    def do_export(self) -> None:
-        path = self.app.save_screenshot()
-        self.app.say(Notice(f"✓ written to {path}", "ok"))
 
     def do_quit(self) -> None:
         if not self.app.owns_engine or not self.app.used_by_others():

@@ -66,6 +66,7 @@ class CockpitApp(App[int]):
         keys: Mapping[str, str] | None = None,
         story: Callable[[], str | None] | None = None,
         remember: Path | None = None,
+        tour: bool = False,
     ) -> None:
         chosen = themes.choose(theme, os.environ)  # Textual removes NO_COLOR from the environment
         super().__init__(ansi_color=True if chosen == "arbiter-ansi" else None)  # decides what NO_COLOR filters
@@ -92,9 +93,10 @@ class CockpitApp(App[int]):
         self._story = story
         self._remember = remember
         self.last_resort: threading.Timer | None = None
+        self._tours, self._toured = tour, False  # the first sitting's first whole picture brings the tour
         if remember is not None:
             choices = memory.load(remember)
-            self.view.task = choices.task
+            self.view.task, self._toured = choices.task, choices.toured
             self.main.choose(choices)
         self._seen_at: float | None = None
         self._poll: asyncio.Task[None] | None = None
@@ -184,6 +186,9 @@ class CockpitApp(App[int]):
             view.task = busiest_task(snapshot)
         self.commander.arrived(snapshot)
         self.sync()
+        if self._tours and not self._toured and self.screen is self.main and snapshot.engine.state == "ready":
+            self._toured = True
+            self.call_after_refresh(self.act, "tour")
 
     async def _recall(self, engine: Engine) -> None:
         """A cockpit that comes later sees what the machine did before; an engine that does not tell is no trouble."""
@@ -269,7 +274,9 @@ class CockpitApp(App[int]):
         """Give the terminal back. Who stops the engine: ``on_quit`` of run_cockpit, else a call over the wire here."""
         self.stop_engine = stop
         if self._remember is not None:
-            memory.save(self._remember, self.main.choices())
+            choices = self.main.choices()
+            choices.toured = self._toured
+            memory.save(self._remember, choices)
         if stop and self.stops_over_wire and self.engine is not None:
             self._stopping = asyncio.create_task(self._stop_then_exit(self.engine, code))
         else:
@@ -322,6 +329,7 @@ def run_cockpit(
     story: Callable[[], str | None] | None = None,
     on_quit: Callable[[bool], None] | None = None,
     remember: Path | None = None,
+    tour: bool = False,
 ) -> int:
     """Show the cockpit until it is left; returns the exit code (128 + number after a signal).
 
@@ -329,6 +337,7 @@ def run_cockpit(
     returns its URL; ``connect`` replaces both. ``where``: whose machine it is (default: this user's on this host).
     ``keys`` remaps actions; ``story`` is asked each second for a line to show to spectators.
     ``remember``: the file that keeps the order and columns of the tables, the regions and the task for the next time.
+    ``tour``: shown once where that file does not say that it was shown.
     ``on_quit(stop)`` runs once the terminal is restored: ``stop`` says that the engine this cockpit
     started shall end. Without it the engine is asked over the wire.
     """
@@ -342,6 +351,7 @@ def run_cockpit(
         keys=keys,
         story=story,
         remember=remember,
+        tour=tour,
     )
     app.stops_over_wire = on_quit is None
     gc.freeze()  # what was imported stays; the collector need not go through it while a key is being answered

@@ -21,6 +21,7 @@ class Choices:
     left_out: dict[str, list[str]] = field(default_factory=dict)  # region -> columns that are not wanted
     hidden: list[int] = field(default_factory=list)  # regions by their digit
     task: str | None = None
+    toured: bool = False  # whether the first sitting's tour was shown
 
 
 def load(path: Path) -> Choices:
@@ -42,6 +43,7 @@ def load(path: Path) -> Choices:
         choices.hidden = [d for d in found["hidden"] if type(d) is int]
     if isinstance(found.get("task"), str):
         choices.task = found["task"]
+    choices.toured = found.get("toured") is True
     return choices
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import pytest
 from canned import GEMMA, HEALTHY, SMOL, SMOL_CPP
@@ -130,14 +129,6 @@ async def test_too_small_names_the_size_that_is_needed() -> None:
     """Below the smallest form one polite line stands."""
     async with seat(size=(40, 8)) as s:
         assert "44×10" in "".join(plain(x) for x in s.app.main.small._lines)
-
-
-async def test_x_writes_a_picture(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The screen as an SVG, and where it went."""
-    async with seat() as s:
-        monkeypatch.setattr(s.app, "save_screenshot", lambda: str(tmp_path / "a.svg"))
-        await s.press("x")
-        assert "a.svg" in s.notice
 
 
 async def test_keys_can_be_remapped_and_are_shown_as_they_are() -> None:

@@ -9,6 +9,7 @@ from ..keys import ACTIONS, shown
 from ..state import View
 from ..text import Line, line, paragraphs
 from .sheet import Entry, Sheet
+from .tour import PLACES, told
 
 GROUPS = {"model": "the selected model", "task": "the chosen task", "view": "what you see", "place": "where you are"}
 
@@ -19,10 +20,12 @@ class Help(Sheet[str]):
     WIDE = 90
     FILTER = True
 
-    def __init__(self, view: View, why_not: Callable[[str], str | None], *, typing: bool = False) -> None:
+    def __init__(
+        self, view: View, why_not: Callable[[str], str | None], *, typing: bool = False, place: int = 0
+    ) -> None:
         super().__init__(view)
         self.why_not, self.typing = why_not, typing
-        self.palette = typing
+        self.palette, self.place = typing, place
 
     def heading(self) -> Line:
         return line(("find an action" if self.palette else "keys", "title"))
@@ -33,7 +36,7 @@ class Help(Sheet[str]):
         )
 
     def entries(self, width: int) -> Sequence[Entry]:
-        out: list[Entry] = self._addresses(width)
+        out: list[Entry] = [*self._here(width), *self._addresses(width)]
         group = ""
         for action in ACTIONS:
             if action.writes and self.view.reads_only:
@@ -52,6 +55,14 @@ class Help(Sheet[str]):
             )
             out.append(Entry((text,), action.id, f"{action.group} {action.word} {action.sentence}"))
         return out
+
+    def _here(self, width: int) -> list[Entry]:
+        """What the region is for from which help was asked."""
+        if self.palette or self.place not in PLACES:
+            return []
+        question, rest = PLACES[self.place]
+        text = told(f"here: {question} {rest}", dict(self.view.keys))
+        return [Entry(tuple(paragraphs(text, width))), Entry(((),))]
 
     def _addresses(self, width: int) -> list[Entry]:
         """Where programs find what is steered here."""
