@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
 from functools import cache, partial
 from math import isfinite
-from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 from ..errors import WireUnreadable
 
@@ -344,7 +344,10 @@ def _reader(hint: Any) -> Read:
         return partial(_read, cast(type[Any], hint))
     if get_origin(hint) is tuple:
         return partial(_list, _reader(get_args(hint)[0]))
-    return {str: _text, int: _whole, float: _number, bool: _flag}.get(hint, _mapping if get_origin(hint) else _any)
+    if get_origin(hint) is Mapping or hint is Mapping:
+        return _mapping
+    words = get_origin(hint) is Literal  # a newer engine may know more of them
+    return {str: _text, int: _whole, float: _number, bool: _flag}.get(str if words else hint, _any)
 
 
 def _list(read: Read, value: Any) -> tuple[Any, ...]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -73,6 +74,8 @@ class Outer:
     maybe: Inner | None = None
     first: None | Inner = None  # noqa: RUF036
     many: tuple[Inner, ...] = field(default_factory=tuple)
+    word: Literal["a", "b"] = "a"
+    free: Mapping[str, int] = field(default_factory=dict)
 
 
 @pytest.mark.parametrize(
@@ -81,6 +84,7 @@ class Outer:
         ({"maybe": {"x": 1}, "first": {"x": 2}}, Outer(Inner(1), Inner(2))),
         ({"many": ({"x": 3},)}, Outer(many=(Inner(3),))),
         ({"maybe": None, "many": None}, Outer()),
+        ({"word": "of the future", "free": {"a": 1}}, Outer(word="of the future", free={"a": 1})),  # type: ignore[arg-type]
     ],
 )
 def test_optional_views(data: dict[str, Any], built: Outer) -> None:
