@@ -27,7 +27,8 @@ def checked(config: Config) -> dict[str, Any]:
     from ..tui.keys import check
 
     where = str(config.path or "the configuration")
-    check(config.tui.keys, where)
+    if config.tui.keys:
+        check(config.tui.keys, where)
     own_themes.load(theme_folder(config))
     theme.choose(config.tui.theme, {})
     return {"theme": config.tui.theme, "keys": config.tui.keys}
