@@ -165,6 +165,10 @@ class ControlClient:
         asked = {"limit": limit, "task": task, "prompts": "true" if prompts else None}
         return list((await self.get(f"{V1}/requests", asked))["items"])
 
+    async def swaps(self, limit: int = 100, after: str | None = None) -> list[dict[str, Any]]:
+        """Newest first, those older than ``after`` (an id)."""
+        return list((await self.get(f"{V1}/swaps", {"limit": limit, "after": after}))["items"])
+
     # ── changing ──────────────────────────────────────────────────────────────────────────────────────────────
     # Without ``wait`` long work answers with its operation at once: what became of it is seen in a later snapshot.
 

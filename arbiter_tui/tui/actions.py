@@ -160,7 +160,7 @@ class Actions(ViewActions, SwapActions, DoorActions):
         if main.focused is main.swaps:
             swap = main.swaps.selected()
             if swap is not None:
-                self._read_swap(swap)
+                self.read_swap(swap)
             return
         model = model_of(snapshot, main.target())
         if model is not None:
@@ -201,7 +201,7 @@ class Actions(ViewActions, SwapActions, DoorActions):
         self.app.push_screen(sheet, left)
         return sheet
 
-    def _read_swap(self, swap: SwapView) -> None:
+    def read_swap(self, swap: SwapView) -> None:
         """At once what the snapshot knows; the requests around it and the decision behind it follow."""
         from .screens.explained import decision_of, explanation, swap_lines
 
@@ -241,7 +241,7 @@ class Actions(ViewActions, SwapActions, DoorActions):
         main = self.app.main
         swap = main.swaps.selected() if main.focused is main.swaps else None
         if swap is not None:
-            self._read_swap(swap)
+            self.read_swap(swap)
         else:
             self.explain(self._task)
 

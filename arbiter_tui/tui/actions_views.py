@@ -26,6 +26,11 @@ class ViewActions:
 
         self.app.push_screen(BenchView(self.app.view))
 
+    def do_history(self) -> None:
+        from .screens.history import History
+
+        self.app.push_screen(History(self.app.view))
+
     def do_requests(self) -> None:
         from .screens.requests import Requests
 

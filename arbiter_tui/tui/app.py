@@ -24,6 +24,7 @@ from typing import cast
 from textual.app import App
 from textual.screen import Screen
 
+from ..core.snapshot import SwapView
 from ..errors import ArbiterError, EngineUnreachable, UnknownName
 from ..wire import of_another_version
 from . import memory
@@ -240,6 +241,12 @@ class CockpitApp(App[int]):
         from .actions import Actions  # with the dialogs: not needed for the first paint
 
         Actions(self).run(action)
+
+    def read_swap(self, swap: SwapView) -> None:
+        """A swap's record over whatever is open."""
+        from .actions import Actions
+
+        Actions(self).read_swap(swap)
 
     def say(self, notice: Notice | None) -> None:
         self.main.say(notice)

@@ -44,6 +44,10 @@ class Engine(Protocol):
 
     async def cancel_swap(self, id: str) -> Any: ...
 
+    async def swaps(self, limit: int = 100, after: str | None = None) -> Sequence[Mapping[str, Any]]:
+        """Newest first, those older than ``after`` (an id)."""
+        ...
+
     async def rollout(self, id: str, order: str) -> Any:
         """``order``: pause, resume, abort, promote."""
         ...

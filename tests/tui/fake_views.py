@@ -118,6 +118,13 @@ class FakeViews:
     async def feedback(self, request_id: str, score: float, comment: str = "") -> Any:
         return await self._note("feedback", request_id, score)
 
+    past_swaps: Sequence[Mapping[str, Any]] = ()
+
+    async def swaps(self, limit: int = 100, after: str | None = None) -> Sequence[Mapping[str, Any]]:
+        await self._note("swaps", limit, after)
+        at = next((n + 1 for n, s in enumerate(self.past_swaps) if s["id"] == after), 0)
+        return self.past_swaps[at : at + limit]
+
     async def requests(
         self, limit: int = 100, *, task: str | None = None, prompts: bool = False
     ) -> Sequence[Mapping[str, Any]]:

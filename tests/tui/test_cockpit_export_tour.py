@@ -133,7 +133,7 @@ async def test_the_tour_comes_back_on_demand_and_names_the_keys_as_they_are() ->
     """T, the help and the palette open it; remapped keys are told as they are now."""
     async with seat(HEALTHY, keys={"warm": "f5"}) as s:
         assert s.app.screen is s.app.main  # nothing is remembered here, so nothing begins by itself
-        await s.press("T")
+        await s.press("i")
         assert isinstance(s.app.screen, Tour)
         assert "f5 loads" in " ".join(s.screen_text().split())
         await s.press("escape", "ctrl+p", *"tour", "enter")

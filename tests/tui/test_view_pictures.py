@@ -51,6 +51,8 @@ CASES: dict[str, tuple[Any, tuple[int, int], dict[str, Any], list[str]]] = {
     "playground-light-80": (HEALTHY, SMALL, {"theme": "light"}, ["g", *PROMPT]),
     "playground-ansi-120": (HEALTHY, USUAL, {"theme": "ansi"}, ["g", *PROMPT]),
     "recent-120": (HEALTHY, USUAL, {}, ["g", "ctrl+r"]),
+    "history-120": (HEALTHY, USUAL, {}, ["H"]),
+    "history-80": (HEALTHY, SMALL, {"theme": "light"}, ["H"]),
     "requests-120": (HEALTHY, USUAL, {}, ["R"]),
     "requests-80": (HEALTHY, SMALL, {}, ["R"]),
     "requests-held-80": (HEALTHY, SMALL, {"theme": "light"}, ["R", "k", "k", "k"]),

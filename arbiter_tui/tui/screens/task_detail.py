@@ -34,7 +34,7 @@ FOLDED = 18  # fewer rows: only the chosen region
 LOOK_S = 5.0  # between two looks at what no snapshot carries
 NEWEST = 200  # requests shown and drawn
 SPANS = (2, 4, 3, 3, 2, 2, 2)  # of six columns
-HERE = ("swap", "rollback", "bench", "autopilot", "task", "explain", "zoom", "help", "export")
+HERE = ("swap", "canary", "rollback", "bench", "autopilot", "task", "explain", "zoom", "help", "export")
 
 
 class TaskDetail(Screen[None]):
