@@ -50,6 +50,10 @@ class MemoryStore:
     async def save_registry(self, registry: Registry, *, who: str, action: str, subject: str) -> None:
         self._check()
         self.registry = registry
+        await self.note_change(who, action, subject)
+
+    async def note_change(self, who: str, action: str, subject: str) -> None:
+        self._check()
         line_id = str(len(self.ledger_lines) + 1)
         self.ledger_lines.append({"id": line_id, "who": who, "action": action, "subject": subject})
 

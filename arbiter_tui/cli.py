@@ -100,6 +100,19 @@ def _above_zero(text: str, *, whole: bool = False) -> float:
     return value
 
 
+def _span(text: str) -> float:
+    """Seconds."""
+    units = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
+    number, unit = (text[:-1], text[-1]) if text[-1:] in units else (text, "s")
+    try:
+        seconds = float(number) * units[unit]
+    except ValueError:
+        seconds = -1.0
+    if not 0.0 <= seconds < float("inf"):
+        raise argparse.ArgumentTypeError(f"a span of time is a number with s, m, h or d, as in 12h, not {text!r}")
+    return seconds
+
+
 def _common() -> _Parser:
     common = _Parser(add_help=False)
     g = common.add_argument_group("everywhere")
@@ -107,6 +120,7 @@ def _common() -> _Parser:
     g.add_argument("--config", metavar="FILE", default=quiet, help="configuration file")
     g.add_argument("--state-dir", metavar="DIR", default=quiet, help="state folder (or ARBITER_STATE_DIR)")
     g.add_argument("--url", metavar="URL", default=quiet, help="an engine elsewhere (or ARBITER_URL)")
+    g.add_argument("--key-file", metavar="FILE", default=quiet, help="opens an engine that asks (or ARBITER_KEY)")
     g.add_argument("--read-only", action="store_true", default=quiet, help="refuse every change")
     g.add_argument("--json", action="store_true", default=quiet, help="machine-readable output")
     g.add_argument("--plain", action="store_true", default=quiet, help="a readable text stream instead of a screen")
@@ -191,8 +205,22 @@ def build_parser() -> argparse.ArgumentParser:
     add("doctor", "what works here, what doesn't, and how to get it")
     p = add("config", "check, show or describe the configuration")
     p.add_argument("action", choices=("check", "show", "schema"))
+    _add_key(add("key", "who may come in: keys for programs and for other machines"))
     add("ledger", "the chain of who changed what").add_argument("action", choices=("verify",))
     return top
+
+
+def _add_key(p: argparse.ArgumentParser) -> None:
+    p.add_argument("action", choices=("create", "list", "rotate", "revoke"))
+    p.add_argument("name", metavar="NAME", nargs="?", help="of the key (or its id)")
+    p.add_argument("--scope", choices=("infer", "control", "admin"), default=None,
+                   help="ask models (default); also read and steer the engine; also manage keys")  # fmt: skip
+    p.add_argument("--task", metavar="TASK", action="append", default=[], help="only this one; may be repeated")
+    p.add_argument("--default-task", metavar="TASK", help="serves a model's name that nobody knows")
+    p.add_argument("--requests-per-minute", type=_above_zero, metavar="N")
+    p.add_argument("--tokens-per-minute", type=_above_zero, metavar="N", help="both ways together")
+    p.add_argument("--expires", type=_span, metavar="SPAN", help="opens nothing after so long: 30d, 12h, 90m")
+    p.add_argument("--overlap", type=_span, metavar="SPAN", help="rotate: the old one still opens so long (1d)")
 
 
 def _add_replay(p: argparse.ArgumentParser, common: _Parser) -> None:
@@ -224,13 +252,15 @@ def _add_replay(p: argparse.ArgumentParser, common: _Parser) -> None:
 
 COMMANDS = (
     "serve", "stop", "attach", "web", "demo", *_READS, "run", "select", "register", "discover", *_ON_VERSION, "alias",
-    "swap", "rollback", "rollout", "autopilot", "bench", "feedback", "explain", "replay", "doctor", "config", "ledger",
+    "swap", "rollback", "rollout", "autopilot", "bench", "feedback", "explain", "replay", "doctor", "config", "key",
+    "ledger",
 )  # fmt: skip
 
 _DOORS: dict[str | None, str] = {
     "serve": "serving:serve", "stop": "serving:stop", None: "serving:cockpit", "attach": "serving:attach",
     "web": "web:web", "demo": "demo:demo", "doctor": "doctor:doctor", "config": "local:config", "run": "work:run",
-    "bench": "work:bench", "register": "work:register", "ledger": "local:ledger", "replay": "replay:replay",
+    "bench": "work:bench", "register": "work:register", "ledger": "local:ledger", "key": "keys:key",
+    "replay": "replay:replay",
     **dict.fromkeys(_READS, "read:show"),
 }  # fmt: skip
 
@@ -260,9 +290,19 @@ def _reason(why: Mapping[str, Any]) -> str | None:
     return None if needed in (None, "") else f"{why.get('rule')}: {found} (needs {needed})"
 
 
+def _use_key_file(path: str) -> None:
+    from .client_wire import use_key
+
+    try:
+        with open(path, encoding="ascii") as file:
+            use_key(file.read().strip())
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"--key-file {path}: can't be read ({type(error).__name__})") from error
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     options = build_parser().parse_args(argv)
-    for name in ("config", "state_dir", "url"):
+    for name in ("config", "state_dir", "url", "key_file"):
         if not hasattr(options, name):
             setattr(options, name, None)
     for name in ("read_only", "json", "plain", "no_color", "verbose"):
@@ -273,6 +313,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.environ["NO_COLOR"] = "1"
     module, function = door(options.command).split(":")
     try:
+        if options.key_file:
+            _use_key_file(options.key_file)
         return int(getattr(import_module(f".commands.{module}", __package__), function)(options))
     except ArbiterError as error:
         if options.verbose:

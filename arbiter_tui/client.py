@@ -12,14 +12,14 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote
 
-from .client_wire import CONNECT_S, Running, fetch_json, translated
+from .client_wire import CONNECT_S, Running, authorization, fetch_json, translated, use_own_key
 from .core.snapshot import Snapshot
 from .wire import error_from, parsed, snapshot_from
 
 if TYPE_CHECKING:
     import httpx
 
-__all__ = ["ControlClient", "Running", "error_from", "fetch_json"]
+__all__ = ["ControlClient", "Running", "error_from", "fetch_json", "use_own_key"]
 
 V1 = "/arbiter/v1"
 ANSWER_S = 30.0
@@ -36,8 +36,13 @@ class ControlClient:
         self.url = url.rstrip("/")
         self._answer_s = answer_s
         self._http = httpx.AsyncClient(
-            base_url=self.url, transport=transport, trust_env=False, timeout=httpx.Timeout(answer_s, connect=CONNECT_S)
-        )
+            base_url=self.url, transport=transport, trust_env=False, timeout=httpx.Timeout(answer_s, connect=CONNECT_S),
+            auth=self._with_key,
+        )  # fmt: skip
+
+    def _with_key(self, request: httpx.Request) -> httpx.Request:
+        request.headers.update(authorization(self.url))
+        return request
 
     async def __aenter__(self) -> Self:
         return self

@@ -6,7 +6,8 @@ Owns: reading an answer's events. Never: which calls there are (client.py), what
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
+import os
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
 from contextlib import aclosing, contextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     import httpx
 
 CONNECT_S = 3.0
+KEY_VARIABLE = "ARBITER_KEY"
 RUN_S = 600.0  # between two bytes of an answer: a cold load sends pings meanwhile
 
 
@@ -101,6 +103,29 @@ class Running:
         return ""
 
 
+# ── keys ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+_own: dict[str, Callable[[], str | None]] = {}  # an engine's address -> where its own key is found, each time anew
+_chosen: list[str] = []  # the key that the user named for this command, if any
+
+
+def use_key(token: str | None) -> None:
+    """From now on this key goes to whichever engine is asked."""
+    _chosen[:] = [] if token is None else [token]
+
+
+def use_own_key(url: str, find: Callable[[], str | None]) -> None:
+    """This engine's key is what ``find`` returns at each call; None: it is asked without one."""
+    _own[url.rstrip("/")] = find
+
+
+def authorization(url: str) -> dict[str, str]:
+    """The header for an engine: the key that was named, else the engine's own, else that of ARBITER_KEY."""
+    own = _own.get(url.rstrip("/"))
+    token = _chosen[0] if _chosen else own() if own is not None else os.environ.get(KEY_VARIABLE)
+    return {"authorization": f"Bearer {token.strip()}"} if token else {}
+
+
 # ── errors ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -132,7 +157,9 @@ def fetch_json(url: str, path: str, *, timeout: float = 10.0) -> Any:
     try:
         connection = kind(parts.hostname or "127.0.0.1", parts.port, timeout=timeout)
         try:
-            connection.request("GET", parts.path.rstrip("/") + path, headers={"accept": "application/json"})
+            connection.request(
+                "GET", parts.path.rstrip("/") + path, headers={"accept": "application/json", **authorization(url)}
+            )
             answer = connection.getresponse()
             status, content = answer.status, answer.read()
         finally:

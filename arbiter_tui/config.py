@@ -10,7 +10,6 @@ texts like "2GiB"; times are seconds. A model's or provider's meaning is checked
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import re
 import tomllib
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from .config_reader import Setting, Where, read_values, schema_of, setting, setting_schema, settings
+from .config_server import LimitsConfig, ServerConfig, check_server
 from .config_tasks import (
     MODES,
     NAME,
@@ -48,23 +48,6 @@ DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 TIME_OF_DAY = r"([01]\d|2[0-3]):[0-5]\d"
 SECRET_SCHEMES = ("env:", "keyring:", "file:")
 _SECRET_KEY = re.compile(r"(.*_)?(key|token|password|secret)")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LimitsConfig:
-    body_bytes: int = setting(8 * 2**20, kind="size", low=1024, help="largest request body")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServerConfig:
-    host: str = setting("127.0.0.1", kind="text", help="loopback only for now")
-    port: int = setting(8017, kind="int", low=0, high=65535, help="0 takes any free port")
-    limits: LimitsConfig = setting(factory=LimitsConfig, kind="section", section=LimitsConfig, help="protections")
-
-    @property
-    def url(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"http://{host}:{self.port}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -315,9 +298,7 @@ def _provider(table: Any, where: Where) -> ProviderBlock:
 
 
 def _check(config: Config, where: Where) -> None:
-    host = where.key("server").key("host")
-    if not _is_loopback(config.server.host):
-        raise host.error(config.server.host, "only loopback can be served for now", ("127.0.0.1", "::1", "localhost"))
+    check_server(config.server, where.key("server"))
     _check_unique([p.name for p in config.providers], where.key("providers"))
     _check_unique([m.name for m in config.models], where.key("models"))
     _check_unique([t.name for t in config.tasks], where.key("tasks"))
@@ -330,15 +311,6 @@ def _check_unique(names: list[str], where: Where) -> None:
     for index, name in enumerate(names):
         if name in names[:index]:
             raise where.item(index).key("name").error(name, "is there twice; names are unique")
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _minute(time_of_day: str) -> int:

@@ -86,7 +86,7 @@ class Daemon:
         for name in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             loop.add_signal_handler(name, self._on_signal)
         listener = bind(self.config.server.host, self.config.server.port)
-        url = f"http://{self.config.server.host}:{listener.getsockname()[1]}"
+        url = replace(self.config.server, port=listener.getsockname()[1]).url
         clock = SystemClock()
         try:
             store = await SqliteStore.open(self.state_dir, url=url, clock=clock, retention=self.config.retention)
@@ -104,6 +104,7 @@ class Daemon:
         from .adapters.logs import EventLog
 
         arbiter = self.build(store, clock, port=listener.getsockname()[1])
+        await self._lock_doors(arbiter)
         log = EventLog(asyncio.get_running_loop(), lambda text, level: arbiter.live.event("log", text, level=level))
         log.listen()
         server = _server(arbiter, self.request_stop)
@@ -126,6 +127,21 @@ class Daemon:
             await self._wind_down(arbiter, server, serving)
             log.leave()
         return 0
+
+    async def _lock_doors(self, arbiter: Arbiter) -> None:
+        """Before anybody is served: the keys are known, and who owns the state folder has one. Raises ConfigError."""
+        from .adapters.state_folder import hand_key
+
+        server = self.config.server
+        await arbiter.keyring.load()
+        if server.exposed and not arbiter.keyring.usable():
+            where = self.config.path or "the configuration"
+            raise ConfigError(
+                f"{where}: server.host = {server.host!r}: other machines may reach this address, and there is no key; "
+                'make one with `arbiter key create NAME`, or serve loopback only (host = "127.0.0.1")'
+            )
+        if server.keys_required:
+            hand_key(self.state_dir, arbiter.keyring.own())
 
     async def _wind_down(self, arbiter: Arbiter, server: uvicorn.Server, serving: asyncio.Task[None]) -> None:
         self._say("arbiter: draining and stopping")

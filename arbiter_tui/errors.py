@@ -9,7 +9,9 @@
     │   ├── NoQualifyingModel       nothing can serve the task; carries each model's reason
     │   ├── Incompatible            a swap would lose a capability or cannot fit even alone
     │   ├── SwapInProgress          the task already has a running and a waiting swap; carries its id
-    │   └── NothingToRollBack       the task has no previous version
+    │   ├── NothingToRollBack       the task has no previous version
+    │   ├── KeyNeeded               no key, or one that opens nothing (401)
+    │   └── Forbidden               the key, or a rule of the constitution, does not allow it (403)
     ├── Overloaded                  queue full (429)
     ├── Draining                    the engine is stopping (503)
     ├── ProviderError               something at or behind a provider
@@ -87,6 +89,14 @@ class SwapInProgress(Refused):
 
 class NothingToRollBack(Refused):
     code = "nothing_to_roll_back"
+
+
+class KeyNeeded(Refused):
+    code = "invalid_api_key"
+
+
+class Forbidden(Refused):
+    code = "forbidden"
 
 
 class Overloaded(ArbiterError):

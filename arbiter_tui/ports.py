@@ -118,6 +118,10 @@ class Store(Protocol):
         """Per task since ``at`` (unix seconds): ``{task, requests, measured, energy_j}``; of unmeasured ones None."""
         ...
 
+    async def note_change(self, who: str, action: str, subject: str) -> None:
+        """Append one line to the ledger. ``who``: a key's id, or ``local``."""
+        ...
+
     async def verify_ledger(self) -> str | None:
         """None if the chain is whole, else a sentence naming the first broken entry."""
         ...

@@ -1,6 +1,7 @@
 """The state folder: made private, taken by one engine at a time, and who has taken it.
 
-Owns: ``engine.lock`` (held while an engine lives; the kernel frees it at kill -9) and ``engine.json`` (pid, URL).
+Owns: ``engine.lock`` (held while an engine lives; the kernel frees it at kill -9), ``engine.json`` (pid, URL), and
+``engine.key``: what opens an engine that asks for keys, for whoever may read this folder, as long as that engine lives.
 Never: the database. Where ``fcntl`` is missing, the lock is the existence of the file plus a living pid in it.
 """
 
@@ -18,6 +19,7 @@ from ..errors import StateFull, StateLocked, StateReadOnly, StoreError
 
 LOCK_FILE = "engine.lock"
 ENGINE_FILE = "engine.json"
+KEY_FILE = "engine.key"
 # A status command that looks whether the lock is held holds it for an instant itself.
 PATIENCE_S = 0.5
 
@@ -68,20 +70,41 @@ class FolderLock:
     def announce(self, url: str | None) -> None:
         """Say where this engine answers."""
         record = {"pid": os.getpid(), "url": url, "started_at": time.time()}
-        path = self.folder / ENGINE_FILE
-        fresh = path.with_suffix(".new")
-        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
-            json.dump(record, file)
-        os.replace(fresh, path)
+        (self.folder / KEY_FILE).unlink(missing_ok=True)  # another engine's, which was killed
+        _write_private(self.folder / ENGINE_FILE, json.dumps(record))
 
     def release(self) -> None:
         if self._handle is None:
             return
         (self.folder / ENGINE_FILE).unlink(missing_ok=True)
+        (self.folder / KEY_FILE).unlink(missing_ok=True)
         if not _has_fcntl():
             (self.folder / LOCK_FILE).unlink(missing_ok=True)
         os.close(self._handle)
         self._handle = None
+
+
+def hand_key(folder: Path, token: str) -> None:
+    """Leave the engine's own key to its folder's owner (0600)."""
+    try:
+        _write_private(folder / KEY_FILE, token)
+    except OSError as error:
+        raise translate(error, folder) from error
+
+
+def own_key(folder: Path) -> str | None:
+    """What opens this folder's engine; None where it asks for no key."""
+    try:
+        return (folder / KEY_FILE).read_text(encoding="ascii").strip() or None
+    except (OSError, ValueError):
+        return None
+
+
+def _write_private(path: Path, text: str) -> None:
+    fresh = path.with_suffix(path.suffix + ".new")
+    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+        file.write(text)
+    os.replace(fresh, path)
 
 
 def running(folder: Path) -> Mapping[str, Any] | None:

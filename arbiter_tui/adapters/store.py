@@ -181,6 +181,9 @@ class SqliteStore:
     async def spent_since(self, at: float) -> list[dict[str, Any]]:
         return await self._read(lambda connection: queries.spent_since(connection, at))
 
+    async def note_change(self, who: str, action: str, subject: str) -> None:
+        await self._write(lambda connection: self._note_change(connection, who, action, subject))
+
     async def verify_ledger(self) -> str | None:
         return await self._read(ledger.verify)
 

@@ -20,7 +20,7 @@ from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..client import ControlClient, fetch_json
+from ..client import ControlClient, fetch_json, use_own_key
 from ..config import find, load
 from ..config import state_dir as default_state_dir
 from ..errors import EngineUnreachable, Refused
@@ -44,10 +44,14 @@ def state_dir(options: Namespace) -> Path:
 
 def running(options: Namespace) -> dict[str, Any] | None:
     """{pid, url} of this state folder's engine, None without one."""
+    from ..adapters.state_folder import own_key
     from ..adapters.state_folder import running as engine_of
 
     found = engine_of(state_dir(options))
-    return dict(found) if found and found.get("url") else None
+    if not found or not found.get("url"):
+        return None
+    use_own_key(str(found["url"]), lambda: own_key(state_dir(options)))
+    return dict(found)
 
 
 def engine_url(options: Namespace) -> str | None:
@@ -183,7 +187,7 @@ async def offline(options: Namespace) -> AsyncIterator[ControlClient]:
         arbiter = daemon.build(store, clock)
         await arbiter.start(serving=False)
         try:
-            app = build_app(arbiter, on_stop=lambda: None)
+            app = build_app(arbiter, on_stop=lambda: None, trusted=True)
             async with ControlClient("http://localhost", transport=httpx.ASGITransport(app=app)) as api:
                 yield api
         finally:

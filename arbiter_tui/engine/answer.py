@@ -109,6 +109,7 @@ class Answer:
         self.usage = Usage()
         self.outcome: Outcome | None = None
         self.retried = False
+        self.pieces = 0  # of text that went out
         self._lend = lend
         self._clock = clock
         self.named = named
@@ -182,7 +183,9 @@ class Answer:
             self._cpu_s = self._meter.cpu_s() if self._meter else None
             await self._release()
             self._end(None)
-        elif not self._wrote:
+            return chunk
+        self.pieces += 1
+        if not self._wrote:
             self._wrote = True
             self.ttft_s = self._clock.monotonic() - self._leased_at
         return chunk

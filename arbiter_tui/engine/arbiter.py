@@ -24,6 +24,7 @@ from ..core.verify import SuiteItem
 from ..errors import ArbiterError, Draining, Refused, UnknownName
 from ..ports import Clock, HardwareProbe, Store
 from ..provider import Provider, Request, Text
+from .admission import Admission
 from .answer import Answer, Result
 from .autopilot import Autopilot
 from .bench import Asker, Bench
@@ -36,6 +37,7 @@ from .explore import Explorer
 from .feed import Feed
 from .history import History
 from .hot_swap import Swapper
+from .keyring import KeyRing
 from .life import Life, budget
 from .live import Live, Served, Target
 from .matrix import cells
@@ -69,8 +71,10 @@ class Arbiter:
         self.store = store
         self.providers = providers
         self.clock = clock
+        self.keyring = KeyRing(store, clock)
         self.live = live = Live(config, store=store, probe=probe, clock=clock, new_id=new_id, suites=suites)
         live.state_dir = state_dir
+        self.admission = Admission(live)
         self.evidence = Evidence(
             live, lambda v: providers[v.provider].predicted_bytes(v) if v.provider in providers else None
         )
@@ -150,12 +154,12 @@ class Arbiter:
         held_s = 0.0
         if self.live.state != "ready":
             raise Draining(f"the engine is {self.live.state}")
-        target = self.live.resolve(name, task)
+        target = self.admission.resolve(name, task)
         while not target.named and (gate := self.swapper.held.get(target.task)) is not None:
             before = self.clock.monotonic()
             await gate.wait()
             held_s += self.clock.monotonic() - before
-            target = self.live.resolve(name, task)
+            target = self.admission.resolve(name, task)
         version = self._chosen(target, request)
         answer = self._answer(target, version, request, source, began, posed=examples or not target.named)
         answer.queue_s = held_s
@@ -199,6 +203,7 @@ class Arbiter:
         live.failed += outcome.counts and not outcome.success
         self._rate.count(self.clock.monotonic())
         live.last_request_at = live.served_at[outcome.task] = self.clock.monotonic()
+        self.admission.ended(answer, outcome)
         self.recorder.append(outcome)
         self.rollouts.saw(outcome)
         live.recent.append(Served(outcome, answer.decision_id, answer.named))
@@ -230,9 +235,11 @@ class Arbiter:
         """(version, one vector per text). Raises NotSupported and what ``begin`` raises."""
         if self.live.state != "ready":
             raise Draining(f"the engine is {self.live.state}")
-        target = self.live.resolve(name)
+        target = self.admission.resolve(name)
         async with self.pool.lease(target.version) as lease:
-            return target.version.version, await lease.model.embed(texts)
+            vectors = await lease.model.embed(texts)
+        self.admission.embedded(texts)
+        return target.version.version, vectors
 
     # ── decisions ─────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -60,6 +60,7 @@ class Life:
         live.swaps.extend(state.swaps)
         a.evidence.restore(state.outcomes, state.profiles.values())
         a.recorder.remember([o.id for o in state.outcomes])
+        await a.keyring.load()
         await self._restore_tasks()
         await a.swapper.recover(state.intents)
         await a.rollouts.restore()

@@ -15,10 +15,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
+from ..config_server import ANY_ADDRESS
 from ..engine.arbiter import Arbiter
+from .auth import KeyGuard
 from .calls import PREFIX, Ask, Call, Reply, mount
 from .control import Reads
 from .control_history import Histories
+from .control_keys import Keys
 from .control_writes import Writes
 from .exchange import PING_S
 from .health import Health
@@ -28,33 +31,40 @@ from .openapi import document
 from .operations import Operations
 from .problems import BadRequest, dialect_of
 
-ANY_ADDRESS = frozenset({"0.0.0.0", "::", ""})
-
 
 def build_app(
-    arbiter: Arbiter, *, on_stop: Callable[[], None], load_wait_s: float = LOAD_WAIT_S, ping_s: float = PING_S
+    arbiter: Arbiter,
+    *,
+    on_stop: Callable[[], None],
+    load_wait_s: float = LOAD_WAIT_S,
+    ping_s: float = PING_S,
+    trusted: bool = False,
 ) -> App:
     """``on_stop``: called once by POST /arbiter/v1/engine/stop, must return at once.
 
     ``load_wait_s``: longest wait of a request that is not streamed for a model to load (seconds); ``ping_s``: silence
-    after which a stream gets a comment.
+    after which a stream gets a comment; ``trusted``: in-process, for a command that holds the state folder's lock.
     """
     server = arbiter.config.server
     limit = server.limits.body_bytes
     operations = Operations(arbiter)
     reads = Reads(arbiter, operations)
     writes = Writes(arbiter, operations, reads, on_stop=on_stop)
-    calls = [*reads.calls(), *writes.calls(), *Histories(arbiter).calls()]
+    calls = [*reads.calls(), *writes.calls(), *Histories(arbiter).calls(), *Keys(arbiter).calls()]
     calls.append(_described(calls))
     door = OpenAIDoor(arbiter, body_limit=limit, load_wait_s=load_wait_s, ping_s=ping_s)
     routes: list[BaseRoute] = [
         *door.routes(),
-        *mount(calls, body_limit=limit),
+        *mount(calls, body_limit=limit, audit=arbiter.store.note_change),
         *Health(arbiter, body_limit=limit).routes(),
     ]
-    hosts = {server.host} - ANY_ADDRESS
+    hosts = {server.host, *server.hosts} - ANY_ADDRESS
     rest = Starlette(routes=routes, exception_handlers={404: _refused, 405: _refused})
-    return HostGuard(_HotFirst(door.streaming(), rest), hosts=hosts)
+    keyed = KeyGuard(
+        _HotFirst(door.streaming(), rest), arbiter.keyring, arbiter.clock,
+        required=server.keys_required and not trusted,
+    )  # fmt: skip
+    return HostGuard(keyed, hosts=hosts, origins=server.cors_origins, exposed=server.exposed)
 
 
 class _HotFirst:

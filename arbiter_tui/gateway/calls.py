@@ -17,6 +17,7 @@ from urllib.parse import parse_qsl
 
 from starlette.routing import Route
 
+from ..engine.keyring import who
 from .bodies import Field, Fields, check, read_query
 from .exchange import Endpoint, Exchange
 from .limits import header, parse_object
@@ -25,6 +26,8 @@ from .problems import JSON, PROBLEMS, BadRequest, Headers
 PREFIX = "/arbiter/v1"
 GZIP_FROM = 1024  # bytes: below this compressing costs more than it saves
 KEPT_KEYS = 256
+FREE_TEXT = frozenset({"comment", "reason"})  # what a person wrote belongs to its record, not to the ledger
+LONGEST_TOLD = 120
 READ = {"GET", "HEAD"}
 LIMIT = Field("integer", low=1, high=1000, help="at most so many items (default 100)")
 AFTER = Field("text", help="the `next` of the page before")
@@ -52,6 +55,7 @@ class Reply:
 
 
 Handler = Callable[[Ask], Awaitable[Reply]]
+Audit = Callable[[str, str, str], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +74,7 @@ class Call:
     answer: str = "Object"
     status: int = 200
     lists: bool = False
+    looks: Callable[[Any], bool] = lambda body: False  # a call with this body changes nothing
     opaque: bool = False  # the engine checks the fields (a task's are those of the configuration file)
 
 
@@ -101,13 +106,16 @@ async def _shielded(work: Callable[[], Awaitable[Reply]]) -> Reply:
     return await work()
 
 
-def mount(calls: list[Call], *, body_limit: int) -> list[Route]:
-    """Routes of the rows. Starlette answers 405 for a path that exists with another method."""
+def mount(calls: list[Call], *, body_limit: int, audit: Audit) -> list[Route]:
+    """Routes of the rows; ``audit`` (who, what, of what) is awaited before each that changes something.
+
+    Starlette answers 405 for a path that exists with another method.
+    """
     keys = Keys()
     return [
         Route(
             PREFIX + call.path,
-            Endpoint(_Work(call, keys).run, body_limit=body_limit, dialect=PROBLEMS),
+            Endpoint(_Work(call, keys, audit).run, body_limit=body_limit, dialect=PROBLEMS),
             methods=[call.method],
         )
         for call in calls
@@ -115,7 +123,8 @@ def mount(calls: list[Call], *, body_limit: int) -> list[Route]:
 
 
 class _Work:
-    def __init__(self, call: Call, keys: Keys) -> None:
+    def __init__(self, call: Call, keys: Keys, audit: Audit) -> None:
+        self._audit = audit
         self._call = call
         self._keys = keys
 
@@ -129,10 +138,12 @@ class _Work:
         if call.method in READ:
             exchange.watch(streams=False)  # a reader that leaves stops waiting; a write that began is finished
         key = header(scope, b"idempotency-key")
+        if call.method not in READ and not call.looks(body):
+            await self._audit(who(), f"{call.method} {scope['path']}", told(body))  # before: nothing happens untold
         if key is None or call.method in READ:
             reply = await call.do(ask)
         else:
-            where = f"{call.method} {scope['path']}"
+            where = f"{who()} {call.method} {scope['path']}"
             print_ = hashlib.sha256(scope["query_string"] + b"\0" + raw).digest()
             reply = await self._keys.once(where, key.decode("latin-1")[:256], print_, lambda: call.do(ask))
         await _send(exchange, reply)
@@ -154,6 +165,14 @@ class _Work:
             return value
         checked = check(value, call.body or {})
         return [checked] if call.lists else checked
+
+
+def told(body: Any) -> str:
+    """A write's body for the ledger: its short fields in one line, and of a list how long it is; no free text."""
+    if isinstance(body, list):
+        return f"{len(body)} items" if len(body) != 1 else told(body[0])
+    pairs = ((k, v) for k, v in (body or {}).items() if k not in FREE_TEXT)
+    return " ".join(f"{k}={json.dumps(v, default=_plain)[:LONGEST_TOLD]}" for k, v in pairs)[: 4 * LONGEST_TOLD]
 
 
 def _is_json(kind: bytes | None) -> bool:

@@ -6,13 +6,13 @@ Owns: the DNS-rebinding guard, the body reader and the strict JSON reader. Never
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import json
 import math
 from collections.abc import Awaitable, Callable, Collection, MutableMapping
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
+from ..config_server import is_address, is_loopback
 from .problems import BadRequest, Headers, dialect_of
 
 Scope = MutableMapping[str, Any]
@@ -24,6 +24,15 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 BODY_BYTES = 8 * 2**20
 BODY_SECONDS = 30.0
 DRAIN_BYTES = 64 * 2**20  # of a body that is too large we discard so much, so that the client gets to read our 413
+
+
+TO_ORIGINS = ("/v1/", "/api/")  # what a listed origin may use: models, never the control API
+SHOWN = b"x-arbiter-model, x-arbiter-task, x-arbiter-decision, x-arbiter-request-id, x-arbiter-overhead-ms, retry-after"
+PREFLIGHT: Headers = [
+    (b"access-control-allow-methods", b"GET, POST, DELETE"),
+    (b"access-control-allow-headers", b"authorization, content-type, x-api-key, x-arbiter-task, x-arbiter-examples"),
+    (b"access-control-max-age", b"600"),
+]
 
 
 class ClientGone(Exception):
@@ -49,27 +58,41 @@ async def respond(send: Send, status: int, body: bytes, headers: Headers) -> Non
 
 
 class HostGuard:
-    """ASGI wrapper: only loopback names (and the bound address) as Host, only our own origin as Origin.
+    """ASGI wrapper: only names of this machine as Host, only our own or a listed origin as Origin.
 
-    A web page whose name was re-bound to 127.0.0.1 sends its own name as Host; a page that posts across sites sends
-    its own Origin. Both get 403, whatever they asked for. No CORS header is ever sent.
+    A web page whose name was re-bound to this machine sends its own name as Host; a page that posts across sites sends
+    its own Origin. Both get 403, whatever they asked for. A listed origin may use the model endpoints, and nothing
+    else, and is told so by CORS headers; nobody else ever sees one.
+
+    ``hosts``: names beside loopback's. ``exposed``: other machines may reach us, by address: nobody can re-bind one.
     """
 
-    def __init__(self, app: App, *, hosts: Collection[str] = ()) -> None:
+    def __init__(
+        self, app: App, *, hosts: Collection[str] = (), origins: Collection[str] = (), exposed: bool = False
+    ) -> None:
         self._app = app
         self._hosts = frozenset(h.lower() for h in hosts)
+        self._origins = frozenset(o.lower() for o in origins)
+        self._exposed = exposed
         self._known: set[bytes] = set()  # host values already judged good: the hot path is one set lookup
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            refusal = self._judge(scope)
-            if refusal is not None:
+            try:
+                listed = self._judge(scope)
+            except BadRequest as refusal:
                 dialect = dialect_of(str(scope["path"]))
                 await respond(send, 403, dialect.render(refusal), [(b"content-type", dialect.kind)])
                 return
+            if listed is not None:
+                if scope["method"] == "OPTIONS":
+                    await respond(send, 204, b"", [*_cors(listed), *PREFLIGHT])
+                    return
+                send = _telling(send, listed)
         await self._app(scope, receive, send)
 
-    def _judge(self, scope: Scope) -> BadRequest | None:
+    def _judge(self, scope: Scope) -> bytes | None:
+        """The listed foreign origin, if that is who asks. Raises BadRequest."""
         host: bytes = b""
         origin: bytes | None = None
         for key, value in scope["headers"]:
@@ -79,18 +102,36 @@ class HostGuard:
                 origin = bytes(value)
         if host not in self._known:
             if not self._host_allowed(host.decode("latin-1")):
-                return BadRequest("this Host name is not served here", status=403, code="foreign_host")
+                raise BadRequest(
+                    "this Host name is not served here ([server] hosts lists further ones)",
+                    status=403, code="foreign_host",
+                )  # fmt: skip
             if len(self._known) < 64:
                 self._known.add(host)
-        if origin is not None and not _same_origin(origin.decode("latin-1"), host.decode("latin-1")):
-            return BadRequest("requests from other sites are refused", status=403, code="foreign_origin")
-        return None
+        if origin is None or _same_origin(origin.decode("latin-1"), host.decode("latin-1")):
+            return None
+        if origin.decode("latin-1").lower() in self._origins and str(scope["path"]).startswith(TO_ORIGINS):
+            return origin
+        raise BadRequest("requests from other sites are refused", status=403, code="foreign_origin")
 
     def _host_allowed(self, value: str) -> bool:
         name = _hostname(f"//{value}")
         if name is None:
             return False
-        return name in self._hosts or name == "localhost" or name.endswith(".localhost") or _loopback(name)
+        return name in self._hosts or is_loopback(name) or (self._exposed and is_address(name))
+
+
+def _cors(origin: bytes) -> Headers:
+    return [(b"access-control-allow-origin", origin), (b"vary", b"origin"), (b"access-control-expose-headers", SHOWN)]
+
+
+def _telling(send: Send, origin: bytes) -> Send:
+    async def told(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message["headers"] = [*message["headers"], *_cors(origin)]
+        await send(message)
+
+    return told
 
 
 def _hostname(url: str) -> str | None:
@@ -98,13 +139,6 @@ def _hostname(url: str) -> str | None:
         return urlsplit(url).hostname
     except ValueError:
         return None
-
-
-def _loopback(name: str) -> bool:
-    try:
-        return ipaddress.ip_address(name).is_loopback
-    except ValueError:
-        return False
 
 
 def _same_origin(origin: str, host: str) -> bool:
@@ -119,7 +153,7 @@ async def read_body(scope: Scope, receive: Receive, *, limit: int = BODY_BYTES, 
     """The whole body, at most ``limit`` bytes. Raises BadRequest (413 too large, 408 too slow) or ClientGone."""
     declared = header(scope, b"content-length")
     if declared is not None and declared.isdigit() and int(declared) > limit:
-        await _discard(receive, seconds)
+        await discard(receive, seconds)
         raise _too_large(limit)
     message = await _timed(receive, seconds)
     body = bytes(_piece(message))
@@ -141,7 +175,7 @@ async def _rest(receive: Receive, body: bytearray, limit: int, seconds: float) -
     if len(body) > limit:
         del body
         if more:
-            await _discard(receive, seconds)
+            await discard(receive, seconds)
         raise _too_large(limit)
     return bytes(body)
 
@@ -161,7 +195,7 @@ def _piece(message: Message) -> bytes:
     return piece
 
 
-async def _discard(receive: Receive, seconds: float) -> None:
+async def discard(receive: Receive, seconds: float) -> None:
     """Throw the rest away, up to a bound: closing on unread data would reset the connection and lose our answer."""
     left = DRAIN_BYTES
     try:

@@ -9,7 +9,10 @@ Owns: the one table error -> status, and both shapes. Never: what an endpoint do
     ContextOverflow                         400      invalid_request_error / context_length_exceeded
     InvalidRequest, NotSupported            400      invalid_request_error / the error's own code
     ModelUnusable, ConfigError              422      invalid_request_error / the error's own code
-    Refused and its children, OutOfBudget   409      conflict_error / the error's own code
+    KeyNeeded                               401      invalid_request_error / invalid_api_key
+    Forbidden                               403      invalid_request_error / the error's own code
+    Refused and its other children,         409      conflict_error / the error's own code
+      OutOfBudget
     Overloaded                              429      rate_limit_error / overloaded
     WorkerDied, Unreachable                 502      server_error / the error's own code
     Draining, LoadFailed, StoreError        503      server_error / the error's own code
@@ -42,6 +45,8 @@ _STATUS: tuple[tuple[type[e.ArbiterError], int], ...] = (  # the first match cou
     (e.ModelUnusable, 422),
     (e.ConfigError, 422),
     (e.OutOfBudget, 409),
+    (e.KeyNeeded, 401),
+    (e.Forbidden, 403),
     (e.Refused, 409),
     (e.Overloaded, 429),
     (e.WorkerDied, 502),

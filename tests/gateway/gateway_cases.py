@@ -59,7 +59,7 @@ def models() -> dict[str, Behaviour]:
 
 @asynccontextmanager
 async def engine(
-    behaviours: Mapping[str, Behaviour] | None = None, *, pool: PoolConfig | None = None
+    behaviours: Mapping[str, Behaviour] | None = None, *, pool: PoolConfig | None = None, **config: Any
 ) -> AsyncIterator[tuple[Arbiter, FakeProvider, MemoryStore]]:
     numbers = count(1)
     provider = FakeProvider(models=behaviours or models())
@@ -68,7 +68,7 @@ async def engine(
     items = [SuiteItem(id=f"s{n}", task="chat", prompt=f"q{n}", reference="ok", verifier=exact) for n in range(4)]
     arbiter = Arbiter(
         Config(
-            tasks=(Task(name="chat", suite="chat"), Task(name="code")),
+            **{"tasks": (Task(name="chat", suite="chat"), Task(name="code")), **config},
             pool=pool or PoolConfig(memory_budget_bytes=GIB),
         ),
         store=store, providers={"fake": provider}, probe=FakeProbe(), clock=SystemClock(),
@@ -83,10 +83,11 @@ async def engine(
 
 @asynccontextmanager
 async def stand(
-    behaviours: Mapping[str, Behaviour] | None = None, *, pool: PoolConfig | None = None, **app: Any
-) -> AsyncIterator[Stand]:
+    behaviours: Mapping[str, Behaviour] | None = None, *, pool: PoolConfig | None = None,
+    config: Mapping[str, Any] | None = None, **app: Any,
+) -> AsyncIterator[Stand]:  # fmt: skip
     """In-process: whole answers only (the transport collects streams)."""
-    async with engine(behaviours, pool=pool) as (arbiter, provider, store):
+    async with engine(behaviours, pool=pool, **(config or {})) as (arbiter, provider, store):
         stopped: list[bool] = []
         transport = httpx.ASGITransport(app=build_app(arbiter, on_stop=lambda: stopped.append(True), **app))
         async with httpx.AsyncClient(transport=transport, base_url=LOCAL) as http:
@@ -95,10 +96,11 @@ async def stand(
 
 @asynccontextmanager
 async def served(
-    behaviours: Mapping[str, Behaviour] | None = None, *, pool: PoolConfig | None = None, **app: Any
-) -> AsyncIterator[Stand]:
+    behaviours: Mapping[str, Behaviour] | None = None, *, pool: PoolConfig | None = None,
+    config: Mapping[str, Any] | None = None, **app: Any,
+) -> AsyncIterator[Stand]:  # fmt: skip
     """On a real uvicorn server and a free loopback port."""
-    async with engine(behaviours, pool=pool) as (arbiter, provider, store):
+    async with engine(behaviours, pool=pool, **(config or {})) as (arbiter, provider, store):
         stopped: list[bool] = []
         asgi = build_app(arbiter, on_stop=lambda: stopped.append(True), **app)
         with socket.create_server(("127.0.0.1", 0)) as listener:

@@ -1,0 +1,63 @@
+"""What a request may reach: the tasks of its key, and what its answer takes from that key's allowance.
+
+Owns: the check between a name and a version that depends on who asks. Never: a key's secret (keyring.py), a route.
+
+All of it is synchronous: nothing changes between the check and the lease.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..core.cost import Outcome
+from ..errors import Forbidden, UnknownName
+from ..provider import Request
+from .answer import Answer
+from .keyring import CALLER
+from .live import Live, Target
+
+BYTES_PER_TOKEN = 4  # where nobody counted: of English text, about
+
+
+class Admission:
+    def __init__(self, live: Live) -> None:
+        self._live = live
+
+    def resolve(self, name: str, task: str | None = None) -> Target:
+        """As ``Live.resolve``, for whoever asks now: a key's default task serves what has no other name.
+
+        Raises Forbidden where the key does not allow the task.
+        """
+        caller = CALLER.get()
+        if caller is None:
+            return self._live.resolve(name, task)
+        key = caller.key
+        try:
+            target = self._live.resolve(name, task)
+        except UnknownName:
+            if task is not None or key.default_task is None:
+                raise
+            target = self._live.resolve(name, key.default_task)
+        if key.tasks and target.task not in key.tasks:
+            wanted = f"the task {target.task}" if target.task else "a version by its name"
+            raise Forbidden(f"this key may not ask for {wanted}; its tasks: {', '.join(key.tasks)}")
+        return target
+
+    def ended(self, answer: Answer, outcome: Outcome) -> None:
+        """What the answer took, both ways; a client that left before the end pays for what it was sent."""
+        caller = CALLER.get()
+        if caller is None or caller.tokens is None:
+            return
+        tokens_in = outcome.tokens_in if outcome.tokens_in is not None else _estimate(answer.request)
+        caller.used(tokens_in + (outcome.tokens_out if outcome.tokens_out is not None else answer.pieces))
+
+    def embedded(self, texts: Sequence[str]) -> None:
+        """Embeddings were made of these."""
+        caller = CALLER.get()
+        if caller is not None:
+            caller.used(sum(len(t.encode()) for t in texts) / BYTES_PER_TOKEN)
+
+
+def _estimate(request: Request) -> float:
+    texts = (request.prompt or "", *(m.content for m in request.messages))
+    return sum(len(t.encode()) for t in texts) / BYTES_PER_TOKEN
