@@ -90,6 +90,10 @@ def _whole(text: str) -> int:
     return _positive(text)
 
 
+def _moments(text: str) -> tuple[int, ...]:
+    return tuple(sorted({_whole(part.strip()) for part in text.split(",")}))
+
+
 def _above_zero(text: str, *, whole: bool = False) -> float:
     try:
         value = float(int(text)) if whole else float(text)
@@ -232,6 +236,13 @@ def _add_replay(p: argparse.ArgumentParser, common: _Parser) -> None:
         kind.add_argument("--timing", action="store_true", help="say on stderr how long it took")
         return kind
 
+    p = add("select", "who would have served, and how well?", "task, item, model, quality[, latency_s, ...]")
+    p.add_argument("--seed", type=int, default=1, help="of the items; the same seed gives the same answer (default 1)")
+    p.add_argument("--requests", type=_positive, default=1000, metavar="N", help="of each task (default 1000)")
+    p.add_argument("--prior", type=_whole, default=20, metavar="N", help="items each model has answered before (20)")
+    p.add_argument("--degrade", type=_moments, default=(), metavar="A,B", help="best and median model exchanged then")
+    p.add_argument("--policy", choices=POLICIES, default="bandit", help="who decides (default bandit)")
+
     p = add("rollout", "would a new version be promoted or taken back?", "item, old, new[, old_latency_s, ...]")
     p.add_argument("--seed", type=int, default=1, help="of the order; the same seed gives the same answer (default 1)")
     p.add_argument(
@@ -250,6 +261,9 @@ def _add_replay(p: argparse.ArgumentParser, common: _Parser) -> None:
     )
 
 
+POLICIES = (  # core/policies.py has them; a test holds the two together
+    "bandit", "score", "fixed", "round_robin", "epsilon_greedy", "ucb", "thompson", "exp3", "sliding_window",
+)  # fmt: skip
 COMMANDS = (
     "serve", "stop", "attach", "web", "demo", *_READS, "run", "select", "register", "discover", *_ON_VERSION, "alias",
     "swap", "rollback", "rollout", "autopilot", "bench", "feedback", "explain", "replay", "doctor", "config", "key",

@@ -36,6 +36,14 @@ def seconds(value: Any, where: str) -> float | None:
     return found
 
 
+def amount(value: Any, where: str) -> float | None:
+    """None where it is not told. Raises ConfigError."""
+    found = number(value, where)
+    if found is not None and found < 0.0:
+        raise ConfigError(f"{where} is {value!r}: it can't be negative")
+    return found
+
+
 def count(value: Any, where: str) -> int | None:
     """None where it is not told. Raises ConfigError."""
     found = number(value, where)

@@ -13,14 +13,18 @@ import time
 from argparse import Namespace
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from functools import reduce
 from typing import Any, cast
 
 from ..core.cost import Outcome
+from ..core.policies import Seen
 from ..core.replay import Pair, RolloutReplay, replay_detect, replay_rollout
+from ..core.replay_select import SelectReplay, Settings, replay_select
 from ..core.rollout import Plan
 from ..core.trial import Rule, Trial, Verdict
+from ..errors import ConfigError
 from . import text as t
-from .recorded import Row, count, read_rows, seconds, share, yes
+from .recorded import Row, amount, count, read_rows, seconds, share, yes
 
 Answer = dict[str, Any]
 
@@ -152,7 +156,63 @@ def _say_detect(answer: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
+# ── select ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def select(options: Namespace) -> Answer:
+    tasks: dict[str, dict[str, dict[str, Seen]]] = {}
+    for where, row in read_rows(options.file, ("task", "item", "model", "quality")):
+        task, item, model = (str(row[name]) for name in ("task", "item", "model"))
+        of = tasks.setdefault(task, {}).setdefault(model, {})
+        if item in of:
+            raise ConfigError(f"{where}: {model} has answered item {item} of {task} already")
+        of[item] = _seen(row, where)
+    settings = Settings(
+        seed=options.seed, requests=options.requests, prior=options.prior, degrade=options.degrade,
+        policy=options.policy,
+    )  # fmt: skip
+    found = replay_select(tasks, settings)
+    pooled = reduce(SelectReplay.plus, found.values())
+    return {
+        "policy": settings.policy, "seed": settings.seed, "requests": settings.requests, "prior": settings.prior,
+        "degrade": list(settings.degrade), "pooled": _figures(pooled),
+        "tasks": [{"task": task, "models": len(tasks[task]), **_figures(run)} for task, run in found.items()],
+    }  # fmt: skip
+
+
+def _seen(row: Row, where: str) -> Seen:
+    known = {
+        name: amount(row.get(name), f"{where}: {name}") for name in ("latency_s", "memory_bytes", "energy_j", "cost")
+    }
+    return Seen(quality=share(row["quality"], f"{where}: quality"), **known)
+
+
+def _figures(run: SelectReplay) -> Answer:
+    return {
+        "requests": run.requests,
+        "share_of_best": None if run.share_of_best is None else round(run.share_of_best, 6),
+        "regret": round(run.regret, 4),
+        "swaps": run.swaps,
+        "wrong_swaps": run.wrong_swaps,
+        "dominated_choices": run.dominated_choices,
+        "explored": run.explored,
+    }
+
+
+def _say_select(answer: Mapping[str, Any]) -> str:
+    head = ["task", "share of best", "regret", "swaps", "wrong", "dominated", "explored"]
+    rows = [(one["task"], one) for one in answer["tasks"]] + [("all", answer["pooled"])]
+    return t.table(head, [_line(name, one) for name, one in rows])
+
+
+def _line(name: str, one: Mapping[str, Any]) -> list[str]:
+    best = t.DASH if one["share_of_best"] is None else f"{one['share_of_best']:.4f}"
+    counted = [str(one[key]) for key in ("swaps", "wrong_swaps", "dominated_choices")]
+    return [name, best, f"{one['regret']:.1f}", *counted, f"{one['explored'] / one['requests']:.1%}"]
+
+
 KINDS: Mapping[str, tuple[Callable[[Namespace], Answer], Callable[[Answer], str]]] = {
     "rollout": (rollout, _say_rollout),
+    "select": (select, _say_select),
     "detect": (detect, _say_detect),
 }

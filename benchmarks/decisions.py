@@ -1,0 +1,96 @@
+"""Who serves next: our policies beside others, on the recorded outcomes of nine models on fourteen tasks.
+
+1,000 requests of each task; the internal benchmark has asked each model 20 items before, or none. *degrading*: after
+400 and 700 requests the best model's answers are exchanged with the median one's. What counts is the share of the best
+model's true mean quality, over all tasks; 20 seeds, mean and 95% interval, on each half of the tasks and on all.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from functools import reduce
+from typing import Any
+
+import traces
+from harness import emit
+
+from arbiter_tui.core.policies import POLICIES, Seen
+from arbiter_tui.core.replay_select import Answers, SelectReplay, Settings, replay_select
+
+SEEDS = 20
+DEGRADE = (400, 700)
+SETTINGS = {
+    "stationary": (20, ()), "degrading": (20, DEGRADE), "stationary_no_benchmark": (0, ()),
+    "degrading_no_benchmark": (0, DEGRADE),
+}  # fmt: skip
+MUST = {"stationary": 0.985, "degrading": 0.945, "stationary_no_benchmark": 0.96, "degrading_no_benchmark": 0.93}
+Pooled = dict[str, SelectReplay]
+
+
+def recorded() -> dict[str, Answers]:
+    return {
+        task: {m: {str(i): Seen(quality=q) for i, q in enumerate(of)} for m, of in models.items()}
+        for task, models in traces.matrix().items()
+    }
+
+
+def once(job: tuple[str, str, int]) -> Pooled:
+    """One seed of a policy: all tasks, and each half of them."""
+    policy, setting, seed = job
+    prior, degrade = SETTINGS[setting]
+    tasks = recorded()
+    found = replay_select(tasks, Settings(seed=seed, prior=prior, degrade=degrade, policy=policy))
+    parts = {"all": sorted(found), **traces.halves(tasks)}
+    return {part: reduce(SelectReplay.plus, [found[task] for task in names]) for part, names in parts.items()}
+
+
+def line(runs: Sequence[Pooled]) -> dict[str, Any]:
+    whole = reduce(SelectReplay.plus, [run["all"] for run in runs])
+    return {
+        **{part: traces.interval([run[part].share_of_best or 0.0 for run in runs]) for part in runs[0]},
+        "swaps_per_1000": round(1000 * whole.swaps / whole.requests, 3),
+        "swaps": whole.swaps,
+        "wrong_swaps": whole.wrong_swaps,
+        "dominated_choices": whole.dominated_choices,
+        "explored": round(whole.explored / whole.requests, 4),
+    }
+
+
+def main() -> None:
+    traces.matrix()  # says what is missing before anything starts
+    jobs = [
+        (policy, setting, seed)
+        for policy in POLICIES
+        for setting in SETTINGS
+        if policy == "bandit" or "no_benchmark" not in setting
+        for seed in range(1, SEEDS + 1)
+    ]
+    with ProcessPoolExecutor(os.cpu_count()) as workers:
+        done = dict(zip(jobs, workers.map(once, jobs, chunksize=4), strict=True))
+    measured: dict[str, Any] = {"seeds": SEEDS}
+    for policy in POLICIES:
+        measured[policy] = {
+            setting: line([done[policy, setting, seed] for seed in range(1, SEEDS + 1)])
+            for setting in SETTINGS
+            if (policy, setting, 1) in done
+        }
+    ours = measured["bandit"]
+    swaps, wrong = (sum(ours[setting][name] for setting in SETTINGS) for name in ("swaps", "wrong_swaps"))
+    met = (
+        all(ours[setting]["all"]["mean"] >= least for setting, least in MUST.items())
+        and ours["stationary"]["swaps_per_1000"] <= 3
+        and wrong <= 0.02 * swaps
+        and all(ours[setting]["dominated_choices"] == 0 for setting in SETTINGS)
+    )
+    must = {
+        "share of the best": "benchmark of 20: >= .985, degrading >= .945; none: >= .96, degrading >= .93",
+        "swaps": "<= 3 per 1,000 stationary requests; <= 2% of all to a worse model",
+        "dominated choices": "0",
+    }
+    emit("decisions", must, measured, met)
+
+
+if __name__ == "__main__":
+    main()
