@@ -141,6 +141,23 @@ def detection(m: Measured) -> str:
     return f"{line('updates')} (model pairs of the other tasks: {line('reported')})"
 
 
+def decisions(m: Measured) -> str:
+    ours = m["bandit"]
+    shares = " / ".join(number(round(row["all"]["mean"], 3)) for row in ours.values())
+    others = ", ".join(
+        f"{word} {number(round(m[name]['stationary']['all']['mean'], 3))} / "
+        f"{number(round(m[name]['degrading']['all']['mean'], 3))}"
+        for name, word in (("score", "weighted score"), ("fixed", "fixed"), ("ucb", "UCB"), ("thompson", "Thompson"))
+    )
+    swaps, wrong, dominated = (
+        sum(row[name] for row in ours.values()) for name in ("swaps", "wrong_swaps", "dominated_choices")
+    )
+    return (
+        f"{shares}; {number(ours['stationary']['swaps_per_1000'])} swaps, {wrong} of {swaps} wrong in all; {dominated} "
+        f"({others})"
+    )
+
+
 def tests(m: Measured) -> str:
     failed = (
         f", {m['failed']} of {m['passed'] + m['failed']} tests fail" if m["failed"] else f", {m['passed']} tests pass"
@@ -195,6 +212,11 @@ FIGURES = (
     Figure(
         "detection", "A served model got worse (recorded updates): false alarms per 1,000 requests; found within 500; "
         "median delay over that of a CUSUM that knows both rates", "≤ .13; ≥ .99; ≤ 1.3 ×", detection,
+    ),
+    Figure(
+        "decisions", "Who serves next: share of the best model, with a benchmark of 20 items / models degrading / "
+        "without a benchmark / without and degrading; swaps per 1,000 requests; dominated choices",
+        "≥ .985 / ≥ .945 / ≥ .96 / ≥ .93; ≤ 3, ≤ 2% to a worse one; 0", decisions,
     ),
     Figure("tests", "Tests: branches covered; whole suite", "≥ 90% of core/ and engine/; < 10 minutes", tests),
 )  # fmt: skip
