@@ -255,18 +255,6 @@ class Actions(ViewActions, SwapActions, DoorActions):
                 f"explaining {id}", engine.explain(id), lambda r: self._read(f"why · {id}", explanation(r, READING))
             )
 
-    def do_log(self) -> None:
-        engine, version = self.app.engine, self.app.main.target()
-        if engine is None or version is None:
-            return
-        from .screens.log import log_lines
-
-        self._fetch(
-            f"log of {version}",
-            engine.log(version),
-            lambda text: self._read(f"log · {version}", log_lines(text), from_end=True),
-        )
-
     def _fetch(
         self,
         what: str,

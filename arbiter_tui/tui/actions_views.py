@@ -31,6 +31,18 @@ class ViewActions:
 
         self.app.push_screen(History(self.app.view))
 
+    def do_log(self) -> None:
+        from .screens.log import LogView
+
+        version = self.app.main.target()
+        if version is not None:
+            self.app.push_screen(LogView(self.app.view, version))
+
+    def do_engine_log(self) -> None:
+        from .screens.log import LogView
+
+        self.app.push_screen(LogView(self.app.view, None))
+
     def do_requests(self) -> None:
         from .screens.requests import Requests
 

@@ -99,6 +99,13 @@ def readable(text: str) -> str:
     return "\n".join(visible(part.replace("\t", "    ")) for part in text.splitlines())
 
 
+def after(text: str, cells: int) -> str:
+    """``text`` without its first ``cells`` cells."""
+    if cells <= 0:
+        return text
+    return text[len(cut(text, cells)) :]
+
+
 def moment(at: float) -> str:
     """An absolute local time for detail views."""
     return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at)) if at else DASH

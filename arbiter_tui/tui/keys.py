@@ -104,6 +104,7 @@ ACTIONS = (
     _a("details", "enter", "details", "view", "all that is known of the selected line", shown="⏎"),
     _a("explain", "e", "explain", "view", "the record behind the selected swap, or this task's choice"),
     _a("log", "l", "log", "view", "what the selected model's worker printed"),
+    _a("engine_log", "L", "engine's log", "view", "what happened in the engine, and what it warned of"),
     _a(
         "playground",
         "g",

@@ -119,11 +119,6 @@ class FakeEngine(FakeViews):
         await self._note("log", v)
         return [f"llama_model_load: line {i}" for i in range(40)] + ["error: something\x1b[31m went wrong"]
 
-    async def log_page(self, v: str, after: str | None = None, wait: float | None = None) -> tuple[list[str], str]:
-        if after is not None:
-            await asyncio.Event().wait()  # nothing more is printed
-        return list(await self.log(v)), "mark"
-
     async def model(self, v: str) -> Mapping[str, Any]:
         await self._note("model", v)
         return ABOUT

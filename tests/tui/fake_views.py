@@ -25,6 +25,17 @@ ANSWERS = {
 }  # fmt: skip
 
 
+HAPPENED = (
+    ("instance", f"{SMOL}: loading", None),
+    ("instance", f"{SMOL}: ready after 0.31 s", None),
+    ("registry", f"activate: {GEMMA}", None),
+    ("autopilot", "topic: on", None),
+    ("alert", f"{GEMMA_CPP} on extraction: slower than before, p95 .24 s", "warning"),
+    ("swap", f"topic: {SMOL} -> {GEMMA}, done", None),
+    ("log", "arbiter_tui.engine.pool: a worker did not answer its probe", "error"),
+)
+
+
 def request(n: int, **changes: Any) -> dict[str, Any]:
     """The n-th request of a plausible afternoon as the wire tells it."""
     task = ("topic", "sentiment", "extraction", "boolean")[n % 4]
@@ -99,11 +110,44 @@ class FakeViews:
         self.gate.set()
         self.running: list[FakeRunning] = []
         self.cells = cells()
+        self.printed = asyncio.Event()
+        self.output = [f"llama_model_load: line {i}" for i in range(40)]
+        self.output += ["warn: the context is small", "error: something\x1b[31m went wrong"]
+        self.happened: list[dict[str, Any]] = [
+            {
+                "revision": n,
+                "at": NOW - 300 + n * 9,
+                "kind": kind,
+                "message": message,
+                **({"level": level} if level else {}),
+            }
+            for n, (kind, message, level) in enumerate(HAPPENED, start=1)
+        ]
 
     calls: list[tuple[Any, ...]]
 
     async def _note(self, *call: Any) -> Any:
         raise NotImplementedError
+
+    async def events(self, after: int = 0, wait: float | None = None) -> Sequence[Mapping[str, Any]]:
+        await self._note("events", after)
+        while not (found := [e for e in self.happened if e["revision"] > after]) and wait:
+            await self.printed.wait()
+            self.printed.clear()
+        return found
+
+    async def log_page(self, v: str, after: str | None = None, wait: float | None = None) -> tuple[list[str], str]:
+        """``after`` is how many lines were told."""
+        if after is None:
+            await self._note("log", v)
+        while not (found := self.output[int(after or 0) :]) and wait:
+            await self.printed.wait()
+            self.printed.clear()
+        return found, str(len(self.output))
+
+    def prints(self, *lines: str) -> None:
+        self.output += lines
+        self.printed.set()
 
     async def bench_cells(self) -> Sequence[Mapping[str, Any]]:
         await self._note("bench_cells")

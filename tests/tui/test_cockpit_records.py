@@ -23,22 +23,6 @@ async def test_a_models_sheet_tells_what_it_is_where_it_ranks_and_what_became_of
         assert "412" in text
 
 
-async def test_a_log_is_searched() -> None:
-    """Only the lines with every word are left; a search without a hit says so; escape shows all, then closes."""
-    async with seat() as s:
-        await s.press("l")
-        await s.until(lambda: isinstance(s.app.screen, Reading))
-        await s.press("slash", *"line 7")
-        assert "llama_model_load: line 7" in s.screen_text()
-        assert "llama_model_load: line 8" not in s.screen_text()
-        await s.press(*"zq")
-        assert "no line has" in s.screen_text()
-        await s.press("escape")
-        assert "llama_model_load: line 39" in s.screen_text()
-        await s.press("escape")
-        assert not isinstance(s.app.screen, Reading)
-
-
 async def test_a_swap_that_holds_is_undone_from_its_record() -> None:
     """The record's task is meant, not the chosen one."""
     async with seat() as s:

@@ -62,16 +62,6 @@ async def test_e_explains_the_swap_or_the_tasks_choice() -> None:
         await s.until(lambda: s.did("explain", "sw-6"))
 
 
-async def test_l_shows_the_log_without_its_control_characters() -> None:
-    """A worker's escape sequence is not obeyed by this screen."""
-    async with seat() as s:
-        await s.press("l")
-        await s.until(lambda: isinstance(s.app.screen, Reading))
-        assert s.did("log", GEMMA)
-        assert "error: something" in s.screen_text()
-        assert "\x1b" not in s.screen_text()
-
-
 async def test_o_sorts_and_the_title_shows_it() -> None:
     """The column's title carries the mark."""
     async with seat() as s:

@@ -62,6 +62,10 @@ CASES: dict[str, tuple[Any, tuple[int, int], dict[str, Any], list[str]]] = {
     "benchmark-running-120": (BENCHING, USUAL, {}, ["B"]),
     "benchmark-running-light-80": (BENCHING, SMALL, {"theme": "light"}, ["B"]),
     "benchmark-ask-80": (HEALTHY, SMALL, {}, ["B", "a"]),
+    "log-120": (HEALTHY, USUAL, {}, ["l"]),
+    "log-errors-80": (HEALTHY, SMALL, {}, ["l", "o"]),
+    "log-engine-120": (HEALTHY, USUAL, {}, ["L"]),
+    "log-engine-light-80": (HEALTHY, SMALL, {"theme": "light"}, ["L"]),
     "requests-empty-80": (EMPTY, SMALL, {}, ["R"]),
 }
 

@@ -59,6 +59,7 @@ class SheetBody(LineWidget, can_focus=True):
 class Sheet(Dialog[R | None], Generic[R]):
     WIDE: ClassVar[int] = 84
     FILTER: ClassVar[bool] = False
+    ASK: ClassVar[str] = "/"  # stands before what is typed
     FILTER_WORD: ClassVar[str] = "filter"  # what / is called here, in the row above the entries and in the hint
     BINDINGS = [
         Binding("escape,q", "close", show=False),
@@ -151,7 +152,7 @@ class Sheet(Dialog[R | None], Generic[R]):
         top: list[tuple[Line, str | None]] = [((), None)]
         if self.FILTER:
             ask = line(
-                ("   / ", "accent" if self.typing else "unit"),
+                (f"   {self.ASK} ", "accent" if self.typing else "unit"),
                 (self.wanted, "figure"),
                 ("▏" if self.typing else "", "accent"),
             )
