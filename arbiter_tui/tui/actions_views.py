@@ -43,6 +43,11 @@ class ViewActions:
 
         self.app.push_screen(LogView(self.app.view, None))
 
+    def do_registry(self) -> None:
+        from .screens.registry import Registry
+
+        self.app.push_screen(Registry(self.app.view))
+
     def do_requests(self) -> None:
         from .screens.requests import Requests
 

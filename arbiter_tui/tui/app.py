@@ -83,6 +83,7 @@ class CockpitApp(App[int]):
         self._stopping: asyncio.Task[None] | None = None
         self._dimmed = False
         self._now = now
+        self.local = False  # whether the engine runs on this machine, so that paths here are paths there
         self._keymap_wanted = dict(keys or {})
         self.view = View(
             read_only=read_only, where=f"{getpass.getuser()}@{socket.gethostname()}" if where is None else where
@@ -361,6 +362,7 @@ def run_cockpit(
         tour=tour,
     )
     app.stops_over_wire = on_quit is None
+    app.local = start is not None
     gc.freeze()  # what was imported stays; the collector need not go through it while a key is being answered
     sys.setswitchinterval(SWITCH_S)
     try:

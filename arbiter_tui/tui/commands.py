@@ -95,6 +95,28 @@ class Commander:
 
         self.run(f"unloading {version}", lambda e: e.unload(version), proof)
 
+    def activate(self, version: str) -> None:
+        self._life(f"activating {version}", version, "active", lambda e: e.activate(version))
+
+    def deprecate(self, version: str) -> None:
+        self._life(f"deprecating {version}", version, "deprecated", lambda e: e.deprecate(version))
+
+    def _life(self, asked: str, version: str, stage: str, call: Callable[[Engine], Awaitable[Any]]) -> None:
+        def proof(s: Snapshot) -> Notice | None:
+            model = model_of(s, version)
+            reached = model is not None and model.lifecycle == stage
+            return Notice(f"✓ {version} is {stage}", "ok") if reached else None
+
+        self.run(asked, call, proof)
+
+    def pin(self, version: str, pinned: bool) -> None:
+        def proof(s: Snapshot) -> Notice | None:
+            model = model_of(s, version)
+            done = "pinned: it is never evicted" if pinned else "no longer pinned"
+            return Notice(f"✓ {version} is {done}", "ok") if model is not None and model.pinned is pinned else None
+
+        self.run(f"{'pinning' if pinned else 'unpinning'} {version}", lambda e: e.pin(version, pinned), proof)
+
     def swap(self, task: str, to: str) -> None:
         self.run(f"{task}: swapping to {to}", lambda e: e.swap(task, to), self._serves(task, to, "r undoes it"))
 

@@ -116,6 +116,7 @@ ACTIONS = (
     _a("requests", "R", "requests", "view", "the requests as they end; the whole record of each"),
     _a("history", "H", "history", "view", "every swap there was, and the record of each"),
     _a("benchmark", "B", "benchmark", "view", "what is measured of each task and model; start a run for any of them"),
+    _a("registry", "M", "registry", "view", "every version: register, discover, activate, deprecate, pin"),
     _a("sort", "o", "sort", "view", "sort the focused table by another column"),
     _a("filter", "/", "filter", "view", "keep the lines with these words; also state:ready task:code -word"),
     _a("zoom", "z", "zoom", "view", "this region alone, or all of them again"),

@@ -9,7 +9,9 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
-from canned import GEMMA, GEMMA_CPP, NOW, SMOL, SMOL_CPP, TASKS
+from canned import GEMMA, GEMMA_CPP, MODELS, NOW, SMOL, SMOL_CPP, TASKS, M
+
+from arbiter_tui.core.snapshot import ModelView
 
 PROMPTS = (
     "Which topic is this headline about? Rates are held for a third month",
@@ -34,6 +36,16 @@ HAPPENED = (
     ("swap", f"topic: {SMOL} -> {GEMMA}, done", None),
     ("log", "arbiter_tui.engine.pool: a worker did not answer its probe", "error"),
 )
+
+
+def registered(n: int, model: ModelView) -> dict[str, Any]:
+    """A version as GET /models tells it."""
+    return {
+        "version": model.version, "provider": model.provider, "model": model.model, "lifecycle": model.lifecycle,
+        "pinned": model.pinned, "digest": model.digest or "sha256:" + f"{n}c" * 32, "licence": "Apache-2.0",
+        "quantization": model.quantization, "file_bytes": (98 + n * 84) * M, "capabilities": ["text-generation"],
+        "source": f"/models/{model.model}.gguf", "aliases": list(model.aliases),
+    }  # fmt: skip
 
 
 def request(n: int, **changes: Any) -> dict[str, Any]:
@@ -110,6 +122,12 @@ class FakeViews:
         self.gate.set()
         self.running: list[FakeRunning] = []
         self.cells = cells()
+        self.registry = [registered(n, m) for n, m in enumerate(MODELS)]
+        self.found: list[dict[str, Any]] = [
+            {"version": SMOL, "provider": "llama_server", "source": "/models/smollm2.gguf", "registered": True},
+            {"version": "qwen3-4b-q5.ollama", "provider": "ollama", "source": "ollama:qwen3:4b", "registered": False},
+            {"version": "phi-q4.ollama", "provider": "ollama", "source": "ollama:phi", "registered": False},
+        ]
         self.printed = asyncio.Event()
         self.output = [f"llama_model_load: line {i}" for i in range(40)]
         self.output += ["warn: the context is small", "error: something\x1b[31m went wrong"]
@@ -148,6 +166,27 @@ class FakeViews:
     def prints(self, *lines: str) -> None:
         self.output += lines
         self.printed.set()
+
+    async def models(self) -> Sequence[Mapping[str, Any]]:
+        await self._note("models")
+        return self.registry
+
+    async def register(self, provider: str, source: str) -> Mapping[str, Any]:
+        await self._note("register", provider, source)
+        return {"version": "mine-q4.llama-server", "known": source.endswith("known.gguf")}
+
+    async def discover(self) -> Sequence[Mapping[str, Any]]:
+        await self._note("discover")
+        return self.found
+
+    async def activate(self, v: str) -> Any:
+        return await self._note("activate", v)
+
+    async def deprecate(self, v: str) -> Any:
+        return await self._note("deprecate", v)
+
+    async def pin(self, v: str, pinned: bool = True) -> Any:
+        return await self._note("pin", v, pinned)
 
     async def bench_cells(self) -> Sequence[Mapping[str, Any]]:
         await self._note("bench_cells")

@@ -66,6 +66,11 @@ CASES: dict[str, tuple[Any, tuple[int, int], dict[str, Any], list[str]]] = {
     "log-errors-80": (HEALTHY, SMALL, {}, ["l", "o"]),
     "log-engine-120": (HEALTHY, USUAL, {}, ["L"]),
     "log-engine-light-80": (HEALTHY, SMALL, {"theme": "light"}, ["L"]),
+    "registry-120": (HEALTHY, USUAL, {}, ["M"]),
+    "registry-80": (HEALTHY, SMALL, {"theme": "light"}, ["M", "j"]),
+    "registry-register-80": (HEALTHY, SMALL, {}, ["M", "n"]),
+    "registry-found-120": (HEALTHY, USUAL, {}, ["M", "d", "j", "space"]),
+    "registry-deprecate-120": (HEALTHY, USUAL, {}, ["M", "end", "D"]),
     "requests-empty-80": (EMPTY, SMALL, {}, ["R"]),
 }
 
