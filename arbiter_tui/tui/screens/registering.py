@@ -41,6 +41,7 @@ class RegisterSheet(Sheet[tuple[str, str]]):
 
     WIDE = 96
     FILTER = True
+    ASK = "›"  # no slash: a path may begin with one
     BINDINGS = [Binding("ctrl+t", "provider", show=False)]
 
     def __init__(self, view: View, providers: Sequence[str], *, local: bool) -> None:

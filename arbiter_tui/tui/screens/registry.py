@@ -52,7 +52,7 @@ class Registry(ViewScreen):
         return self.rows
 
     def sentence(self) -> Line:
-        return line(("draft: may be tried; active: tasks choose it; deprecated: no task does any more", "unit"))
+        return line(("a draft may be tried; tasks choose among active ones; ◆ serves, ⊙ is pinned", "unit"))
 
     def why_not(self, id: str) -> str | None:
         row = self.rows.selected()
