@@ -88,6 +88,16 @@ async def test_a_run_fills_in_and_keeps_the_figures() -> None:
         assert "31 s left" in text
 
 
+async def test_the_progress_takes_the_place_of_the_notice_that_it_runs() -> None:
+    """What a key has set off is seen as the work itself."""
+    async with opened() as s:
+        await s.press("enter", "enter")
+        assert s.did("bench", ["topic"], [SMOL])
+        await s.show(BENCHING)
+        await s.until(lambda: "31 s left" in s.screen_text())
+        assert s.notice == ""
+
+
 async def test_while_a_run_goes_on_cells_are_asked_for_once_a_second() -> None:
     """Snapshots come faster than that; the last one of a run is never missed."""
     clock = Clock()

@@ -137,6 +137,13 @@ async def test_a_worker_that_said_nothing() -> None:
         await s.until(lambda: isinstance(s.app.screen, LogView) and table(s).loaded)
 
 
+def test_a_level_that_is_written_counts_for_more_than_words() -> None:
+    """llama.cpp's own letter decides; without one the words do."""
+    said = ("0.55.954.749 I slot: 0 failed", "0.55.954.749 W odd", "0.1 E bad", "it failed", "warn: small", "fine")
+    levels = [LogLine.said(n, text).level for n, text in enumerate(said)]
+    assert levels == ["info", "warning", "error", "error", "warning", "info"]
+
+
 def test_an_event_of_another_engine_is_read_as_far_as_it_goes() -> None:
     """Missing and odd fields do no harm."""
     line = LogLine.happened({"revision": 3, "level": ["odd"], "at": "soon"})

@@ -87,6 +87,8 @@ class BenchView(ViewScreen):
         snapshot = self.view.snapshot
         if snapshot is None or self.view.link != "live" or self.engine is None:
             return
+        if self.running() is not None and self.view.notice is not None and self.view.notice.token == "ok":
+            self.view.notice = None  # that it runs is said by its progress, which stands on the same line
         runs = tuple((o.id, o.state, o.progress) for o in snapshot.operations if o.kind == "bench")
         seen = (runs, tuple((m.version, m.lifecycle) for m in snapshot.models), len(snapshot.tasks))
         if seen == self._known or self._asking or self._later is not None:

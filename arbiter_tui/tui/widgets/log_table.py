@@ -6,6 +6,7 @@ trouble make one.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +20,8 @@ from .view_list import Tail
 LEVELS = ("info", "warning", "error")
 MARKS = {"info": ("  ", "unit"), "warning": ("▲ ", "warn"), "error": ("✕ ", "fail")}
 LOUD = {"error": ("error", "fatal", "traceback", "abort", "failed", "exception"), "warning": ("warn", "deprecated")}
+_STAMP = re.compile(r"[\d.]+ ([A-Z]) ")
+_STAMPED = {"W": "warning", "E": "error"}
 ASIDE = 16  # cells a step sideways
 
 
@@ -34,6 +37,9 @@ class LogLine:
     def said(cls, number: int, text: str) -> LogLine:
         """A worker's line."""
         clean = fmt.visible(text.rstrip("\r\n").replace("\t", "  "))
+        stamped = _STAMP.match(clean)
+        if stamped is not None:  # llama.cpp writes its level behind the time
+            return cls(str(number), clean, _STAMPED.get(stamped[1], "info"))
         low = clean.lower()
         return cls(str(number), clean, next((k for k, words in LOUD.items() if any(w in low for w in words)), "info"))
 

@@ -87,7 +87,7 @@ class RegistryTable(ViewList[Known]):
     def all_columns(self, width: int) -> list[Column[Known]]:
         return [
             Column("role", "", 1, self._role, align="left"),
-            Column("name", "version", 0, lambda k, w: version_name(k.version, w), align="left"),
+            Column("name", "version", 0, self._named, align="left"),
             Column(
                 "life", "life", 12, lambda k, w: (Span(*STAGES.get(k.lifecycle, (k.lifecycle, "label"))),), 0, "left"
             ),
@@ -97,6 +97,10 @@ class RegistryTable(ViewList[Known]):
             Column("licence", "licence", 12, lambda k, w: (Span(fmt.fit(k.text("licence"), w), "unit"),), 2, "left"),
             Column("digest", "digest", 12, self._digest, 1, "left"),
         ]
+
+    def _named(self, item: Known, width: int) -> Line:
+        """Every name in the same form: where one needs its provider shortened, all have it so."""
+        return version_name(item.version, width, brief=any(len(k.version) > width for k in self.known))
 
     def _role(self, item: Known, width: int) -> Line:
         snapshot = self.view.snapshot
