@@ -192,7 +192,7 @@ def build_parser() -> argparse.ArgumentParser:
     p.add_argument("id", metavar="ID|TASK", nargs="?", help="of the rollout, or its task (default: the only one)")
     add("rollback", "the previous version serves again").add_argument("task", metavar="TASK")
     p = add("autopilot", "let the arbiter swap by itself, only observe, or not at all")
-    p.add_argument("mode", choices=("on", "off", "observe"))
+    p.add_argument("mode", choices=("on", "off", "observe", "veto"), help="veto: what is announced does not happen")
     p.add_argument("task", metavar="TASK", nargs="?", help="only this one (default: all)")
     p = add("bench", "run the bundled task suites; fills the leaderboards")
     p.add_argument("tasks", metavar="TASK", nargs="*", help="only these (default: all)")

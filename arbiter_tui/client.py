@@ -217,6 +217,10 @@ class ControlClient:
     async def rollback(self, task: str, wait: float | None = None) -> dict[str, Any]:
         return dict(await self.post(f"{V1}/tasks/{_q(task)}/rollback", {}, {"wait": wait}))
 
+    async def veto(self, task: str) -> dict[str, Any]:
+        """What the autopilot announces for ``task`` does not happen; it is held. Refused where nothing is announced."""
+        return dict(await self.post(f"{V1}/tasks/{_q(task)}/veto", {}))
+
     async def autopilot(self, task: str | None, mode: str) -> dict[str, Any]:
         """``task`` None: every task."""
         path = f"{V1}/autopilot" if task is None else f"{V1}/tasks/{_q(task)}/autopilot"

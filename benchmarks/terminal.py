@@ -20,7 +20,7 @@ import sys
 import termios
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import psutil
 import pyte
@@ -37,7 +37,14 @@ KEYS = {"enter": b"\r", "escape": b"\x1b"}
 class Terminal:
     """A context manager; ``begun`` is the moment before the program was started. Leaves no process behind."""
 
-    def __init__(self, command: Sequence[str], *, columns: int = 120, rows: int = 40) -> None:
+    def __init__(
+        self,
+        command: Sequence[str],
+        *,
+        columns: int = 120,
+        rows: int = 40,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         self.screen = pyte.Screen(columns, rows)
         self.bytes = 0
         self._stream = pyte.ByteStream(self.screen)
@@ -50,7 +57,9 @@ class Terminal:
         self._master, slave = pty.openpty()
         fcntl.ioctl(self._master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
         env = {**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor"}
-        env.pop("NO_COLOR", None)
+        for name in ("NO_COLOR", "SSH_CONNECTION", "SSH_TTY"):
+            env.pop(name, None)
+        env |= environment or {}
         self.begun = time.perf_counter()
         self.process = subprocess.Popen(
             list(command), stdin=slave, stdout=slave, stderr=slave, env=env, start_new_session=True

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
+from ..errors import Refused
 from . import explained, trials
 from . import text as t
 from .connect import client, refuse_read_only
@@ -57,6 +58,8 @@ async def _ask(api: Any, o: Namespace) -> Any:
             return await trials.order(api, o)
         case "rollback":
             return await api.post(f"{V1}/tasks/{_q(o.task)}/rollback", {}, params=waiting)
+        case "autopilot" if o.mode == "veto":
+            return await veto(api, o.task)
         case "autopilot":
             tasks = [o.task] if o.task else [row["task"] for row in (await api.get(f"{V1}/tasks"))["items"]]
             for task in tasks:
@@ -72,6 +75,17 @@ async def _ask(api: Any, o: Namespace) -> Any:
             return await api.post(f"{V1}/discover", {"apply": o.apply})
         case _:
             return await api.post(f"{V1}/select", {"task": o.task})
+
+
+async def veto(api: Any, task: str | None) -> Any:
+    """Of the task that is named, else of the one that is announced."""
+    if task is None:
+        rows = (await api.get(f"{V1}/tasks"))["items"]
+        announced = sorted((row["next_at"], row["task"]) for row in rows if row.get("next_incumbent"))
+        if not announced:
+            raise Refused("the autopilot announces nothing")
+        task = announced[0][1]
+    return await api.post(f"{V1}/tasks/{_q(task)}/veto", {})
 
 
 def _q(name: str) -> str:
@@ -92,6 +106,9 @@ def _say(o: Namespace, answer: Any) -> str:
             return selection(answer)
         case "explain":
             return explained.explain(answer) or record(answer)
+        case "autopilot" if o.mode == "veto":
+            held = f"it is held until {t.clock(answer['hold_until'])}"
+            return f"vetoed: {answer['to']} does not take over {answer['task']}; {held}"
         case "autopilot":
             return f"autopilot {answer['mode']} for " + (o.task or f"all {t.plural(len(answer['tasks']), 'task')}")
         case "feedback":

@@ -42,6 +42,9 @@ WORDS: Mapping[str, tuple[str, str]] = {  # rule -> its name for a person, what 
     "new_evidence": ("new evidence", "of"),
     "rollout": ("no rollout runs", ""),
 }
+CONDITIONS = frozenset(
+    {"mode", "observe", "schedule", "hold_until", "cooldown", "min_samples", "new_evidence", "rollout"}
+)
 _WORSE = {Signal.QUALITY: "quality fell", Signal.LATENCY: "latency rose", Signal.FAILURES: "failures rose"}
 
 

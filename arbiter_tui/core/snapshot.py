@@ -99,6 +99,8 @@ class TaskView:
     requests: int = 0
     leaderboard: tuple[RowView, ...] = ()
     hold_until: float | None = None
+    next_incumbent: str | None = None  # who takes over unless the operator vetoes it
+    next_at: float | None = None  # and when, unix seconds
     description: str = ""
     settings: str = ""  # another one when criteria, weights or thresholds were changed
 

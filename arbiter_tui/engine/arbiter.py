@@ -93,13 +93,14 @@ class Arbiter:
         self.bench = Bench(live, self.pool, self.recorder, asker)
         self.autopilot = Autopilot(live, self.pool, self.evidence, self.recorder, self.decisions, self.swapper, asker)
         self.rollouts = Rollouts(live, self.pool, self.evidence, self.decisions, self.swapper, asker, self.recorder)
-        self.autopilot.trial = self.rollouts.sentence
+        self.autopilot.narrator.trial = self.rollouts.sentence
         self.schedule = Schedule(live, self.swapper, self.rollouts)
         self._rate = Rate()
         self._explorer = Explorer(live, self.pool, self.evidence)
         self._open: set[Answer] = set()
         self.feed = Feed(clock, self.snapshot)
         live.on_dirty = self.feed.mark_dirty
+        self.autopilot.narrator.measuring = self.bench.running
         self.bench.busy = self.autopilot.busy = self.rollouts.busy = lambda: bool(self._open)
         self.history = History(live, self.recorder)
         self._life = Life(self)

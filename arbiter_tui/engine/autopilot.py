@@ -1,7 +1,7 @@
 """The autopilot: looks at the evidence, lets core/autoswap.py decide, carries the verdict out, says what it sees.
 
-Owns: the loop, the records of its verdicts, the narrator's sentence. Never: the rules (core/autoswap.py), the swap
-(hot_swap.py), what is measured.
+Owns: the loop, the records of its verdicts. Never: the rules (core/autoswap.py), when it may act (announcements.py),
+the swap (hot_swap.py), what is said of it (narrator.py), what is measured.
 
 Every look takes each task's newest evidence. A verdict that says something new is stored with all its figures and can
 be explained by its id; a swap carries that id.
@@ -19,16 +19,17 @@ from ..core.autoswap import AutoSwapInput, AutoSwapLimits, AutoSwapVerdict, deci
 from ..core.routing import Route
 from ..core.snapshot import SwapView, to_wire
 from ..errors import ArbiterError
+from .announcements import Announcements
 from .bench import Asker
 from .decisions import Decisions, whys
 from .evidence import Evidence
 from .hot_swap import Swapper
 from .live import Live
+from .narrator import Narrator
 from .pool import Pool
 from .recorder import Recorder
 from .sentinels import Sentinels
 
-COUNTDOWN_S = 10.0
 COLD_LOAD_S = 2.0  # what a load is taken to cost when the version was never loaded here
 
 
@@ -51,9 +52,9 @@ class Autopilot:
         self._swapper = swapper
         self._said: dict[str, tuple[object, ...]] = {}  # task -> what its last stored verdict said
         self._verdicts: dict[str, AutoSwapVerdict] = {}
-        self._narrated_at = 0.0
         self._swaps: dict[str, asyncio.Task[None]] = {}
-        self.trial: Callable[[], str | None] = lambda: None  # the sentence about a rollout under way
+        self.announcements = Announcements(live, decisions, swapper)
+        self.narrator = Narrator(live, evidence, self._verdicts, self.announcements.known)
         self.busy: Callable[[], bool] = lambda: False  # whether a client's request is running
         self.sentinels = Sentinels(live, pool, recorder, asker, lambda: self.busy())
 
@@ -76,10 +77,13 @@ class Autopilot:
         for name in list(self._live.tasks):
             if name in self._swaps or self._swapper.running(name) is not None:
                 continue
-            verdict = self.judge(name)
-            self._verdicts[name] = verdict
-            decision = await self._store(name, verdict)
-            if verdict.action in ("swap", "rollback"):
+            if name in self.announcements.vetoing:
+                continue
+            given = self.inputs(name)
+            verdict = self._verdicts[name] = decide(given)
+            acts = self.announcements.acts(name, verdict, given)
+            decision = await self._store(name, verdict, acts=acts)
+            if acts and name not in self._swaps:
                 self._act(name, verdict, decision)
         self.narrate()
         return dict(self._verdicts)
@@ -183,10 +187,10 @@ class Autopilot:
 
     # ── records ───────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def _store(self, name: str, verdict: AutoSwapVerdict) -> str:
-        """A verdict is stored when it says something new; what only counts seconds or samples is no news."""
+    async def _store(self, name: str, verdict: AutoSwapVerdict, *, acts: bool) -> str:
+        """A verdict is stored when it is acted upon or says something new; what only counts seconds is no news."""
         said = (verdict.action, verdict.to, verdict.trigger, tuple(w.rule for w in verdict.why))
-        if self._said.get(name) == said and verdict.action in ("none", "hold"):
+        if self._said.get(name) == said and not acts:
             return ""
         self._said[name] = said
         given = self.inputs(name)
@@ -221,49 +225,11 @@ class Autopilot:
         return await self._decisions.save("autopilot", name, record)
 
     def narrate(self) -> None:
-        """One line: what runs, else what is about to happen, else what was last done, else what is missing."""
-        sentence, now = self._sentence(), self._live.clock.monotonic()
-        if sentence == self._live.narrator:
-            return
-        if _words(sentence) == _words(self._live.narrator) and now - self._narrated_at < COUNTDOWN_S:
-            return  # only seconds or samples were counted: a still engine stays still
-        self._live.narrator, self._narrated_at = sentence, now
-        self._live.dirty()
+        self.narrator.tell()
 
-    def _sentence(self) -> str:
-        live = self._live
-        if not live.registry.versions:
-            return "No models yet. Register one: arbiter register PATH.gguf"
-        running = next((s for s in live.swaps if s.result == "running"), None)
-        if running is not None:
-            return f"{running.task}: swapping {running.from_ or 'nothing'} for {running.to}. {running.reason}".strip()
-        if trial := self.trial():
-            return trial
-        for wanted in ("swap", "rollback", "hold"):
-            for name, verdict in self._verdicts.items():
-                if verdict.action == wanted:
-                    return f"{name}: {verdict.sentence}."
-        return self._quiet()
-
-    def _quiet(self) -> str:
-        live = self._live
-        newest = next(iter(live.swaps), None)
-        if newest is not None and newest.result in ("done", "failed") and newest.reason:
-            return f"{newest.task}: {newest.from_ or 'nothing'} -> {newest.to}, {newest.result}: {newest.reason}"
-        unmeasured = [
-            name for name in live.tasks if self._evidence.leaderboard(name) and self._unknown(name)
-        ]  # fmt: skip
-        if unmeasured:
-            count = f"{len(unmeasured)} of {len(live.tasks)}"
-            noun = "task has" if len(live.tasks) == 1 else "tasks has" if len(unmeasured) == 1 else "tasks have"
-            return f"{count} {noun} no measured quality: press b, or run `arbiter bench`."
-        telling = next((v.sentence for v in self._verdicts.values() if v.why), None)
-        return f"All is well: {telling}." if telling else "All is well."
-
-    def _unknown(self, name: str) -> bool:
-        return all(row.quality is None for row in self._evidence.leaderboard(name))
-
-
-def _words(sentence: str) -> str:
-    """Without its figures."""
-    return "".join(c for c in sentence if not c.isdigit())
+    async def veto(self, name: str) -> dict[str, Any]:
+        """What is announced for a task does not happen. Raises UnknownName, Refused."""
+        done = await self.announcements.veto(name)
+        self._verdicts[name] = self.judge(name)
+        self.narrate()
+        return done

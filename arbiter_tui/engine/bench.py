@@ -142,6 +142,9 @@ class Bench:
         """Every task and version of the benchmarks under way."""
         return [part for parts in self._parts.values() for part in parts]
 
+    def running(self) -> OperationView | None:
+        return next((op for op in self.list() if op.state == "running"), None)
+
     def list(self) -> list[OperationView]:
         """Newest first."""
         return list(reversed(self._operations.values()))

@@ -87,6 +87,7 @@ class Live:
         self.swaps: deque[SwapView] = deque(maxlen=KEPT_SWAPS)  # newest first
         self.recent: deque[Served] = deque(maxlen=KEPT_REQUESTS)  # newest last
         self.alerts: deque[AlertView] = deque(maxlen=KEPT_ALERTS)  # newest first
+        self.announced: dict[str, tuple[str, float]] = {}  # task -> who takes over next, and when (unix seconds)
         self.hardware = HardwareView()
         self.chronicle = Chronicle()
         self.narrator = "Starting."

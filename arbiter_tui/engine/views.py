@@ -136,6 +136,7 @@ def _model(live: Live, pool: Pool, evidence: Evidence, version: ModelVersion) ->
 
 def _task(live: Live, evidence: Evidence, task: Task, rows: int | None) -> TaskView:
     route = live.routes.get(task.name)
+    announced = live.announced.get(task.name) or (None, None)
     return TaskView(
         task=task.name,
         incumbent=_version(live, route.incumbent),
@@ -146,6 +147,8 @@ def _task(live: Live, evidence: Evidence, task: Task, rows: int | None) -> TaskV
         requests=evidence.requests(task.name),
         leaderboard=tuple(_row(r) for r in evidence.leaderboard(task.name)[:rows]),
         hold_until=route.hold_until if route.hold_until > live.clock.now() else None,
+        next_incumbent=announced[0],
+        next_at=announced[1],
         description=task.description,
         settings=task.settings,
     )

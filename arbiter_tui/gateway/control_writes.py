@@ -83,6 +83,8 @@ class Writes:
             *self._trials.calls(),
             Call(method="POST", path="/tasks/{t}/rollback", summary="The previous version serves again",
                  do=self.rollback, body={}, query=WAITED, answer="SwapView"),
+            Call(method="POST", path="/tasks/{t}/veto", summary="What the autopilot announces does not happen",
+                 do=self.veto, body={}),
             Call(method="POST", path="/outcomes", summary="Report requests measured elsewhere: one, a list, or {items}",
                  do=self.outcomes, body=OUTCOME, lists=True, status=202),
             Call(method="POST", path="/feedback", summary="A user's grade of an answer", do=self.feedback,
@@ -232,6 +234,9 @@ class Writes:
         if task not in self._arbiter.tasks:
             raise UnknownName("task", task, self._arbiter.tasks)
         return await self._waited(self._operations.start("rollback", task, run()), ask)
+
+    async def veto(self, ask: Ask) -> Reply:
+        return Reply(await self._arbiter.autopilot.veto(ask.path["t"]))
 
     # ── evidence ──────────────────────────────────────────────────────────────────────────────────────────────
 

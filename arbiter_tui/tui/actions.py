@@ -16,7 +16,7 @@ from .actions_doors import DoorActions
 from .actions_swap import SwapActions
 from .actions_views import ViewActions
 from .screens.confirm import Choice, Confirm
-from .state import Notice, model_of, serves, task_of
+from .state import Notice, announced, model_of, serves, task_of
 
 if TYPE_CHECKING:
     from .app import CockpitApp
@@ -140,6 +140,11 @@ class Actions(ViewActions, SwapActions, DoorActions):
             lambda mode: self.app.commander.autopilot(task, mode),
             default=view.autopilot,
         )
+
+    def do_veto(self) -> None:
+        view = announced(self.app.view.snapshot, self.app.view.task)
+        if view is not None and view.next_incumbent is not None:
+            self.app.commander.veto(view.task, view.next_incumbent)
 
     # views ------------------------------------------------------------------------------------------------
     def do_task(self) -> None:

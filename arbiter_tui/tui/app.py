@@ -21,25 +21,29 @@ from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import cast
 
+from rich.console import RenderableType
+from textual._compositor import ChopsUpdate
 from textual.app import App
+from textual.driver import Driver
 from textual.screen import Screen
 
 from ..core.snapshot import SwapView
 from ..errors import ArbiterError, EngineUnreachable, UnknownName
 from ..wire import of_another_version
-from . import memory
+from . import memory, thin
 from . import theme as themes
 from .commands import Commander
 from .glyphs import only_ascii
 from .guard import ReadOnly
 from .joining import Starter, trouble
 from .messages import EngineLost, SnapshotArrived
+from .partial import Partial
 from .screens.main import MainScreen
 from .source import Engine
 from .state import STALE_AFTER_S, Notice, Trouble, View, busiest_task, machine_values
 
 WAIT_S = 2.0  # the wire's long poll: shorter than STALE_AFTER_S, so that a silent engine is told from a still one
-FASTEST_S = 0.25  # at most four snapshots a second
+FASTEST_S, FAR_S = 0.25, 1.0  # at most four snapshots a second; over ssh one
 RETRY_S = (0.3, 1.0)  # first and longest pause between attempts
 USED_S = 300.0  # "in the last minutes"
 SWITCH_S = 0.0005  # Textual writes on a thread of its own, which must not wait 5 ms at each step for the drawing one
@@ -100,6 +104,7 @@ class CockpitApp(App[int]):
             choices = memory.load(remember)
             self.view.task, self._toured = choices.task, choices.toured
             self.main.choose(choices)
+        self._every_s = FAR_S if themes.far(os.environ) else FASTEST_S
         self._seen_at: float | None = None
         self._poll: asyncio.Task[None] | None = None
         self._requests: int | None = None
@@ -107,6 +112,12 @@ class CockpitApp(App[int]):
 
     def get_default_screen(self) -> Screen[object]:
         return self.main  # type: ignore[return-value]
+
+    def get_driver_class(self) -> type[Driver]:
+        return thin.driver(super().get_driver_class())
+
+    def _display(self, screen: Screen[object], renderable: RenderableType | None) -> None:
+        super()._display(screen, Partial.of(renderable) if type(renderable) is ChopsUpdate else renderable)
 
     def on_mount(self) -> None:
         if self._keymap_wanted:
@@ -167,7 +178,7 @@ class CockpitApp(App[int]):
             after = snapshot.revision
             self.view.address = str(getattr(self.engine, "url", "") or snapshot.engine.url)
             self.post_message(SnapshotArrived(snapshot))
-            await asyncio.sleep(max(0.0, FASTEST_S - (self._now() - began)))
+            await asyncio.sleep(max(0.0, self._every_s - (self._now() - began)))
 
     def on_snapshot_arrived(self, message: SnapshotArrived) -> None:
         snapshot, view = message.snapshot, self.view

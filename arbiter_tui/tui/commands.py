@@ -13,6 +13,7 @@ from typing import Any
 
 from ..core.snapshot import OperationView, RolloutView, Snapshot, SwapView
 from ..errors import ArbiterError, EngineUnreachable
+from . import format as fmt
 from .source import Engine
 from .state import Notice, model_of, task_of
 
@@ -194,6 +195,16 @@ class Commander:
             )
 
         self.run(f"autopilot of {task}: {mode}", lambda e: e.autopilot(task, mode), proof)
+
+    def veto(self, task: str, to: str) -> None:
+        def proof(s: Snapshot) -> Notice | None:
+            view = task_of(s, task)
+            if view is None or view.next_incumbent == to or view.hold_until is None:
+                return None
+            until = fmt.clock(view.hold_until, s.taken_at)
+            return Notice(f"✓ {to} does not take over {task}; it is held until {until}, s swaps it by hand", "ok")
+
+        self.run(f"{task}: vetoing {to}", lambda e: e.veto(task), proof)
 
     def bench(self, tasks: list[str] | None, versions: list[str] | None = None) -> None:
         what = ", ".join(tasks) if tasks else "every task"

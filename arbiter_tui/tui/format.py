@@ -11,6 +11,13 @@ from collections.abc import Sequence
 from rich.cells import cell_len, chop_cells
 
 DASH = "–"
+
+
+def cells(text: str) -> int:
+    """How many cells of a terminal a text takes."""
+    return len(text) if text.isascii() else cell_len(text)
+
+
 EIGHTHS = " ▏▎▍▌▋▊▉█"
 LOWER = " ▁▂▃▄▅▆▇█"
 
@@ -113,14 +120,14 @@ def moment(at: float) -> str:
 
 def fit(text: str, width: int) -> str:
     """``text`` in at most ``width`` cells: the middle goes first, for both ends of a version's name tell."""
-    if cell_len(text) <= width:
+    if cells(text) <= width:
         return text
     if width <= 1:
         return "…"[:width]
     tail = (width - 1) // 3
     head = width - 1 - tail
     end = text[len(text) - tail :] if tail else ""
-    while cell_len(end) > tail:
+    while cells(end) > tail:
         end = end[1:]
     return f"{cut(text, head)}…{end}"
 
@@ -135,7 +142,7 @@ def cut(text: str, width: int) -> str:
 
 def shorten(text: str, width: int) -> str:
     """A sentence in at most ``width`` cells; its end goes."""
-    return text if cell_len(text) <= width else f"{cut(text, width - 1).rstrip()}…" if width > 1 else cut(text, width)
+    return text if cells(text) <= width else f"{cut(text, width - 1).rstrip()}…" if width > 1 else cut(text, width)
 
 
 def wrap(text: str, width: int) -> list[str]:
@@ -143,13 +150,13 @@ def wrap(text: str, width: int) -> list[str]:
     lines: list[str] = []
     line = ""
     for word in text.split():
-        while cell_len(word) > width > 0:
+        while cells(word) > width > 0:
             if line:
                 lines.append(line)
                 line = ""
             lines.append(cut(word, width))
             word = word[len(lines[-1]) :]
-        if line and cell_len(line) + 1 + cell_len(word) > width:
+        if line and cells(line) + 1 + cells(word) > width:
             lines.append(line)
             line = word
         else:

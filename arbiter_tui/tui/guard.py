@@ -18,7 +18,7 @@ READS = frozenset({
 })  # fmt: skip
 WRITES = frozenset({
     "warm", "unload", "pin", "activate", "deprecate", "swap", "rollback", "autopilot", "bench", "cancel", "cancel_swap",
-    "rollout", "feedback",
+    "rollout", "feedback", "veto",
     "register", "alias", "put_task", "post", "put", "delete",
 })  # fmt: skip
 

@@ -93,6 +93,14 @@ ACTIONS = (
     _a("rollback", "r", "roll back", "task", "return this task to the model that served before", writes=True),
     _a("bench", "b", "bench", "task", "measure the models on their benchmark, or cancel a running one", writes=True),
     _a("autopilot", "a", "autopilot", "task", "on, observe or off for this task", writes=True),
+    _a(
+        "veto",
+        "n",
+        "veto",
+        "task",
+        "what the autopilot announces does not happen; it then leaves the task alone",
+        writes=True,
+    ),
     _a("task", "t", "task", "view", "choose the task whose ranking is shown"),
     _a(
         "task_view",
@@ -144,6 +152,7 @@ ACTIONS = (
 )
 BY_ID = {a.id: a for a in ACTIONS}
 FOOTER = (
+    "veto",
     "warm",
     "unload",
     "swap",

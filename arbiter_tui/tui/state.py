@@ -134,6 +134,12 @@ def on_trial(snapshot: Snapshot, version: str) -> list[str]:
     return [t.task for t in snapshot.tasks if t.candidate == version]
 
 
+def announced(snapshot: Snapshot | None, task: str | None) -> TaskView | None:
+    """The task whose announced swap a veto means: the chosen one's, else the one that comes first."""
+    coming = [t for t in snapshot.tasks if t.next_incumbent is not None] if snapshot else []
+    return min(coming, key=lambda t: (t.task != task, t.next_at or 0.0, t.task), default=None)
+
+
 def machine_values(snapshot: Snapshot) -> dict[str, float | None]:
     """Shares 0..1 of what the machine panel draws as curves."""
     hw, budget = snapshot.hardware, snapshot.budget

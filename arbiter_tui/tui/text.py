@@ -12,8 +12,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from rich.cells import cell_len
-
 from . import format as fmt
 
 
@@ -33,7 +31,7 @@ def line(*parts: Span | tuple[str, str] | str) -> Line:
 
 
 def width_of(spans: Line) -> int:
-    return sum(cell_len(s.text) for s in spans)
+    return sum([len(t) if t.isascii() else fmt.cells(t) for t, _ in spans])
 
 
 def plain(spans: Line) -> str:
@@ -58,7 +56,7 @@ def clip(spans: Line, width: int) -> Line:
     out: list[Span] = []
     room = width
     for span in spans:
-        n = cell_len(span.text)
+        n = fmt.cells(span.text)
         if n >= room:
             out.append(
                 Span(fmt.shorten(span.text, room) if n > room else fmt.cut(span.text, room - 1) + "…", span.token)
@@ -200,25 +198,25 @@ def changed(old: Line, new: Line) -> tuple[int, int] | None:
     for a, b in zip(old, new, strict=False):
         if a != b:
             break
-        start += cell_len(a.text)
+        start += fmt.cells(a.text)
     end = max(width_of(old), width_of(new))
     if width_of(old) == width_of(new):
         for a, b in zip(reversed(old), reversed(new), strict=False):
             if a != b:
                 break
-            end -= cell_len(a.text)
+            end -= fmt.cells(a.text)
     return start, max(end, start + 1)
 
 
 def version_name(version: str, width: int, token: str = "figure", *, brief: bool = False) -> Line:
     """A version, its provider dim: ``smollm2-135m-q4_1.llama-server``; narrower or ``brief``: ``….server``."""
     stem, dot, provider = version.rpartition(".")
-    if not dot or not provider[:1].isalpha() or cell_len(stem) + 1 > width:
-        return (Span(fmt.fit(stem if dot and cell_len(stem) == width else version, width), token),)
+    if not dot or not provider[:1].isalpha() or fmt.cells(stem) + 1 > width:
+        return (Span(fmt.fit(stem if dot and fmt.cells(stem) == width else version, width), token),)
     for suffix in (provider, provider.rpartition("-")[2])[1 if brief else 0 :]:
-        if cell_len(stem) + 1 + cell_len(suffix) <= width:
+        if fmt.cells(stem) + 1 + fmt.cells(suffix) <= width:
             return (Span(stem, token), Span(dot + suffix, "unit"))
-    room = width - cell_len(stem) - 1
+    room = width - fmt.cells(stem) - 1
     return (
         (Span(stem, token), Span(dot + fmt.shorten(provider.rpartition("-")[2], room), "unit"))
         if room > 2

@@ -179,8 +179,14 @@ def translated(theme: Theme) -> dict[str, str]:
     return found | {token: legible(_hex(colour, base[token]), grounds) for token, colour in meanings.items()}
 
 
+def far(environ: Mapping[str, str]) -> bool:
+    """Whether the terminal is at the other end of an ssh link."""
+    return "SSH_CONNECTION" in environ or "SSH_TTY" in environ
+
+
 def choose(wanted: str | None, environ: Mapping[str, str]) -> str:
-    """The theme's full name. NO_COLOR gets the terminal's own; none wanted: by the terminal's background.
+    """The theme's full name. NO_COLOR gets the terminal's own; none wanted: over ssh, too, else by the terminal's
+    background.
 
     Raises ConfigError, which names the nearest, for a name that no theme has.
     """
@@ -195,6 +201,8 @@ def choose(wanted: str | None, environ: Mapping[str, str]) -> str:
         return "arbiter-ansi"
     if wanted is not None:
         return SHORT.get(wanted, wanted)
+    if far(environ):  # the terminal's own colours are half the bytes
+        return "arbiter-ansi"
     background = environ.get("COLORFGBG", "").rpartition(";")[2]
     return "arbiter-light" if background in ("7", "15") else "arbiter-dark"
 

@@ -90,6 +90,9 @@ class FakeEngine(FakeViews):
     async def rollback(self, task: str) -> Any:
         return await self._note("rollback", task)
 
+    async def veto(self, task: str) -> Any:
+        return await self._note("veto", task)
+
     async def autopilot(self, task: str | None, mode: str) -> Any:
         return await self._note("autopilot", task, mode)
 

@@ -15,7 +15,7 @@ from ..commands import Commander
 from ..keys import ACTIONS, BY_ID, FOOTER, binding_id
 from ..memory import Choices
 from ..messages import Opened
-from ..state import Notice, View, model_of
+from ..state import Notice, View, announced, model_of
 from ..text import Line, line, pad
 from ..widgets.footer import Footer
 from ..widgets.header import Header
@@ -182,6 +182,8 @@ class MainScreen(Screen[None]):
                 return "there is no task" if task is None else "there is no model" if empty else None
             case "playground":
                 return None if snapshot is not None and snapshot.models else "there is no model"
+            case "veto":
+                return "the autopilot announces nothing" if announced(snapshot, view.task) is None else None
             case "rollback":
                 return (
                     "there is no task" if task is None else "nothing served before" if task.previous is None else None

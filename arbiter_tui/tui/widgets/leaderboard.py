@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ...core.snapshot import RowView
+from ...core.snapshot import RowView, TaskView
 from .. import format as fmt
 from ..filter import fields_of, matches
 from ..state import model_of, row_of
@@ -48,6 +48,9 @@ class Leaderboard(ListPanel[RowView]):
         task = self.view.task_view()
         if task is None:
             return ()
+        return self.sorted_once(task, (self.sort, self.wanted), lambda: self._sort(task))
+
+    def _sort(self, task: TaskView) -> list[RowView]:
         big = float("inf")
         keys: dict[str, Callable[[RowView], Any]] = {
             "rank": lambda r: r.rank,
@@ -84,7 +87,8 @@ class Leaderboard(ListPanel[RowView]):
         ]
 
     def _table(self, width: int) -> Table[RowView]:
-        return Table.choose(self.columns(width), width, flexible=25 if width < 84 else 33, widest=40)
+        flexible = 25 if width < 84 else 33
+        return self.table_once(width, lambda: Table.choose(self.columns(width), width, flexible=flexible, widest=40))
 
     def shown_columns(self) -> frozenset[str]:
         return frozenset(c.key for c in self._table(self.size.width - 5).columns)

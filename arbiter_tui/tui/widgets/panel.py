@@ -7,7 +7,7 @@ item's identity.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
 from rich.segment import Segment
@@ -20,7 +20,7 @@ from .. import theme
 from ..glyphs import safe
 from ..messages import Opened
 from ..state import View
-from ..text import Column, Line, Span, changed, collapsed, frame, line, marked, pad, paragraphs, tame
+from ..text import Column, Line, Span, Table, changed, collapsed, frame, line, marked, pad, paragraphs, tame
 
 T = TypeVar("T")
 
@@ -149,6 +149,8 @@ class ListPanel(Panel, Generic[T]):
         self.wanted = ""  # the filter
         self.typing = False
         self._offset = 0
+        self._sorted: tuple[object, object, Sequence[T]] = (None, None, ())
+        self._tables: dict[object, Table[T]] = {}
         self._item_lines = 1
         self._shown = 0
 
@@ -171,6 +173,19 @@ class ListPanel(Panel, Generic[T]):
 
     def lines_each(self, count: int, height: int) -> int:
         return 1
+
+    def sorted_once(self, source: object, how: object, sort: Callable[[], Sequence[T]]) -> Sequence[T]:
+        """``sort()`` of what ``source`` holds, in the way of ``how``: once, however often it is asked for."""
+        if self._sorted[0] is not source or self._sorted[1] != how:
+            self._sorted = (source, how, sort())
+        return self._sorted[2]
+
+    def table_once(self, width: int, choose: Callable[[], Table[T]]) -> Table[T]:
+        """The columns for a width: they are the same for every row."""
+        key = (width, self.left_out)
+        if key not in self._tables:
+            self._tables = {key: choose()}
+        return self._tables[key]
 
     def all_columns(self, width: int) -> list[Column[T]]:
         """Every column there is, in order; none where the region is no table."""

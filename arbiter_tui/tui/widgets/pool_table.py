@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ...core.snapshot import ModelView
+from ...core.snapshot import ModelView, Snapshot
 from .. import format as fmt
 from .. import state
 from ..filter import fields_of, matches
@@ -77,8 +77,12 @@ class PoolTable(ListPanel[ModelView]):
         snapshot = self.view.snapshot
         if snapshot is None:
             return ()
+        return self.sorted_once(snapshot, (self.sort, self.wanted), lambda: self._sort(snapshot))
+
+    def _sort(self, snapshot: Snapshot) -> list[ModelView]:
+        serving = {t.incumbent for t in snapshot.tasks}
         keys: dict[str, Callable[[ModelView], Any]] = {
-            "state": lambda m: (not state.serves(snapshot, m.version), ORDER.get(m.state, 9)),
+            "state": lambda m: (m.version not in serving, ORDER.get(m.state, 9)),
             "memory": lambda m: (-(m.resident_bytes or 0), -(m.predicted_bytes or 0)),
             "speed": lambda m: (-(m.tokens_per_second or 0.0),),
             "requests": lambda m: (-m.requests,),
@@ -111,7 +115,8 @@ class PoolTable(ListPanel[ModelView]):
         ]
 
     def _table(self, width: int) -> Table[ModelView]:
-        return Table.choose(self.columns(width), width, flexible=25 if width < 84 else 33)
+        flexible = 25 if width < 84 else 33
+        return self.table_once(width, lambda: Table.choose(self.columns(width), width, flexible=flexible))
 
     def shown_columns(self) -> frozenset[str]:
         return frozenset(c.key for c in self._table(self.size.width - 5).columns)
