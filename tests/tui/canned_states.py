@@ -180,3 +180,47 @@ def crowd(models: int = 50, tasks: int = 20) -> Snapshot:
         budget=BudgetView(limit_bytes=24 * G, used_bytes=int(19.7 * G)),
         narrator="All is well.",
     )
+
+
+WIDE_NAMES = (
+    "一个非常长的模型名称-{i}-q4_k_m.llama-server",
+    "モデル{i}-日本語-q5.llama-cpp",
+    "👩\u200d💻-coder-{i}-🚀-q8.ollama",
+    "נמודל-שפה-{i}-q4.llama-server",
+    "نموذج-اللغة-{i}-q6.openai_compatible",
+    "a-model-with-an-exceedingly-long-name-that-nobody-reads-at-once-{i}-q5_k_m.openai_compatible",
+    "한국어모델{i}.llama-server",
+    "plain-{i}-q4.llama-server",
+)
+WIDE_TASKS = ("翻訳", "🧪 experiments", "תרגום", "تصنيف النصوص", "a-task-with-a-very-long-name-indeed", "요약", "code")
+
+
+def many(models: int = 50, tasks: int = 20) -> Snapshot:
+    """The crowd under names of every width and direction, one version on trial."""
+    plain = crowd(models, tasks)
+    names = {m.version: WIDE_NAMES[i % len(WIDE_NAMES)].format(i=i) for i, m in enumerate(plain.models)}
+    titles = {t.task: f"{WIDE_TASKS[i % len(WIDE_TASKS)]}-{i}" for i, t in enumerate(plain.tasks)}
+    return replace(
+        plain,
+        revision=48,
+        models=tuple(replace(m, version=names[m.version], aliases=("冠军", "🏆")) for m in plain.models),
+        tasks=tuple(
+            replace(
+                t,
+                task=titles[t.task],
+                incumbent=names[t.incumbent or ""],
+                previous=names[t.previous or ""],
+                candidate=names[t.leaderboard[2].version],
+                candidate_share=0.1,
+                leaderboard=tuple(replace(r, version=names[r.version]) for r in t.leaderboard),
+            )
+            for t in plain.tasks
+        ),
+        swaps=tuple(
+            replace(
+                s, task=titles["task-00"], from_=WIDE_NAMES[i % 8].format(i=i), to=WIDE_NAMES[(i + 3) % 8].format(i=i)
+            )
+            for i, s in enumerate(SWAPS)
+        ),
+        narrator="翻訳-0: 一个非常长的模型名称 leads by .15 [.04, .26]; 👩\u200d💻 waits; תרגום",
+    )

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from canned import HEALTHY
 from canned_past import machine
-from canned_states import BENCHING, EMPTY, FAILED, FOUR_GPUS, LONG, ON_TRIAL, SWAPPING, crowd
+from canned_states import BENCHING, EMPTY, FAILED, FOUR_GPUS, LONG, ON_TRIAL, SWAPPING, crowd, many
 from fake_cockpit import FakeEngine, cockpit
 
 from arbiter_tui.tui.app import CockpitApp
@@ -32,6 +32,13 @@ CASES: dict[str, tuple[Any, tuple[int, int], dict[str, Any], list[str]]] = {
     "four-gpus-120": (FOUR_GPUS, USUAL, {}, []),
     "four-gpus-80-machine": (FOUR_GPUS, SMALL, {}, ["3"]),
     "crowd-120": (crowd(), USUAL, {}, []),
+    "crowd-80": (crowd(), SMALL, {}, []),
+    "crowd-200": (crowd(), LARGE, {}, []),
+    "many-80": (many(), SMALL, {}, []),
+    "many-80-ranking": (many(), SMALL, {}, ["2"]),
+    "many-120": (many(), USUAL, {}, []),
+    "many-200": (many(), LARGE, {}, []),
+    "four-gpus-200": (FOUR_GPUS, LARGE, {}, []),
     "long-names-80": (LONG, SMALL, {}, []),
     "filter-120": (crowd(), USUAL, {}, ["slash", *"state:ready 13b"]),
     "zoom-200": (HEALTHY, LARGE, {}, ["3", "z"]),
