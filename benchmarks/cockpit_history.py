@@ -38,6 +38,11 @@ SCREENS = {
     "benchmark": (["B"], "┌ benchmark"),
     "machine": (["m"], "┌ machine "),
     "tasks": (["t"], "┌ tasks "),
+    "task": (["T"], "what would trigger a swap"),
+    "history": (["H"], "from → to"),
+    "playground": (["g"], "Type a prompt"),
+    "registry": (["M"], "registry"),
+    "log": (["L"], "log"),
     "help": (["?"], "┌ keys "),
     "swap record": (["4", "enter"], "roll back to this point|phases|took"),
 }
@@ -120,6 +125,8 @@ class Sitting:
 
 
 def sit(engine: Engine, rounds: int) -> tuple[Sitting, list[float], float]:
+    (engine.folder / "cockpit").mkdir(exist_ok=True)
+    (engine.folder / "cockpit" / "cockpit.json").write_text('{"toured": true}')  # no tour before the keys
     with Terminal(arbiter("attach", engine.url, "--state-dir", str(engine.folder / "cockpit"))) as terminal:
         first = painted(terminal, shows(terminal, *REGIONS))
         terminal.rest(3.0)

@@ -104,9 +104,39 @@ def cockpit(m: Measured) -> str:
     keys = m["key_to_screen"]
     missed = f", {len(keys['missed'])} keys without effect" if keys["missed"] else ""
     return (
-        f"{number(max(paint['attach'], paint['join']))} s; {count(round(m['at_rest']['bytes_per_s']))} bytes/s; "
-        f"{number(keys['p95_ms'])} ms{missed}"
+        f"{number(max(paint['attach'], paint['join']))} s, {number(max(m['with_models_s'].values()))} s; "
+        f"{count(round(m['at_rest']['bytes_per_s']))} bytes/s; {number(keys['p95_ms'])} ms{missed}; "
+        f"{number(m['resident_mib'])} MB; {number(m['quit_s'])} s"
     )
+
+
+def cockpit_many(m: Measured) -> str:
+    def one(found: Measured) -> str:
+        return f"{number(found['cpu_percent_of_a_core'])}%, {count(found['bytes_per_s'])} bytes/s"
+
+    keys = m["local"]["key_to_screen_ms"]
+    return (
+        f"{one(m['local'])}; over ssh {one(m['ssh'])}; key {number(keys['p95'])} ms p95, {number(keys['max'])} at worst"
+    )
+
+
+def cockpit_history(m: Measured) -> str:
+    name, worst = max(m["open_p95_ms"].items(), key=lambda found: found[1])
+    missed = f"; never opened: {', '.join(m['missed'])}" if m["missed"] else ""
+    slowest = f"{number(worst)} ms ({name}, the slowest of {len(m['open_p95_ms'])})"
+    return f"{slowest}; next line {number(m['scroll']['p95_ms'])} ms{missed}"
+
+
+def cockpit_link(m: Measured) -> str:
+    back = "never" if m["back_s"] is None else f"{number(m['back_s'])} s"
+    return (
+        f"key {number(m['keys']['p95_ms'])} ms p95; a new picture {number(m['pictures_per_s'])} times a second; "
+        f"{count(m['link_bytes_per_s'])} bytes/s over the link; live again after {back}"
+    )
+
+
+def cockpit_day(m: Measured) -> str:
+    return f"{number(m['grown_mib'])} MB in {number(m['simulated_hours'])} hours, {count(m['snapshots'])} snapshots"
 
 
 def decode(m: Measured) -> str:
@@ -197,9 +227,22 @@ FIGURES = (
     ),
     Figure("resident", "Engine with no model loaded", "≤ 90 MB; ≤ 1% of a core", resident),
     Figure(
-        "cockpit", "Cockpit: first paint; written at rest; key to screen while the demo runs",
-        "≤ .6 s; ≤ 2,048 bytes/s; ≤ 50 ms p95", cockpit,
+        "cockpit", "Cockpit: first paint, with the models; written at rest; key to screen while the demo runs; "
+        "resident; the terminal back after `q`", "≤ .4 s, ≤ .8 s; ≤ 2,048 bytes/s; ≤ 50 ms p95; ≤ 60 MB; ≤ .3 s", cockpit,
     ),
+    Figure(
+        "cockpit_many", "Cockpit with 50 models and 20 tasks, all changing four times a second; the same over ssh, "
+        "once a second", "≤ 10% of a core, ≤ 20,480 bytes/s; ≤ 2%, ≤ 6,144 bytes/s; key ≤ 50 ms p95, ≤ 150", cockpit_many,
+    ),
+    Figure(
+        "cockpit_history", "Cockpit on 10,000 swaps and 1,000,000 outcomes: from the key to the screen it opens",
+        "≤ 200 ms p95; next line ≤ 50 ms", cockpit_history,
+    ),
+    Figure(
+        "cockpit_link", "Cockpit over a link with 200 ms and 1% loss, cut for 6 s, 50 models and 20 tasks",
+        "usable; live ≤ 3 s after the link's return", cockpit_link,
+    ),
+    Figure("cockpit_day", "Cockpit for 8 simulated hours: its memory grows", "≤ 5 MB", cockpit_day),
     Figure(
         "decode", "Tokens/s through the arbiter over those of its engine asked directly, one stream / four",
         "≥ .95 / ≥ .95", decode,
