@@ -228,11 +228,13 @@ FIGURES = (
     Figure("resident", "Engine with no model loaded", "≤ 90 MB; ≤ 1% of a core", resident),
     Figure(
         "cockpit", "Cockpit: first paint, with the models; written at rest; key to screen while the demo runs; "
-        "resident; the terminal back after `q`", "≤ .4 s, ≤ .8 s; ≤ 2,048 bytes/s; ≤ 50 ms p95; ≤ 60 MB; ≤ .3 s", cockpit,
+        "resident; the terminal back after `q`",
+        "≤ .4 s, ≤ .8 s; ≤ 2,048 bytes/s; ≤ 50 ms p95; ≤ 60 MB; ≤ .3 s", cockpit,
     ),
     Figure(
         "cockpit_many", "Cockpit with 50 models and 20 tasks, all changing four times a second; the same over ssh, "
-        "once a second", "≤ 10% of a core, ≤ 20,480 bytes/s; ≤ 2%, ≤ 6,144 bytes/s; key ≤ 50 ms p95, ≤ 150", cockpit_many,
+        "once a second",
+        "≤ 10% of a core, ≤ 20,480 bytes/s; ≤ 2%, ≤ 6,144 bytes/s; key ≤ 50 ms p95, ≤ 150", cockpit_many,
     ),
     Figure(
         "cockpit_history", "Cockpit on 10,000 swaps and 1,000,000 outcomes: from the key to the screen it opens",
