@@ -17,6 +17,8 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "tests" / "tui"))
 
 import canned  # noqa: E402  (its folder is put on the path above)
+import canned_past  # noqa: E402
+import canned_states  # noqa: E402
 import fake_cockpit  # noqa: E402
 
 KEPT: dict[str, tuple[tuple[int, int], dict[str, Any], Sequence[str]]] = {
@@ -29,14 +31,27 @@ KEPT: dict[str, tuple[tuple[int, int], dict[str, Any], Sequence[str]]] = {
     "model": ((120, 40), {}, ("enter",)),
     "task": ((120, 40), {}, ("T", "j", *["right"] * 4)),
     "why": ((120, 40), {}, ("e",)),
-    "machine": ((120, 40), {}, ("3", "z")),
+    "machine": ((120, 40), {}, ("m",)),
     "keys": ((120, 40), {}, ("?",)),
+    "how": ((120, 40), {}, ("s", "enter")),
+    "trial": ((120, 40), {"of": canned_states.ON_TRIAL}, ("c",)),
+    "history": ((120, 40), {}, ("H",)),
+    "requests": ((120, 40), {}, ("R",)),
+    "benchmark": ((120, 40), {}, ("B",)),
+    "registry": ((120, 40), {}, ("M",)),
+    "playground": ((120, 40), {}, ("g", *"Rates", "space", *"are", "space", *"held", "enter")),
+    "log": ((120, 40), {}, ("l",)),
+    "tour": ((120, 40), {}, ("i",)),
+    "high-contrast": ((120, 40), {"theme": "high-contrast"}, ()),
+    "four-gpus": ((200, 60), {"of": canned_states.FOUR_GPUS}, ()),
 }
 
 
 async def picture(snapshot: canned.Snapshot, size: tuple[int, int], press: Sequence[str], **kw: Any) -> str:
     """One SVG of the cockpit after some keys; ids are made stable so that equal pictures are equal files."""
-    app = fake_cockpit.cockpit(snapshot, **kw)
+    engine = fake_cockpit.FakeEngine(snapshot)
+    engine.machine_answer = canned_past.machine()
+    app = fake_cockpit.cockpit(snapshot, engine=engine, **kw)
     async with app.run_test(size=size) as pilot:
         await pilot.pause()
         for key in press:
@@ -60,7 +75,8 @@ def main() -> None:
     parser.add_argument("--png", type=Path)
     options = parser.parse_args()
     for name, (size, kw, press) in KEPT.items():
-        svg = asyncio.run(picture(canned.HEALTHY, size, press, **kw))
+        snapshot = kw.get("of", canned.HEALTHY)
+        svg = asyncio.run(picture(snapshot, size, press, **{k: v for k, v in kw.items() if k != "of"}))
         (HERE / f"{name}.svg").write_text(svg, encoding="utf-8")
         print(HERE / f"{name}.svg")
         if options.png:

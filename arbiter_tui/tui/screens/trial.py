@@ -74,7 +74,7 @@ def facts(r: RolloutView, width: int) -> list[Line]:
              (" that of the old one, over the pairs", "unit")),
         line((f"{'verdict':<12}", "unit"), (r.verdict.replace("_", " "), "figure")),
     ]  # fmt: skip
-    if r.reason:
+    if r.reason and not r.reason.startswith("serves "):  # its share stands above
         out += paragraphs(r.reason, width, "label")
     for why in r.why:
         out += paragraphs(f"{why.rule}: {why.value} (limit {why.threshold}); {why.would_change_if}", width, "unit")
