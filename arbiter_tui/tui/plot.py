@@ -78,6 +78,15 @@ def range_of(values: Values, *, floor: float | None = None, top: float | None = 
     return Range(low, high)
 
 
+def usual(values: Values) -> Range | None:
+    """An axis that a few wild values do not squeeze: they stand at its end. None where nothing is known."""
+    known = sorted(v for v in values if v is not None and math.isfinite(v))
+    if not known:
+        return None
+    most = 3.0 * known[(len(known) * 3) // 4]
+    return range_of([v for v in known if v <= most] or known)
+
+
 def median(values: Values) -> float | None:
     known = sorted(v for v in values if v is not None)
     return known[len(known) // 2] if known else None
@@ -98,8 +107,9 @@ def panel(
     head = line((title, "head"))
     if not known:
         return [spread(head, line(("not measured yet", "unit")), width)]
-    found = span or range_of(values)
+    found = span or usual(values)
     assert found is not None
+    cut = span is None and max(known) > found.high
     figures = line(
         ("now ", "unit"), (written(known[-1]), "figure"),
         ("  median ", "unit"), (written(median(values)), "label"),
@@ -107,7 +117,7 @@ def panel(
     )  # fmt: skip
     if width_of(figures) + width_of(head) >= width:
         figures = figures[:4]
-    ends = {0: written(found.high), rows - 1: written(found.low)}
+    ends = {0: ("≥ " if cut else "") + written(found.high), rows - 1: written(found.low)}
     inset = max(len(e) for e in ends.values()) + 1
     drawn = braille(values, max(4, width - inset), rows, found.low, found.high)
     return [

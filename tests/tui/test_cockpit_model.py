@@ -148,6 +148,14 @@ def test_lines_never_exceed_their_width() -> None:
             assert all(width_of(x) <= width for x in part), width
 
 
+def test_the_life_cycle_leaves_out_whom_it_serves() -> None:
+    """Routes are swaps, and those have a list of their own: they must not push the registration out of sight."""
+    routes = [{"at": NOW, "who": "engine", "action": "route", "subject": f"task -> {GEMMA}"}] * 20
+    told = changes({**past(GEMMA), "changes": [*routes, *past(GEMMA)["changes"]]}, NOW, 60)
+    assert any("registered" in plain(x) for x in told)
+    assert not any("route" in plain(x) for x in told)
+
+
 def test_times_are_as_exact_as_they_are_fresh() -> None:
     """Seconds today, the day before that."""
     assert when(NOW - 5, NOW) == "14:30:55"

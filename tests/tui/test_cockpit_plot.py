@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from arbiter_tui.tui import format as fmt
-from arbiter_tui.tui.plot import BLANK, braille, fitted, median, panel, range_of
+from arbiter_tui.tui.plot import BLANK, braille, fitted, median, panel, range_of, usual
 from arbiter_tui.tui.text import plain, width_of
 
 
@@ -60,3 +60,14 @@ def test_a_panel_has_its_figures_and_its_axis() -> None:
     assert text[4].startswith("10 ")
     assert all(width_of(x) <= 60 for x in lines)
     assert "since" not in plain(panel("tokens/s", [1.0], 34, 4, fmt.rate, since="14:00:00")[0])
+
+
+def test_a_wild_value_does_not_squeeze_the_others() -> None:
+    """One of two tokens that came at once is 2,700 a second: the axis stays with the others and says that it is cut."""
+    span = usual([10.0, 12.0, 2700.0, 11.0, 15.0, None])
+    assert span is not None
+    assert (span.low, span.high) == (10.0, 15.0)
+    lines = panel("tokens/s", [10.0, 12.0, 2700.0, 11.0, 15.0], 60, 4, fmt.rate)
+    assert plain(lines[1]).startswith("≥ 15 ")
+    assert usual([0.0, 0.0, 5.0]) is not None
+    assert usual([None]) is None

@@ -144,7 +144,7 @@ def states(past: Mapping[str, Any], now: float, width: int) -> list[Line]:
 
 def changes(past: Mapping[str, Any], now: float, width: int) -> list[Line]:
     """Its life cycle: what was done to its record, by whom, newest first."""
-    found = past.get("changes") or ()
+    found = [c for c in past.get("changes") or () if c.get("action") != "route"]  # its swaps are told elsewhere
     lines = [line(("its life cycle", "head"))] if found else []
     for c in found[:SHOWN_CHANGES]:
         at = when(float(c["at"]), now) if c.get("at") else fmt.DASH
