@@ -18,6 +18,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+from .config_gates import RuleBlock, check_rules
 from .config_reader import Setting, Where, read_values, schema_of, setting, setting_schema, settings
 from .config_server import LimitsConfig, ServerConfig, check_server
 from .config_tasks import (
@@ -188,6 +189,9 @@ class Config:
     providers: tuple[ProviderBlock, ...] = ()
     models: tuple[ModelBlock, ...] = setting((), kind="sections", section=ModelBlock, help="models by name")
     tasks: tuple[Task, ...] = ()
+    constitution: tuple[RuleBlock, ...] = setting(
+        (), kind="sections", section=RuleBlock, help="rules that hold whatever is measured"
+    )
     path: Path | None = None
 
 
@@ -303,6 +307,8 @@ def _check(config: Config, where: Where) -> None:
     _check_unique([p.name for p in config.providers], where.key("providers"))
     _check_unique([m.name for m in config.models], where.key("models"))
     _check_unique([t.name for t in config.tasks], where.key("tasks"))
+    _check_unique([r.name for r in config.constitution], where.key("constitution"))
+    check_rules(config.constitution, where.key("constitution"))
     for action, key in config.tui.keys.items():
         if not isinstance(key, str) or not key:
             raise where.key("tui").key("keys").key(action).error(key, 'must be a key, as in "w" or "ctrl+s"')

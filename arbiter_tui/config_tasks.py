@@ -15,7 +15,7 @@ from .core.tasks import AutopilotMode, Criteria, Preference, Task, Weights
 
 MODES = tuple(mode.value for mode in AutopilotMode)
 NAME = VERSION_NAME.pattern.strip("^$")
-_OWN = ("name", "description", "suite", "autopilot", "private", "max_tokens")
+_OWN = ("name", "description", "suite", "autopilot", "private", "labels", "max_tokens")
 OPTIONAL = ("hardware", "max_latency_s", "max_memory_bytes", "min_context", "quality_threshold", "preference")
 _PREFERENCES = tuple(p.value for p in Preference)
 _CRITERIA: Mapping[str, Setting] = {
@@ -37,6 +37,7 @@ TASK_SETTINGS: Mapping[str, Setting] = {
     "suite": Setting(kind="text", help="a bundled suite's name, or a JSONL file of {prompt, reference, verifier}"),
     "autopilot": Setting(kind="text", choices=MODES, help="of this task"),
     "private": Setting(kind="flag", help="its prompts are never kept"),
+    "labels": Setting(kind="texts", help="words that [[constitution]] rules may name"),
     "max_tokens": Setting(kind="int", low=1, high=1_000_000, help="of an answer of the suite"),
 }
 

@@ -169,6 +169,13 @@ class Patient(Protocol):
     load_timeout_s: float
 
 
+class Placed(Protocol):
+    """What a provider may offer besides: whether all that it serves stays on this machine. Without it a ``base_url`` on
+    loopback says so; a provider with neither counts as elsewhere, and rules may forbid it tasks."""
+
+    local: bool
+
+
 @runtime_checkable
 class Provider(Protocol):
     name: str

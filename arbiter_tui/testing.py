@@ -225,6 +225,7 @@ class FakeProvider:
     """A scriptable provider. ``models``: version name -> Behaviour."""
 
     kind = "fake"
+    local = True  # what the constitution asks; set it to False for a fake that stands for another machine
 
     def __init__(
         self, name: str = "fake", models: Mapping[str, Behaviour] | None = None, *, clock: FakeClock | None = None

@@ -67,6 +67,18 @@ WRONG = [
         "above 0",
     ),
     ('[[tasks]]\nname = "t"\npreference = "fats"', "tasks[0].preference", "fast"),
+    ('[[constitution]]\nname = "r"', "constitution[0]", "forbids nothing"),
+    ('[[constitution]]\nname = "r"\nlocl = true', "constitution[0].locl", "constitution[0].local"),
+    (
+        '[[constitution]]\nname = "r"\nlocal = true\nwaivers = [{ task = "t", reason = "x", until = "soon" }]',
+        "constitution[0].waivers[0].until",
+        "2026-12-31",
+    ),
+    (
+        '[[constitution]]\nname = "r"\nlocal = true\nwaivers = [{ task = "t", reason = " ", until = "2026-12-31" }]',
+        "constitution[0].waivers[0].reason",
+        "why",
+    ),
 ]
 
 

@@ -36,6 +36,7 @@ from .stats import Dimensions
 from .tasks import Criteria, Task
 
 QUALITY_FLOOR = 0.7  # of the best version's quality, both by their credible bounds
+NOBODY: Mapping[str, str] = {}
 ANY_CPU = frozenset({"cpu"})
 
 
@@ -80,10 +81,12 @@ def select(
     criteria: Criteria | None = None,
     hardware: frozenset[str] = ANY_CPU,
     memory_limit: int | None = None,
+    barred: Mapping[str, str] = NOBODY,
 ) -> Selection:
     """Who should serve ``task`` now (unix seconds). ``stats``: version -> what was measured of it on this task.
 
-    ``criteria`` replaces the task's own; ``hardware`` is what this machine has; ``memory_limit`` the pool's bytes.
+    ``criteria`` replaces the task's own; ``hardware`` is what this machine has; ``memory_limit`` the pool's bytes;
+    ``barred``: version -> why it may not, whatever was measured.
     Raises NoQualifyingModel with ``details["reasons"]``: version -> why it does not qualify.
     """
     asked = criteria or task.criteria
@@ -92,7 +95,9 @@ def select(
     reasons: dict[str, str] = {}
     for version in versions:
         known = stats.get(version.version, EMPTY)
-        reason = disqualified(version, asked, known, hardware=hardware, memory_limit=memory_limit)
+        reason = barred.get(version.version) or disqualified(
+            version, asked, known, hardware=hardware, memory_limit=memory_limit
+        )
         if reason is None:
             ranked.append(score(scale, version, known, task.priors))
         else:

@@ -85,6 +85,7 @@ class Task:
     autopilot: AutopilotMode = AutopilotMode.ON
     description: str = ""
     private: bool = False
+    labels: tuple[str, ...] = ()  # words that the constitution's rules may name
     max_tokens: int = 32
     few_shot: tuple[tuple[str, str], ...] = ()  # (prompt, answer) pairs, for models without a chat template
     priors: Mapping[str, float] = field(default_factory=dict)  # model family or name -> bundled prior quality
@@ -111,4 +112,5 @@ class Task:
             "suite": self.suite,
             "autopilot": self.autopilot,
             "private": self.private,
+            "labels": list(self.labels),
         }

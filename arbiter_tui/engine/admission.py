@@ -1,4 +1,4 @@
-"""What a request may reach: the tasks of its key, and what its answer takes from that key's allowance.
+"""What a request may reach: the tasks of its key, what the constitution allows; and what its answer takes of that key.
 
 Owns: the check between a name and a version that depends on who asks. Never: a key's secret (keyring.py), a route.
 
@@ -7,12 +7,14 @@ All of it is synchronous: nothing changes between the check and the lease.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from ..core.cost import Outcome
+from ..core.registry import ModelVersion
 from ..errors import Forbidden, UnknownName
-from ..provider import Request
+from ..provider import Provider, Request
 from .answer import Answer
+from .constitution import Constitution, forbidden
 from .keyring import CALLER
 from .live import Live, Target
 
@@ -20,8 +22,10 @@ BYTES_PER_TOKEN = 4  # where nobody counted: of English text, about
 
 
 class Admission:
-    def __init__(self, live: Live) -> None:
+    def __init__(self, live: Live, providers: Mapping[str, Provider]) -> None:
         self._live = live
+        self.constitution = Constitution(live, providers)
+        live.forbids = self.constitution.forbids
 
     def resolve(self, name: str, task: str | None = None) -> Target:
         """As ``Live.resolve``, for whoever asks now: a key's default task serves what has no other name.
@@ -42,6 +46,20 @@ class Admission:
             wanted = f"the task {target.task}" if target.task else "a version by its name"
             raise Forbidden(f"this key may not ask for {wanted}; its tasks: {', '.join(key.tasks)}")
         return target
+
+    def lawful(self, target: Target, version: ModelVersion) -> ModelVersion:
+        """``version``, or whoever serves the task where only that one may; asked as it is routed. Raises Forbidden."""
+        found = self.constitution.forbids(target.task, version)
+        if found is None:
+            return version
+        if target.named or version.version == target.version.version:
+            raise forbidden(found)
+        self.constitution.check(target.task, target.version)
+        return target.version
+
+    def stands_in(self, target: Target) -> ModelVersion | None:
+        """Who serves the task, where it may answer in place of a version on trial."""
+        return target.version if self.constitution.forbids(target.task, target.version) is None else None
 
     def ended(self, answer: Answer, outcome: Outcome) -> None:
         """What the answer took, both ways; a client that left before the end pays for what it was sent."""

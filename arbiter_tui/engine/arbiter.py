@@ -74,7 +74,7 @@ class Arbiter:
         self.keyring = KeyRing(store, clock)
         self.live = live = Live(config, store=store, probe=probe, clock=clock, new_id=new_id, suites=suites)
         live.state_dir = state_dir
-        self.admission = Admission(live)
+        self.admission = Admission(live, providers)
         self.evidence = Evidence(
             live, lambda v: providers[v.provider].predicted_bytes(v) if v.provider in providers else None
         )
@@ -161,7 +161,7 @@ class Arbiter:
             await gate.wait()
             held_s += self.clock.monotonic() - before
             target = self.admission.resolve(name, task)
-        version = self._chosen(target, request)
+        version = self.admission.lawful(target, self._chosen(target, request))
         answer = self._answer(target, version, request, source, began, posed=examples or not target.named)
         answer.queue_s = held_s
         self._open.add(answer)
@@ -190,7 +190,7 @@ class Arbiter:
             id=self.live.new_id(), task=target.task, version=version, named=target.named, request=shown, bare=request,
             decision_id=self.decisions.current.get(target.task, ""), source=source, lend=self.pool.lease,
             clock=self.clock, began=began, on_end=self._ended, on_fallback=self.rollouts.fell_back,
-            fallback=target.version if self.rollouts.on_trial_now(version, target) else None,
+            fallback=self.admission.stands_in(target) if self.rollouts.on_trial_now(version, target) else None,
         )  # fmt: skip
 
     def _ended(self, answer: Answer, outcome: Outcome) -> None:
@@ -237,7 +237,7 @@ class Arbiter:
         if self.live.state != "ready":
             raise Draining(f"the engine is {self.live.state}")
         target = self.admission.resolve(name)
-        async with self.pool.lease(target.version) as lease:
+        async with self.pool.lease(self.admission.lawful(target, target.version)) as lease:
             vectors = await lease.model.embed(texts)
         self.admission.embedded(texts)
         return target.version.version, vectors

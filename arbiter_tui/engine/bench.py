@@ -68,6 +68,8 @@ class Asker:
             id=self._live.new_id(), task=task.name, version=version.version, at=clock.now(), success=False,
             source=source if source in ("sentinel", "shadow") else "bench",
         )  # fmt: skip
+        if self._live.forbids(task.name, version) is not None:  # a suite's questions are the task's, too
+            return replace(base, failure=Failure.CLIENT_ERROR, latency_s=0.0)
         try:
             async with self._pool.lease(version) as lease:
                 waited = lease.queue_s + lease.load_s
@@ -171,7 +173,8 @@ class Bench:
     # ── one run ───────────────────────────────────────────────────────────────────────────────────────────────
 
     def _fits(self, task: Task, version: ModelVersion) -> bool:
-        return bool(self._live.suite(task)) and task.criteria.capabilities <= version.capabilities
+        capable = task.criteria.capabilities <= version.capabilities
+        return bool(self._live.suite(task)) and capable and self._live.forbids(task.name, version) is None
 
     async def _work(self, task: Task, version: ModelVersion) -> Work:
         """What was asked before is left out; when all of it was, everything is asked again."""

@@ -200,7 +200,13 @@ class Evidence:
             criteria=criteria,
             hardware=self._hardware(),
             memory_limit=memory_limit,
+            barred=self._unlawful(task),
         )
+
+    def _unlawful(self, task: str) -> dict[str, str]:
+        """Version -> the rule of the constitution that forbids it this task."""
+        found = ((v.version, self._live.forbids(task, v)) for v in self._live.registry.versions.values())
+        return {version: breach.sentence for version, breach in found if breach is not None}
 
     def excluded(self, task: str, *, memory_limit: int) -> dict[str, str]:
         """Version -> why it may not serve ``task``, as a sentence."""
@@ -210,7 +216,8 @@ class Evidence:
                                      memory_limit=memory_limit))
             for v in self._live.registry.versions.values()
         )  # fmt: skip
-        return {version: reason for version, reason in found if reason is not None}
+        measured = {version: reason for version, reason in found if reason is not None}
+        return {**measured, **self._unlawful(task)}
 
     def _hardware(self) -> frozenset[str]:
         return frozenset({"cpu", self._live.hardware.backend.lower()})

@@ -72,6 +72,7 @@ class Life:
         await a.catalogue.configured(a.config.models)
         await a.catalogue.discover_embedded()
         await a.catalogue.fill_routes()
+        a.admission.constitution.tell()
         live.state = "ready" if serving else OFFLINE
         a.autopilot.narrate()
         if not serving:
@@ -165,7 +166,7 @@ class Life:
         for name, patch in patches.items():
             try:
                 self._apply(name, patch)
-            except ConfigError as error:
+            except ArbiterError as error:
                 self._a.live.alert("warning", f"a stored change of task {name} no longer applies: {error}", task=name)
 
     async def put_task(self, patch: Mapping[str, Any]) -> Task:
@@ -188,7 +189,9 @@ class Life:
 
     def _apply(self, name: str, change: Mapping[str, Any]) -> Task:
         live = self._a.live
-        live.tasks[name] = task = patch_task(live.tasks.get(name) or Task(name=name), change)
+        task = patch_task(live.tasks.get(name) or Task(name=name), change)
+        self._a.admission.constitution.check_change(live.tasks.get(name), task)
+        live.tasks[name] = task
         live.on_dirty()
         return task
 

@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from ..config import Config
+from ..core.constitution import Breach
 from ..core.cost import Outcome
 from ..core.registry import Lifecycle, ModelVersion, Registry
 from ..core.routing import TASK_PREFIX, Route, RouteTable, task_of
@@ -92,6 +93,9 @@ class Live:
         self.chronicle = Chronicle()
         self.narrator = "Starting."
         self.on_dirty: Callable[[], None] = lambda: None
+        self.forbids: Callable[[str, ModelVersion], Breach | None] = lambda task, version: (
+            None
+        )  # the constitution's word
         self._events: deque[dict[str, Any]] = deque(maxlen=KEPT_EVENTS)
         self._event_revision = 0
         self._event_waiters: set[asyncio.Event] = set()

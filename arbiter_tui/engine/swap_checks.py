@@ -12,6 +12,7 @@ from ..core.compatibility import Compatibility
 from ..core.registry import Lifecycle, ModelVersion
 from ..core.snapshot import RowView
 from ..errors import Incompatible, Refused
+from .constitution import forbidden
 from .evidence import Evidence
 from .live import Live
 from .pool import Pool
@@ -39,7 +40,9 @@ class SwapChecks:
         return version
 
     def judge(self, task: str, old: ModelVersion | None, new: ModelVersion, strict: bool) -> Compatibility:
-        """Raises Incompatible with every check that is not met."""
+        """Raises Forbidden (the constitution), or Incompatible with every check that is not met."""
+        if (found := self._live.forbids(task, new)) is not None:
+            raise forbidden(found)
         verdict = self._evidence.compatibility(task, old, new, strict=strict, pool=self._pool)
         if not verdict.ok:
             raise Incompatible(

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from arbiter_tui.config import AutopilotConfig, Config, PoolConfig, RolloutConfig
+from arbiter_tui.config_gates import RuleBlock
 from arbiter_tui.core.cost import Outcome
 from arbiter_tui.core.tasks import Task
 from arbiter_tui.core.verify import SuiteItem
@@ -39,6 +40,7 @@ class Engine:
         max_loaded: int | None = None,
         questions: int = 12,
         rollout: RolloutConfig | None = None,
+        constitution: Sequence[RuleBlock] = (),
         **autopilot: Any,
     ) -> None:
         self.clock = clock or FakeClock()
@@ -51,6 +53,7 @@ class Engine:
             pool=PoolConfig(memory_budget_bytes=budget, max_loaded=max_loaded),
             autopilot=AutopilotConfig(**settings),
             rollout=rollout or RolloutConfig(),
+            constitution=tuple(constitution),
         )
         ids = itertools.count(1)
         generation = len(self.store.swaps) + len(self.store.outcomes) + len(self.store.decisions)

@@ -1,0 +1,97 @@
+"""The constitution in force: the configuration's rules, and where each version runs.
+
+Owns: what counts as this machine, and telling of waivers and of tasks that are served against a rule. Never: a rule's
+meaning (core/constitution.py).
+
+A version runs on this machine if its provider says so (``local``); else if its provider's address is loopback; else if
+its provider starts its processes itself and hands nothing on to other nodes. What can't be shown to run here does not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from ..config_gates import rules_of
+from ..config_server import is_loopback
+from ..core.constitution import Breach, breach, labels_of
+from ..core.registry import ModelVersion
+from ..core.tasks import Task
+from ..errors import Forbidden
+from ..provider import Provider
+from .live import Live
+
+OWN_PROCESSES = frozenset({"llama_server", "llama_cpp", "server", "transformers", "onnx", "mlx", "coreml"})
+OTHER_NODES = ("rpc", "ray_address")
+CLOUD = "cloud"  # Ollama's own servers answer for a model with such a tag, through the local address
+
+
+class Constitution:
+    def __init__(self, live: Live, providers: Mapping[str, Provider]) -> None:
+        self._live = live
+        self._providers = providers
+        self._rules = rules_of(live.config.constitution)
+        self._options: Mapping[str, Mapping[str, Any]] = {b.name: b.options for b in live.config.providers}
+
+    def forbids(self, task: str, version: ModelVersion) -> Breach | None:
+        """The rule that ``version`` would break by serving ``task``; synchronous, and nothing where there are none."""
+        if not self._rules:
+            return None
+        known = self._live.tasks.get(task)
+        return breach(
+            self._rules, task, labels_of(known) if known is not None else (), version.version,
+            provider=version.provider, local=self.is_local(version), now=self._live.clock.now(),
+        )  # fmt: skip
+
+    def check(self, task: str, version: ModelVersion) -> None:
+        """Raises Forbidden, which names the rule."""
+        found = self.forbids(task, version)
+        if found is not None:
+            raise forbidden(found)
+
+    def check_change(self, before: Task | None, after: Task) -> None:
+        """The labels by which a rule binds a task stay: only the configuration takes them away. Raises Forbidden."""
+        gone = labels_of(before) - labels_of(after) if before is not None else frozenset()
+        for rule in self._rules:
+            if lost := sorted(gone.intersection(rule.labels)):
+                raise Forbidden(
+                    f"{after.name} keeps the label {lost[0]!r}: the constitution's rule {rule.name!r} binds it; "
+                    "only the configuration can take it away"
+                )
+
+    def is_local(self, version: ModelVersion) -> bool:
+        provider = self._providers.get(version.provider)
+        if provider is None:
+            return False
+        said = getattr(provider, "local", None)
+        if isinstance(said, bool):
+            return said
+        address = getattr(provider, "base_url", None)
+        if isinstance(address, str):
+            host = urlsplit(address).hostname
+            handed_on = provider.kind == "ollama" and version.source.rpartition(":")[2].endswith(CLOUD)
+            return host is not None and is_loopback(host) and not handed_on
+        options = self._options.get(provider.name, {})
+        return provider.kind in OWN_PROCESSES and not any(options.get(name) for name in OTHER_NODES)
+
+    def tell(self) -> None:
+        """Once, at the start: which waivers hold, and which tasks are routed against a rule."""
+        now = self._live.clock.now()
+        for rule in self._rules:
+            for waiver in rule.waivers:
+                if now < waiver.until:
+                    text = f"the constitution's rule {rule.name!r} is waived for {waiver.task}: {waiver.reason}"
+                    self._live.alert("info", text, task=waiver.task)
+        for task in self._live.tasks:
+            version = self._live.find(self._live.routes.get(task).incumbent)
+            found = None if version is None else self.forbids(task, version)
+            if found is not None and version is not None:
+                text = f"{task} is refused until it is swapped: {found.sentence}"
+                self._live.alert("error", text, task=task, version=version.version)
+
+
+def forbidden(found: Breach) -> Forbidden:
+    error = Forbidden(found.sentence, details={"why": [found.why], "constitution": found.rule.name})
+    error.code = "constitution"
+    return error
