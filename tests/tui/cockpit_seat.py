@@ -29,7 +29,7 @@ class Seat:
             await self.pilot.pause()
 
     async def until(self, true: Callable[[], bool]) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while not true():
                 await self.pilot.pause()
 

@@ -92,7 +92,7 @@ async def test_a_lying_engine_is_a_sentence_on_the_screen(body: Any, said: str) 
     """Never a traceback and never figures that it did not send; it is tried again, for it may be replaced."""
     app = cockpit(HEALTHY, engine=wire(body))  # type: ignore[arg-type]
     async with app.run_test(size=(120, 40)) as pilot:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while app.view.trouble is None:
                 await pilot.pause()
         assert said in app.view.trouble.why
@@ -106,7 +106,7 @@ async def test_an_older_and_a_newer_engine_are_read_and_said() -> None:
     for body, words in ((newer, "The engine is version 9.0"), (older, GEMMA.partition(".")[0])):
         app = cockpit(HEALTHY, engine=wire(body), history=False)  # type: ignore[arg-type]
         async with app.run_test(size=(120, 40)) as pilot:
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(30):
                 while app.view.link != "live":
                     await pilot.pause()
             await pilot.pause()

@@ -47,7 +47,7 @@ def test_task_picture(snap_compare: Callable[..., bool], case: str, monkeypatch:
 
     async def keys(pilot: Pilot[int]) -> None:
         async def until(true: Callable[[], bool]) -> None:
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(30):
                 while not true():
                     await pilot.pause()
 

@@ -129,7 +129,7 @@ async def test_a_task_that_the_engine_does_not_know_is_forgotten() -> None:
     app = cockpit(HEALTHY, engine=engine)
     app.view.task = "gone"
     async with app.run_test(size=(120, 40)) as pilot:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while app.view.snapshot is None:
                 await pilot.pause()
         assert app.view.link == "live"
