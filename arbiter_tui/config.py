@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from .config_gates import RuleBlock, check_rules
+from .config_gates import SECRET_SCHEMES, RuleBlock, WebhookBlock, check_rules, check_webhooks
 from .config_reader import Setting, Where, read_values, schema_of, setting, setting_schema, settings
 from .config_server import LimitsConfig, ServerConfig, check_server
 from .config_tasks import (
@@ -47,7 +47,6 @@ APP = "arbiter"
 TRIGGERS = ("degraded", "better")
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 TIME_OF_DAY = r"([01]\d|2[0-3]):[0-5]\d"
-SECRET_SCHEMES = ("env:", "keyring:", "file:")
 _SECRET_KEY = re.compile(r"(.*_)?(key|token|password|secret)")
 
 
@@ -192,6 +191,9 @@ class Config:
     constitution: tuple[RuleBlock, ...] = setting(
         (), kind="sections", section=RuleBlock, help="rules that hold whatever is measured"
     )
+    webhooks: tuple[WebhookBlock, ...] = setting(
+        (), kind="sections", section=WebhookBlock, help="posts what became of swaps"
+    )
     path: Path | None = None
 
 
@@ -308,6 +310,8 @@ def _check(config: Config, where: Where) -> None:
     _check_unique([m.name for m in config.models], where.key("models"))
     _check_unique([t.name for t in config.tasks], where.key("tasks"))
     _check_unique([r.name for r in config.constitution], where.key("constitution"))
+    _check_unique([w.name for w in config.webhooks], where.key("webhooks"))
+    check_webhooks(config.webhooks, where.key("webhooks"))
     check_rules(config.constitution, where.key("constitution"))
     for action, key in config.tui.keys.items():
         if not isinstance(key, str) or not key:

@@ -1,4 +1,4 @@
-"""The [[constitution]] blocks: rules that hold whatever is measured, and their waivers.
+"""The [[constitution]] blocks (rules that hold whatever is measured, and their waivers) and the [[webhooks]] blocks.
 
 Owns: their keys and checks. Never: what a rule means (core/constitution.py), who breaks it.
 """
@@ -13,6 +13,8 @@ from .config_reader import Where, setting
 from .core.constitution import Rule, Waiver
 from .core.registry import VERSION_NAME
 
+SECRET_SCHEMES = ("env:", "keyring:", "file:")
+WEBHOOK_EVENTS = ("swap-started", "swap-complete", "swap-failed", "rolled-back")
 NAME = VERSION_NAME.pattern.strip("^$")
 
 
@@ -38,6 +40,26 @@ class RuleBlock:
     waivers: tuple[WaiverBlock, ...] = setting(
         (), kind="sections", section=WaiverBlock, help="suspend it for a task, with a reason and an end"
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebhookBlock:
+    """One [[webhooks]] block. ``url`` may be a reference, too: many services put a secret into it."""
+
+    name: str = setting(kind="text", pattern=NAME, required=True, help="unique; alerts say it, never the address")
+    url: str = setting(kind="text", required=True, help="https://…, or a reference to it")
+    events: tuple[str, ...] = setting(WEBHOOK_EVENTS, kind="texts", choices=WEBHOOK_EVENTS, help="which")
+    secret: str | None = setting(None, kind="text", help="signs each message: env:NAME, keyring:NAME or file:PATH")
+
+
+def check_webhooks(blocks: Sequence[WebhookBlock], where: Where) -> None:
+    """Raises ConfigError; what may be a secret is not shown."""
+    for i, block in enumerate(blocks):
+        at = where.item(i)
+        if block.secret is not None and not block.secret.startswith(SECRET_SCHEMES):
+            raise at.key("secret").error("…", "must be a reference: env:NAME, keyring:NAME or file:PATH, never a value")
+        if not block.url.startswith(("http://", "https://", *SECRET_SCHEMES)):
+            raise at.key("url").error("…", "must be an address (https://…), or a reference to one")
 
 
 def rules_of(blocks: Sequence[RuleBlock]) -> tuple[Rule, ...]:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from .core.tasks import Task
     from .core.verify import SuiteItem
     from .engine.arbiter import Arbiter
+    from .engine.webhooks import Hook
     from .ports import Clock, Store
 
 STOP_DEADLINE_S = 10.0
@@ -102,12 +103,19 @@ class Daemon:
 
     async def _serve(self, store: Store, listener: socket.socket, url: str, clock: Clock) -> int:
         from .adapters.logs import EventLog
+        from .adapters.posts import Poster
+        from .engine.webhooks import Webhooks
 
         arbiter = self.build(store, clock, port=listener.getsockname()[1])
         await self._lock_doors(arbiter)
         log = EventLog(asyncio.get_running_loop(), lambda text, level: arbiter.live.event("log", text, level=level))
         log.listen()
         server = _server(arbiter, self.request_stop)
+        poster, posting = Poster(), None
+        if hooks := hooks_of(self.config):
+            webhooks = Webhooks(hooks, arbiter.live, poster.post)
+            arbiter.live.on_swap.append(webhooks.saw)
+            posting = asyncio.create_task(webhooks.run(), name="webhooks")
         serving = asyncio.create_task(server.serve(sockets=[listener]), name="http")
         starting = asyncio.create_task(arbiter.start(), name="start")
         stopping = asyncio.create_task(self._stop.wait(), name="stop")
@@ -125,6 +133,10 @@ class Daemon:
                 with contextlib.suppress(asyncio.CancelledError):
                     await starting
             await self._wind_down(arbiter, server, serving)
+            if posting is not None:
+                posting.cancel()
+                await asyncio.gather(posting, return_exceptions=True)
+            await poster.close()
             log.leave()
         return 0
 
@@ -180,6 +192,20 @@ class Daemon:
             suites={**bundled_suites(), **own_suites(tasks, self.config.path)},
             state_dir=str(self.state_dir.absolute()),
         )
+
+
+def hooks_of(config: Config) -> list[Hook]:
+    """The [[webhooks]] blocks with their secrets. Raises ConfigError for one that can't be found."""
+    from .adapters.secrets import is_reference, resolve
+    from .engine.webhooks import Hook, secret_bytes
+
+    return [
+        Hook(
+            name=b.name, events=b.events, url=resolve(b.url) if is_reference(b.url) else b.url,
+            secret=None if b.secret is None else secret_bytes(resolve(b.secret)),
+        )
+        for b in config.webhooks
+    ]  # fmt: skip
 
 
 def _settle_memory() -> None:

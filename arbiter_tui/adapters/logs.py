@@ -16,6 +16,7 @@ _SECRETS = (
         r"(?i)\b((?:api[_-]?key|authorization|token|secret|password)[\"']?\s*[:=]\s*[\"']?(?:bearer\s+)?)[^\s,;\"']+"
     ),
     re.compile(r"(?i)\b(bearer\s+)[^\s,;\"']+"),
+    re.compile(r"\b(arb_[0-9a-z]+_)[\w-]+"),  # a key of the arbiter's own
     re.compile(r"(://[^/\s:@]+:)[^@\s]+(?=@)"),  # a password in a URL
 )
 

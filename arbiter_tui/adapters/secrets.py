@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..config import SECRET_SCHEMES
+from ..config_gates import SECRET_SCHEMES
 from ..errors import ConfigError
 
 KEYRING_SERVICE = "arbiter"

@@ -96,6 +96,7 @@ class Live:
         self.forbids: Callable[[str, ModelVersion], Breach | None] = lambda task, version: (
             None
         )  # the constitution's word
+        self.on_swap: list[Callable[[SwapView | None, SwapView], None]] = []  # told of each change: before, after
         self._events: deque[dict[str, Any]] = deque(maxlen=KEPT_EVENTS)
         self._event_revision = 0
         self._event_waiters: set[asyncio.Event] = set()
@@ -175,12 +176,15 @@ class Live:
 
     def put_swap(self, swap: SwapView) -> None:
         """Insert or replace by id, newest first."""
+        before: SwapView | None = None
         for index, known in enumerate(self.swaps):
             if known.id == swap.id:
-                self.swaps[index] = swap
+                before, self.swaps[index] = known, swap
                 break
         else:
             self.swaps.appendleft(swap)
+        for tell in self.on_swap:
+            tell(before, swap)
         self.on_dirty()
 
     def alert(self, level: str, message: str, *, task: str | None = None, version: str | None = None) -> None:
