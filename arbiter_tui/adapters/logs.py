@@ -10,13 +10,14 @@ import logging
 import re
 from collections.abc import Callable
 
+from ..core.access import masked
+
 LISTENED = ("arbiter_tui", "arbiter_providers", "uvicorn.error", "asyncio")
 _SECRETS = (
     re.compile(
         r"(?i)\b((?:api[_-]?key|authorization|token|secret|password)[\"']?\s*[:=]\s*[\"']?(?:bearer\s+)?)[^\s,;\"']+"
     ),
     re.compile(r"(?i)\b(bearer\s+)[^\s,;\"']+"),
-    re.compile(r"\b(arb_[0-9a-z]+_)[\w-]+"),  # a key of the arbiter's own
     re.compile(r"(://[^/\s:@]+:)[^@\s]+(?=@)"),  # a password in a URL
 )
 
@@ -25,7 +26,7 @@ def redacted(text: str) -> str:
     """``text`` without what follows the name of a secret."""
     for pattern in _SECRETS:
         text = pattern.sub(r"\1***", text)
-    return text
+    return masked(text)
 
 
 class EventLog(logging.Handler):

@@ -17,6 +17,7 @@ from typing import Any
 SCOPES = ("infer", "control", "admin")
 LOCAL = "local"  # who asks without a key: somebody on this machine, or the owner of the state folder
 PREFIX = "arb_"
+_TOKEN = re.compile(r"\b(arb_[0-9A-Za-z]+_)[\w-]+")
 KEY_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
@@ -77,6 +78,11 @@ def parts(token: str) -> tuple[str, str] | None:
         return None
     id, _, secret = token[len(PREFIX) :].partition("_")
     return (id, secret) if id and secret else None
+
+
+def masked(text: str) -> str:
+    """``text`` without the secret of any key that somebody wrote into it."""
+    return _TOKEN.sub(r"\1***", text)
 
 
 class Bucket:

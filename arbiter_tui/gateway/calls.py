@@ -17,6 +17,7 @@ from urllib.parse import parse_qsl
 
 from starlette.routing import Route
 
+from ..core.access import masked
 from ..engine.keyring import who
 from .bodies import Field, Fields, check, read_query
 from .exchange import Endpoint, Exchange
@@ -28,6 +29,7 @@ GZIP_FROM = 1024  # bytes: below this compressing costs more than it saves
 KEPT_KEYS = 256
 FREE_TEXT = frozenset({"comment", "reason"})  # what a person wrote belongs to its record, not to the ledger
 LONGEST_TOLD = 120
+LONGEST_ACTION = 300
 READ = {"GET", "HEAD"}
 LIMIT = Field("integer", low=1, high=1000, help="at most so many items (default 100)")
 AFTER = Field("text", help="the `next` of the page before")
@@ -139,7 +141,8 @@ class _Work:
             exchange.watch(streams=False)  # a reader that leaves stops waiting; a write that began is finished
         key = header(scope, b"idempotency-key")
         if call.method not in READ and not call.looks(body):
-            await self._audit(who(), f"{call.method} {scope['path']}", told(body))  # before: nothing happens untold
+            # Before: nothing happens untold.
+            await self._audit(who(), masked(f"{call.method} {scope['path']}")[:LONGEST_ACTION], told(body))
         if key is None or call.method in READ:
             reply = await call.do(ask)
         else:
@@ -172,7 +175,7 @@ def told(body: Any) -> str:
     if isinstance(body, list):
         return f"{len(body)} items" if len(body) != 1 else told(body[0])
     pairs = ((k, v) for k, v in (body or {}).items() if k not in FREE_TEXT)
-    return " ".join(f"{k}={json.dumps(v, default=_plain)[:LONGEST_TOLD]}" for k, v in pairs)[: 4 * LONGEST_TOLD]
+    return " ".join(f"{k}={masked(json.dumps(v, default=_plain))[:LONGEST_TOLD]}" for k, v in pairs)[: 4 * LONGEST_TOLD]
 
 
 def _is_json(kind: bytes | None) -> bool:
