@@ -62,8 +62,9 @@ def test_every_field_of_a_task_reaches_the_wire_under_its_name() -> None:
         memory_budget_bytes=7,
     )
     task = Task(
-        name="t", criteria=criteria, suite="s", autopilot=AutopilotMode.OBSERVE, description="words", private=True
-    )
+        name="t", criteria=criteria, suite="s", autopilot=AutopilotMode.OBSERVE, description="words", private=True,
+        labels=("b", "a"),
+    )  # fmt: skip
     assert task.as_dict() == {
         "task": "t",
         "description": "words",
@@ -79,4 +80,5 @@ def test_every_field_of_a_task_reaches_the_wire_under_its_name() -> None:
         "suite": "s",
         "autopilot": "observe",
         "private": True,
+        "labels": ["b", "a"],
     }
