@@ -5,11 +5,12 @@ Owns: the rules of provider.py as tests. Never: a particular provider.
 
 from __future__ import annotations
 
+import contextlib
 from contextlib import aclosing
 from typing import Any
 
 from .core.registry import ModelVersion
-from .errors import ContextOverflow, ProviderError
+from .errors import ContextOverflow, NotSupported, ProviderError
 from .provider import Chunk, Done, LoadedModel, Message, Provider, Request, Text, WorkerEvent
 
 
@@ -20,7 +21,7 @@ async def collect(model: LoadedModel, request: Request) -> tuple[str, Done]:
         async for chunk in chunks:
             if isinstance(chunk, Done):
                 done = chunk
-            else:
+            elif isinstance(chunk, Text):
                 text += chunk.text
     assert done is not None, "generate ended without Done"
     return text, done
@@ -112,6 +113,20 @@ class ProviderContract:
             else:
                 raise AssertionError("a prompt beyond the context was answered")
             assert (await collect(model, self.chat("Say hello.")))[0]
+        finally:
+            await provider.close()
+
+    async def test_tools_go_to_the_runtime_or_are_refused(self) -> None:
+        """Whole answers with tools at hand, or NotSupported; either way the model answers the next request."""
+        function = {"name": "clock", "description": "The time.", "parameters": {"type": "object", "properties": {}}}
+        request = self.chat("What time is it?", tools=({"type": "function", "function": function},))
+        provider, events = self.make_provider(), []  # type: Provider, list[WorkerEvent]
+        try:
+            model = await self._loaded(provider, events)
+            with contextlib.suppress(NotSupported):
+                await collect(model, request)
+            assert (await collect(model, self.chat("Say hello.")))[0]
+            assert events == []
         finally:
             await provider.close()
 

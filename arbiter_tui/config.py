@@ -20,6 +20,7 @@ from typing import Any
 
 from .config_gates import SECRET_SCHEMES, RuleBlock, WebhookBlock, check_rules, check_webhooks
 from .config_reader import Setting, Where, read_values, schema_of, setting, setting_schema, settings
+from .config_rules import RuleConfig, check_task_rules
 from .config_server import LimitsConfig, ServerConfig, check_server
 from .config_tasks import (
     MODES,
@@ -37,7 +38,7 @@ from .errors import ConfigError
 
 __all__ = [
     "OPTIONAL", "AutopilotConfig", "Config", "ConfigError", "ConfiguredTask", "LimitsConfig", "ModelBlock",
-    "PoolConfig", "ProviderBlock", "RetentionConfig", "RolloutConfig", "ScheduleConfig", "ServerConfig",
+    "PoolConfig", "ProviderBlock", "RetentionConfig", "RolloutConfig", "RuleConfig", "ScheduleConfig", "ServerConfig",
     "TelemetryConfig", "TuiConfig", "WindowConfig", "find", "load", "merge_patches", "merge_tasks", "parse",
     "patch_task", "schema", "state_dir",
 ]  # fmt: skip
@@ -194,6 +195,9 @@ class Config:
     webhooks: tuple[WebhookBlock, ...] = setting(
         (), kind="sections", section=WebhookBlock, help="posts what became of swaps"
     )
+    rules: tuple[RuleConfig, ...] = setting(
+        (), kind="sections", section=RuleConfig, help="a request's task when its client can't name one"
+    )
     path: Path | None = None
 
 
@@ -313,6 +317,7 @@ def _check(config: Config, where: Where) -> None:
     _check_unique([w.name for w in config.webhooks], where.key("webhooks"))
     check_webhooks(config.webhooks, where.key("webhooks"))
     check_rules(config.constitution, where.key("constitution"))
+    check_task_rules(config.rules, where.key("rules"))
     for action, key in config.tui.keys.items():
         if not isinstance(key, str) or not key:
             raise where.key("tui").key("keys").key(action).error(key, 'must be a key, as in "w" or "ctrl+s"')

@@ -175,10 +175,12 @@ class Daemon:
         from .adapters.hardware import open_probe
         from .adapters.plugins import load_providers
         from .config import merge_tasks
+        from .config_rules import check_rule_tasks
         from .data import bundled_suites, bundled_tasks
         from .engine.arbiter import Arbiter
 
         tasks = merge_tasks(bundled_tasks(), self.config.tasks)
+        check_rule_tasks(self.config.rules, (t.name for t in tasks), file=str(self.config.path))
         server = self.config.server if port is None else replace(self.config.server, port=port)
         return Arbiter(
             replace(self.config, tasks=tasks, server=server),
@@ -243,12 +245,13 @@ def _server(arbiter: Arbiter, on_stop: Callable[[], None]) -> uvicorn.Server:
     import uvicorn
 
     from .gateway.app import build_app
+    from .gateway.protocol import GuardedProtocol
 
     config = uvicorn.Config(
         build_app(arbiter, on_stop=on_stop),
         log_level="warning", access_log=False, lifespan="off", server_header=False, date_header=False,
-        proxy_headers=False,
-        timeout_keep_alive=30, timeout_graceful_shutdown=1, h11_max_incomplete_event_size=64 * 1024,
+        proxy_headers=False, http=GuardedProtocol, ws="none",
+        timeout_keep_alive=30, timeout_graceful_shutdown=1,
     )  # fmt: skip
     server = uvicorn.Server(config)
     # uvicorn would take the signals for itself and close connections before the engine has drained.

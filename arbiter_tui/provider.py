@@ -9,12 +9,15 @@ Rules that ``arbiter_tui.testing.ProviderContract`` checks:
 1. A model never runs in the arbiter's own process.
 2. ``load`` returns when the model can generate; it raises LoadFailed / ModelUnusable / OutOfBudget, never hangs
    beyond its deadline, and leaves nothing running on failure or cancellation.
-3. ``generate`` yields zero or more Text chunks and exactly one Done, last. Any failure raises a ProviderError; it never
-   ends silently. Closing the generator (``aclose``) or cancelling its task stops the decoding in the runtime.
+3. ``generate`` yields zero or more Text and ToolPiece chunks and exactly one Done, last. Any failure raises a
+   ProviderError; it never ends silently. Closing the generator (``aclose``) or cancelling its task stops the decoding
+   in the runtime.
 4. A crash of the worker raises WorkerDied for its own requests only, and calls ``on_event`` with a WorkerEvent.
 5. Unknown measurements are ``None``, never 0.
 6. ``unload`` and ``close`` are idempotent and leave no process behind.
 7. Foreign exceptions never leave a provider: everything is a ProviderError (``raise ... from``).
+8. ``tools`` (and messages that hold calls or results) go to a runtime that does tools itself. Where it does not,
+   ``generate`` raises NotSupported before its first chunk; it never leaves them out.
 """
 
 from __future__ import annotations
@@ -26,13 +29,27 @@ from typing import Any, Literal, Protocol, runtime_checkable
 from .core.registry import ModelVersion
 
 Role = Literal["system", "user", "assistant", "tool"]
-FinishReason = Literal["stop", "length", "cancelled"]
+FinishReason = Literal["stop", "length", "tool_calls", "cancelled"]
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A call that the model asked for. ``arguments``: the JSON text that it wrote, unparsed."""
+
+    id: str
+    name: str
+    arguments: str
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
+    """``tool_calls``: what an assistant asked for. ``tool_call_id`` / ``name``: whose result a tool's message is."""
+
     role: str
     content: str
+    tool_calls: tuple[ToolCall, ...] = ()
+    tool_call_id: str | None = None
+    name: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +58,8 @@ class Request:
 
     ``few_shot`` are (question, answer) pairs for the fallback prompt of models without a chat template.
     ``json_schema`` / ``grammar`` (GBNF) constrain the output. ``logprobs``: number of alternatives per token, or None.
+    ``tools``: ``{"type": "function", "function": {name, description, parameters}}``, as most runtimes take them;
+    ``tool_choice``: "auto", "none", "required", or ``{"type": "function", "function": {name}}``; None: not said.
     ``extra``: fields of the client's body that the arbiter does not know; passed to the runtime untouched.
     """
 
@@ -55,7 +74,14 @@ class Request:
     grammar: str | None = None
     logprobs: int | None = None
     few_shot: tuple[tuple[str, str], ...] = ()
+    tools: tuple[Mapping[str, Any], ...] = ()
+    tool_choice: str | Mapping[str, Any] | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def needs_tools(self) -> bool:
+        """Only a runtime that does tools itself can answer this."""
+        return bool(self.tools) or any(m.tool_calls or m.role == "tool" for m in self.messages)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +97,19 @@ class Text:
 
     text: str
     logprobs: tuple[TokenLogprob, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ToolPiece:
+    """A part of a tool call, as soon as the runtime has it.
+
+    The first of an ``index`` carries id and name; the ``arguments`` of all of them, joined, are one JSON text.
+    """
+
+    index: int
+    id: str | None = None
+    name: str | None = None
+    arguments: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +129,7 @@ class Done:
     usage: Usage = field(default_factory=Usage)
 
 
-Chunk = Text | Done
+Chunk = Text | ToolPiece | Done
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,6 +11,7 @@ import hashlib
 import heapq
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any
 
 from ._contract import ProviderContract, collect
@@ -34,6 +35,9 @@ from .provider import (
     ProviderConfig,
     Request,
     Text,
+    TokenLogprob,
+    ToolCall,
+    ToolPiece,
     Usage,
     WorkerEvent,
 )
@@ -105,7 +109,8 @@ class Behaviour:
     """How a fake model behaves; change it at any time, the next call sees it.
 
     ``answer``: text, or a function of the request. ``chunks``: pieces the answer is cut into. Delays in seconds of
-    the provider's clock. ``fail_load`` / ``fail_generate``: raised once per entry, in order. ``die_after``: number of
+    the provider's clock. ``tools``: calls made by an answer to a request with tools; None: it can't do tools.
+    ``fail_load`` / ``fail_generate``: raised once per entry, in order. ``die_after``: number of
     chunks after which the worker dies. ``gate`` / ``load_gate``: when set, generation / loading waits for the event.
     """
 
@@ -124,6 +129,8 @@ class Behaviour:
     embeddings: bool = True
     backend: str | None = "Fake"
     cpu_s: float | None = None  # CPU seconds of one answer; None: the model can't say
+    tools: Sequence[ToolCall] | None = ()
+    timed: tuple[float | None, float | None] = (None, None)  # what the engine says of reading and of writing
 
 
 class FakeModel:
@@ -177,6 +184,8 @@ class FakeModel:
     async def _answer(self, how: Behaviour, request: Request) -> AsyncGenerator[Chunk, None]:
         if how.fail_generate:
             raise how.fail_generate.pop(0)
+        if request.needs_tools and how.tools is None:
+            raise NotSupported(f"{self.version.version} does not support tools")
         words = sum(len(m.content.split()) for m in request.messages) + len((request.prompt or "").split())
         if words > how.context:
             raise ContextOverflow(f"the prompt has {words} tokens, {self.version.version} holds {how.context}")
@@ -189,10 +198,15 @@ class FakeModel:
                 raise WorkerDied(f"the worker of {self.version.version} died")
             if how.die_after is not None and n >= how.die_after:
                 raise self._die("scripted death")
-            yield Text(piece)
+            yield Text(piece, _likely(piece, request.logprobs))
             await self._provider.clock_sleep(how.chunk_s)
+        called = (how.tools or ()) if request.tools else ()
+        for tool in chain.from_iterable(tool_pieces(n, call) for n, call in enumerate(called)):
+            yield tool
         self._cpu_s += how.cpu_s or 0.0
-        yield Done(finish_reason="stop", usage=Usage(tokens_in=words, tokens_out=how.chunks))
+        prompt_s, decode_s = how.timed
+        usage = Usage(tokens_in=words, tokens_out=how.chunks, prompt_s=prompt_s, decode_s=decode_s)
+        yield Done(finish_reason="tool_calls" if called else "stop", usage=usage)
 
     async def embed(self, texts: Sequence[str]) -> list[list[float]]:
         if not self.behaviour.embeddings:
@@ -305,6 +319,22 @@ def cut(text: str, pieces: int) -> list[str]:
     """``text`` in at most ``pieces`` non-empty parts that join to it."""
     size = max(1, -(-len(text) // max(1, pieces)))
     return [text[i : i + size] for i in range(0, len(text), size)]
+
+
+def _likely(piece: str, top: int | None) -> tuple[TokenLogprob, ...]:
+    """A piece as one token with its alternatives, if the request asks for them."""
+    if top is None:
+        return ()
+    return (TokenLogprob(piece, -0.5, tuple((piece[: n + 1], -0.5 - n) for n in range(top))),)
+
+
+def tool_pieces(index: int, call: ToolCall) -> list[ToolPiece]:
+    """A call as runtimes stream it: its name first, its arguments in two halves."""
+    half = len(call.arguments) // 2
+    return [
+        ToolPiece(index, call.id, call.name, call.arguments[:half]),
+        ToolPiece(index, arguments=call.arguments[half:]),
+    ]
 
 
 class FakeProbe:

@@ -23,7 +23,7 @@ from ..core.tasks import AutopilotMode, Task
 from ..core.verify import SuiteItem
 from ..errors import ArbiterError, Draining, Refused, UnknownName
 from ..ports import Clock, HardwareProbe, Store
-from ..provider import Provider, Request, Text
+from ..provider import Done, Provider, Request, Text
 from .admission import Admission
 from .answer import Answer, Result
 from .autopilot import Autopilot
@@ -221,7 +221,7 @@ class Arbiter:
             async for chunk in answer:
                 if isinstance(chunk, Text):
                     pieces.append(chunk.text)
-                else:
+                elif isinstance(chunk, Done):
                     finish = chunk.finish_reason
         finally:
             await answer.aclose()

@@ -22,7 +22,7 @@ from ..core.snapshot import OperationView
 from ..core.tasks import Task
 from ..core.verify import SuiteItem, verify
 from ..errors import ArbiterError, Refused, UnknownName
-from ..provider import Done, Message, Request
+from ..provider import Done, Message, Request, Text
 from .answer import failure_of
 from .live import Live
 from .matrix import Part
@@ -80,7 +80,7 @@ class Asker:
                     async for chunk in stream:
                         if isinstance(chunk, Done):
                             done, cpu_s = chunk, meter.cpu_s()
-                        else:
+                        elif isinstance(chunk, Text):
                             first = first if first is not None else clock.monotonic() - leased
                             text += chunk.text
                 finally:

@@ -44,11 +44,11 @@ class Caretaker:
         self._relieve()
 
     def _expire(self) -> None:
-        if self._idle_ttl_s is None:
-            return
         for instance in self._instances.values():
+            kept_s = instance.life.keep_s if instance.life else None
+            ttl_s = self._idle_ttl_s if kept_s is None else kept_s
             idle_s = self._clock.now() - (instance.last_used_at or 0.0)
-            if _evictable(instance) and idle_s >= self._idle_ttl_s:
+            if ttl_s is not None and idle_s >= ttl_s and _evictable(instance):
                 self._keeper.end(instance, f"idle for {idle_s:.0f} s")
 
     def _restart(self) -> None:

@@ -1,7 +1,7 @@
 """A client's bare question, put as the task's suite puts its questions.
 
 Owns: when a request gets the task's worked examples, and how. Never: touches a conversation, an instruction or a raw
-prompt of the client's, or a request that names its model; measures.
+prompt of the client's, a request with tools, or one that names its model; measures.
 
 The form is core/prompts.py's, the one that the benchmark asks in: what was measured is what is served.
 """
@@ -20,7 +20,7 @@ def posed(task: Task | None, request: Request) -> Request:
 
     Where the answer is over follows the examples, too, unless the client says so itself or asks for a form of its own.
     """
-    if task is None or not task.few_shot or request.few_shot or request.prompt is not None:
+    if task is None or not task.few_shot or request.few_shot or request.prompt is not None or request.tools:
         return request
     if len(request.messages) != 1 or request.messages[0].role != "user":
         return request

@@ -100,4 +100,9 @@ class History:
 
     def _with_prompt(self, row: dict[str, Any]) -> dict[str, Any]:
         messages = None if self._private(row["task"]) else self._prompts.of(row["id"])
-        return row if messages is None else {**row, "messages": [asdict(m) for m in messages]}
+        return row if messages is None else {**row, "messages": [_told(m) for m in messages]}
+
+
+def _told(message: Message) -> dict[str, Any]:
+    """Role and content always; what tools add only where there is some."""
+    return {k: v for k, v in asdict(message).items() if v or k in ("role", "content")}

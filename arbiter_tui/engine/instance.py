@@ -59,6 +59,7 @@ class InstanceView:
     pinned: bool = False
     pid: int | None = None
     base_url: str | None = None  # where the runtime itself speaks HTTP on loopback
+    keep_s: float | None = None  # idle time that a client asked for
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -89,6 +90,7 @@ class Life:
     strikes: int = 0
     shielded: bool = False  # warmed on purpose and not used yet: not the next victim for a moment
     stats: InstanceStats | None = None
+    keep_s: float | None = None  # idle time that a client asked for, instead of the pool's own; ends with this life
 
 
 @dataclass(slots=True, eq=False)
@@ -186,6 +188,7 @@ class Instance:
             pinned=self.pinned,
             pid=stats.pid if stats else None,
             base_url=stats.base_url if stats else None,
+            keep_s=self.life.keep_s if self.life else None,
         )
 
     def _progress(self, now: float, expected_load_s: float | None) -> tuple[float | None, float | None]:

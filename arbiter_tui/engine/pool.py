@@ -249,6 +249,12 @@ class Pool:
             instance.pinned = pinned
         self._step()
 
+    def keep(self, name: str, seconds: float) -> None:
+        """Its process ends after so long without a request, instead of the pool's ``idle_ttl_s``. Loads nothing."""
+        instance = self._instances.get(name)
+        if instance is not None and instance.life is not None:
+            instance.life.keep_s = seconds
+
     def cancel_load(self, name: str) -> None:
         """Ends a load under way; everybody who waits for it gets LoadFailed. No-op in any other state."""
         instance = self._instances.get(name)

@@ -17,6 +17,7 @@ from starlette.routing import BaseRoute
 
 from ..config_server import ANY_ADDRESS
 from ..engine.arbiter import Arbiter
+from .anthropic import AnthropicDoor
 from .auth import KeyGuard
 from .calls import PREFIX, Ask, Call, Reply, mount
 from .control import Reads
@@ -24,9 +25,11 @@ from .control_history import Histories
 from .control_keys import Keys
 from .control_writes import Writes
 from .exchange import PING_S
+from .generation import LOAD_WAIT_S, Generator
 from .health import Health
 from .limits import App, HostGuard, Receive, Scope, Send
-from .openai import LOAD_WAIT_S, OpenAIDoor
+from .ollama import OllamaDoor
+from .openai import OpenAIDoor
 from .openapi import document
 from .operations import Operations
 from .problems import BadRequest, dialect_of
@@ -52,16 +55,22 @@ def build_app(
     writes = Writes(arbiter, operations, reads, on_stop=on_stop)
     calls = [*reads.calls(), *writes.calls(), *Histories(arbiter).calls(), *Keys(arbiter).calls()]
     calls.append(_described(calls))
-    door = OpenAIDoor(arbiter, body_limit=limit, load_wait_s=load_wait_s, ping_s=ping_s)
+    generator = Generator(arbiter, load_wait_s)
+    door = OpenAIDoor(generator, body_limit=limit, ping_s=ping_s)
+    ollama = OllamaDoor(generator, body_limit=limit)
+    anthropic = AnthropicDoor(generator, body_limit=limit, ping_s=ping_s)
     routes: list[BaseRoute] = [
         *door.routes(),
+        *ollama.routes(),
+        *anthropic.routes(),
         *mount(calls, body_limit=limit, audit=arbiter.store.note_change),
         *Health(arbiter, body_limit=limit).routes(),
     ]
     hosts = {server.host, *server.hosts} - ANY_ADDRESS
     rest = Starlette(routes=routes, exception_handlers={404: _refused, 405: _refused})
+    hot = {**door.streaming(), **ollama.streaming(), **anthropic.streaming()}
     keyed = KeyGuard(
-        _HotFirst(door.streaming(), rest), arbiter.keyring, arbiter.clock,
+        _HotFirst(hot, rest), arbiter.keyring, arbiter.clock,
         required=server.keys_required and not trusted,
     )  # fmt: skip
     return HostGuard(keyed, hosts=hosts, origins=server.cors_origins, exposed=server.exposed)

@@ -1,7 +1,7 @@
-"""One HTTP exchange of the hot routes on raw ASGI: the body in, one answer or one SSE stream out, and a watcher.
+"""One HTTP exchange of the hot routes on raw ASGI: the body in, one answer or one stream out, and a watcher.
 
 Owns: the single ``receive()`` watcher task that cancels the work when the client leaves, and keeps a stream alive with
-``: ping`` comments while nothing comes. Never: dialects.
+its dialect's pings while nothing comes. Never: what a dialect says.
 
 A stream is opened late, with its first bytes, so that everything that can be refused still gets its status. After an
 error in an open stream the connection is cut: an end of file must never look like success.
@@ -20,12 +20,7 @@ from .limits import ClientGone, Receive, Scope, Send, read_body, respond
 from .problems import JSON, OPENAI, Dialect, Headers, internal, retry_after, status_of
 
 PING_S = 10.0  # silence after which a stream gets a comment: below the idle limits of common proxies
-PING = b": ping\n\n"
-SSE_HEADERS: Headers = [
-    (b"content-type", b"text/event-stream; charset=utf-8"),
-    (b"cache-control", b"no-cache"),
-    (b"x-accel-buffering", b"no"),
-]
+STREAM_HEADERS: Headers = [(b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no")]
 log = logging.getLogger(__name__)
 
 
@@ -59,7 +54,7 @@ class Exchange:
         """Start the watcher; from here on the current task is cancelled when the client leaves."""
         worker = asyncio.current_task()
         assert worker is not None, "an exchange runs in a task"
-        self._streams = streams
+        self._streams = streams and self._dialect.ping is not None
         self._watcher = asyncio.create_task(self._watch(worker), name="gateway-watcher")
 
     async def _watch(self, worker: asyncio.Task[object]) -> None:
@@ -79,7 +74,7 @@ class Exchange:
         if self._wrote:
             self._wrote = False
             return
-        await self.write(PING)
+        await self.write(self._dialect.ping or b"")
         self._wrote = False
 
     async def open(self, headers: Headers) -> None:
@@ -89,7 +84,8 @@ class Exchange:
             await self._send({"type": "http.response.body", "body": notes + b"\n", "more_body": True})
             return
         self.opened = True
-        await self._send({"type": "http.response.start", "status": 200, "headers": SSE_HEADERS + headers})
+        framed = [(b"content-type", self._dialect.stream), *STREAM_HEADERS, *headers]
+        await self._send({"type": "http.response.start", "status": 200, "headers": framed})
 
     async def write(self, data: bytes) -> None:
         if not self.opened:
@@ -108,10 +104,10 @@ class Exchange:
 
     async def fail(self, error: ArbiterError, headers: Headers) -> None:
         """Before the stream: an answer with its status. In it: an error event, then the cut."""
-        body = self._dialect.render(error)
         if self.opened:
-            await self.write(b"data: " + body + b"\n\n")
+            await self.write(self._dialect.framed(error))
             raise StreamCut
+        body = self._dialect.render(error)
         status = status_of(error)
         close = [(b"connection", b"close")] if status in (408, 413) else []
         await self.answer(status, body, retry_after(error, status) + close + headers, kind=self._dialect.kind)

@@ -7,92 +7,51 @@ Where the client says nothing, ``Request``'s own defaults hold (temperature 0, 2
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
-from ..provider import Message, Request
-from .problems import BadRequest
+from ..provider import Message, Request, ToolCall
+from .fields import (
+    MAX_INPUTS,
+    MAX_TOKENS,
+    MAX_TOP_LOGPROBS,
+    Asked,
+    bad,
+    call,
+    calls_of,
+    entry,
+    flag,
+    functions,
+    integer,
+    messages,
+    model_name,
+    number,
+    role,
+    seconds,
+    stops,
+)
 
 _COMMON = frozenset(
     {"model", "stream", "stream_options", "max_tokens", "max_completion_tokens", "temperature", "top_p", "seed",
-     "stop", "n", "logprobs", "response_format", "grammar"}
+     "stop", "n", "logprobs", "response_format", "grammar", "keep_alive"}
 )  # fmt: skip
-_CHAT = _COMMON | {"messages", "top_logprobs"}
+_CHAT = _COMMON | {"messages", "top_logprobs", "tools", "tool_choice"}
 _TEXT = _COMMON | {"prompt"}
-MAX_STOPS = 16
-MAX_TOP_LOGPROBS = 20
-MAX_INPUTS = 2048
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What the client asked for: under which name, in which form the answer goes back."""
-
-    name: str
-    request: Request
-    stream: bool
-    include_usage: bool
-
-
-def bad(param: str, message: str) -> BadRequest:
-    return BadRequest(f"{param!r} {message}", param=param)
-
-
-def number(body: Mapping[str, Any], key: str, low: float, high: float) -> float | None:
-    value = body.get(key)
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise bad(key, "must be a number")
-    if not low <= value <= high:
-        raise bad(key, f"must be between {low:g} and {high:g}")
-    return float(value)
-
-
-def integer(body: Mapping[str, Any], key: str, low: int, high: int) -> int | None:
-    value = body.get(key)
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise bad(key, "must be an integer")
-    if not low <= value <= high:
-        raise bad(key, f"must be between {low} and {high}")
-    return value
-
-
-def flag(body: Mapping[str, Any], key: str) -> bool:
-    value = body.get(key)
-    if value is None:
-        return False
-    if not isinstance(value, bool):
-        raise bad(key, "must be true or false")
-    return value
-
-
-def model_name(body: Mapping[str, Any], *, default: str | None = None) -> str:
-    """The name to resolve; ``default`` stands in where the client can't set it (a task named by header)."""
-    value = body.get("model", default)
-    if not isinstance(value, str) or not value:
-        raise bad("model", "is required: a version, an alias, or arbiter/TASK")
-    if len(value) > 256:
-        raise bad("model", "is longer than 256 characters")
-    return value
-
-
-def read_chat(body: Mapping[str, Any], *, default_model: str | None = None) -> Asked:
+def read_chat(body: Mapping[str, Any]) -> Asked:
     """A body of /v1/chat/completions. Raises BadRequest naming the field."""
-    messages = body.get("messages")
-    if not isinstance(messages, list) or not messages:
-        raise bad("messages", "must be a non-empty list")
+    tools = functions(body.get("tools"))
     request = Request(
-        messages=tuple(_message(m, i) for i, m in enumerate(messages)),
+        messages=tuple(_message(m, where) for m, where in messages(body)),
         logprobs=_chat_logprobs(body),
+        tools=tools,
+        tool_choice=_choice(body.get("tool_choice"), given=bool(tools)),
         **_settings(body, _CHAT),
     )
-    return _asked(body, request, default_model)
+    return _asked(body, request)
 
 
-def read_completion(body: Mapping[str, Any], *, default_model: str | None = None) -> Asked:
+def read_completion(body: Mapping[str, Any]) -> Asked:
     """A body of /v1/completions."""
     prompt = body.get("prompt")
     if isinstance(prompt, list) and len(prompt) == 1:
@@ -103,11 +62,11 @@ def read_completion(body: Mapping[str, Any], *, default_model: str | None = None
         if body.get(key):
             raise bad(key, "is not supported")
     request = Request(prompt=prompt, logprobs=integer(body, "logprobs", 0, MAX_TOP_LOGPROBS), **_settings(body, _TEXT))
-    return _asked(body, request, default_model)
+    return _asked(body, request)
 
 
-def read_embeddings(body: Mapping[str, Any]) -> tuple[str, list[str], str]:
-    """Name, texts and encoding (float or base64) of a body of /v1/embeddings."""
+def read_embeddings(body: Mapping[str, Any]) -> tuple[str, list[str], str, int | None]:
+    """Name, texts, encoding (float or base64) and the wanted dimensions of a body of /v1/embeddings."""
     texts = body.get("input")
     if isinstance(texts, str):
         texts = [texts]
@@ -118,20 +77,19 @@ def read_embeddings(body: Mapping[str, Any]) -> tuple[str, list[str], str]:
     encoding = body.get("encoding_format") or "float"
     if encoding not in ("float", "base64"):
         raise bad("encoding_format", "must be float or base64")
-    if body.get("dimensions") is not None:
-        raise bad("dimensions", "is not supported")
-    return model_name(body), texts, encoding
+    return model_name(body), texts, encoding, integer(body, "dimensions", 1, 1_000_000)
 
 
-def _asked(body: Mapping[str, Any], request: Request, default_model: str | None) -> Asked:
+def _asked(body: Mapping[str, Any], request: Request) -> Asked:
     options = body.get("stream_options")
     if options is not None and not isinstance(options, dict):
         raise bad("stream_options", "must be an object")
     return Asked(
-        name=model_name(body, default=default_model),
+        name=model_name(body),
         request=request,
         stream=flag(body, "stream"),
         include_usage=flag(options or {}, "include_usage"),
+        keep_s=seconds(body.get("keep_alive")),
     )
 
 
@@ -139,35 +97,63 @@ def _settings(body: Mapping[str, Any], known: frozenset[str]) -> dict[str, Any]:
     """The keyword arguments of Request that both bodies share; what the client leaves out keeps its default."""
     if integer(body, "n", 1, 128) not in (None, 1):
         raise bad("n", "must be 1: one answer per request")
-    max_tokens = integer(body, "max_completion_tokens", 1, 10_000_000) or integer(body, "max_tokens", 1, 10_000_000)
+    max_tokens = integer(body, "max_completion_tokens", 1, MAX_TOKENS) or integer(body, "max_tokens", 1, MAX_TOKENS)
     given: dict[str, Any] = {
         "max_tokens": max_tokens,
         "temperature": number(body, "temperature", 0.0, 2.0),
         "top_p": number(body, "top_p", 0.0, 1.0),
         "seed": integer(body, "seed", -(2**63), 2**64 - 1),
-        "stop": _stop(body.get("stop")),
-        "json_schema": _schema(body.get("response_format")),
+        "stop": stops(body.get("stop")),
+        "json_schema": response_schema(body.get("response_format")),
         "grammar": _grammar(body.get("grammar")),
         "extra": {k: v for k, v in body.items() if k not in known},
     }
     return {k: v for k, v in given.items() if v is not None}
 
 
-def _message(value: Any, index: int) -> Message:
-    where = f"messages[{index}]"
-    if not isinstance(value, dict):
-        raise bad(where, "must be an object")
-    role = value.get("role")
-    if not isinstance(role, str) or not role:
-        raise bad(f"{where}.role", "must be a text")
-    content = value.get("content")
+def _message(told: Mapping[str, Any], where: str) -> Message:
+    if len(told) == 2 and isinstance(content := told.get("content"), str):
+        return Message(role(told, where), content)  # nearly every one
+    calls = tuple(_call(c, f"{where}.tool_calls[{i}]") for i, c in enumerate(calls_of(told, where)))
+    source = {key: _name(told, key, where) for key in ("tool_call_id", "name")}
+    return Message(role(told, where), _content(told, where, optional=bool(calls)), calls, **source)
+
+
+def _content(told: Mapping[str, Any], where: str, *, optional: bool) -> str:
+    content = told.get("content")
     if isinstance(content, str):
-        return Message(role, content)
-    if content is None and role == "assistant":
-        return Message(role, "")
+        return content
+    if content is None and (optional or told["role"] == "assistant"):
+        return ""
     if isinstance(content, list):
-        return Message(role, "".join(_part(p, f"{where}.content[{i}]") for i, p in enumerate(content)))
+        return "".join(_part(p, f"{where}.content[{i}]") for i, p in enumerate(content))
     raise bad(f"{where}.content", "must be a text or a list of text parts")
+
+
+def _name(told: Mapping[str, Any], key: str, where: str) -> str | None:
+    value = told.get(key)
+    if value is not None and not isinstance(value, str):
+        raise bad(f"{where}.{key}", "must be a text")
+    return value
+
+
+def _call(value: Any, where: str) -> ToolCall:
+    function = entry(entry(value, where).get("function"), f"{where}.function")
+    return call(value.get("id"), function.get("name"), function.get("arguments"), where)
+
+
+def _choice(value: Any, *, given: bool) -> str | Mapping[str, Any] | None:
+    """``tool_choice``: auto, none, required, or one function."""
+    if value is None:
+        return None
+    if not given:
+        raise bad("tool_choice", "needs tools")
+    if isinstance(value, dict) and value.get("type") == "function" and isinstance(value.get("function"), dict):
+        return value
+    if value not in ("auto", "none", "required"):
+        raise bad("tool_choice", "must be auto, none, required or a function")
+    chosen: str = value
+    return chosen
 
 
 def _part(value: Any, where: str) -> str:
@@ -177,18 +163,7 @@ def _part(value: Any, where: str) -> str:
     return text
 
 
-def _stop(value: Any) -> tuple[str, ...] | None:
-    if value is None:
-        return None
-    stops = [value] if isinstance(value, str) else value
-    if not isinstance(stops, list) or not all(isinstance(s, str) and s for s in stops):
-        raise bad("stop", "must be a text or a list of non-empty texts")
-    if len(stops) > MAX_STOPS:
-        raise bad("stop", f"has more than {MAX_STOPS} entries")
-    return tuple(stops)
-
-
-def _schema(value: Any) -> Mapping[str, Any] | None:
+def response_schema(value: Any) -> Mapping[str, Any] | None:
     """``response_format``: text, json_object (any object) or json_schema."""
     if value is None:
         return None

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..provider import Done, Text, TokenLogprob, Usage
+from ..provider import Done, Text, TokenLogprob, ToolCall, ToolPiece
+from .generation import Counts, Whole
 
 DONE = b"data: [DONE]\n\n"
 _MARK = "\u0000piece\u0000"  # stands where the text goes while the prefix and the suffix are cut
@@ -72,17 +74,26 @@ class Shape:
             return self._event(chunk.text, self.logprobs(chunk.logprobs), None).encode()
         return self.prefix + json.dumps(chunk.text).encode() + self.suffix
 
-    def ending(self, done: Done, usage: Mapping[str, Any]) -> bytes:
+    def call(self, chunk: ToolPiece) -> bytes:
+        """One SSE event of a part of a tool call, as the runtime cut it."""
+        body = {**self._head(self._chunk_kind), "choices": [{
+            "index": 0, "delta": {"tool_calls": [_call_delta(chunk)]}, "logprobs": None, "finish_reason": None,
+        }]}  # fmt: skip
+        if self.include_usage:
+            body["usage"] = None
+        return f"data: {json.dumps(body, separators=(',', ':'))}\n\n".encode()
+
+    def ending(self, done: Done, counts: Counts) -> bytes:
         """finish_reason, then usage if it was asked for, then [DONE]."""
         last = self._event(None, None, done.finish_reason).encode()
         if not self.include_usage:
             return last + DONE
-        body = {**self._head(self._chunk_kind), "choices": [], "usage": usage}
+        body = {**self._head(self._chunk_kind), "choices": [], "usage": usage_of(counts)}
         return last + f"data: {json.dumps(body, separators=(',', ':'))}\n\n".encode() + DONE
 
     def logprobs(self, tokens: Sequence[TokenLogprob]) -> dict[str, Any]:
         if self.chat:
-            return {"content": [_chat_token(t) for t in tokens], "refusal": None}
+            return {"content": [chat_token(t) for t in tokens], "refusal": None}
         return {
             "tokens": [t.token for t in tokens],
             "token_logprobs": [t.logprob for t in tokens],
@@ -90,19 +101,37 @@ class Shape:
             "text_offset": _offsets(tokens),
         }
 
-    def whole(self, text: str, tokens: Sequence[TokenLogprob], done: Done, usage: Mapping[str, Any]) -> bytes:
+    def whole(self, answer: Whole) -> bytes:
         """The body of an answer that is not streamed."""
         choice: dict[str, Any] = {"index": 0}
         if self.chat:
-            choice["message"] = {"role": "assistant", "content": text, "refusal": None}
+            choice["message"] = _message(answer)
         else:
-            choice["text"] = text
-        choice |= {"logprobs": self.logprobs(tokens) if tokens else None, "finish_reason": done.finish_reason}
+            choice["text"] = answer.text
+        logprobs = self.logprobs(answer.tokens) if answer.tokens else None
+        choice |= {"logprobs": logprobs, "finish_reason": answer.done.finish_reason}
         kind = "chat.completion" if self.chat else "text_completion"
-        return json.dumps({**self._head(kind), "choices": [choice], "usage": usage}).encode()
+        return json.dumps({**self._head(kind), "choices": [choice], "usage": usage_of(answer.counts)}).encode()
 
 
-def _chat_token(token: TokenLogprob) -> dict[str, Any]:
+def _message(answer: Whole) -> dict[str, Any]:
+    message: dict[str, Any] = {"role": "assistant", "content": answer.text, "refusal": None}
+    if answer.calls:
+        message |= {"content": answer.text or None, "tool_calls": [_call(c) for c in answer.calls]}
+    return message
+
+
+def _call(call: ToolCall) -> dict[str, Any]:
+    return {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+
+
+def _call_delta(piece: ToolPiece) -> dict[str, Any]:
+    function: dict[str, Any] = {} if piece.name is None else {"name": piece.name}
+    told: dict[str, Any] = {"index": piece.index, "function": {**function, "arguments": piece.arguments}}
+    return told if piece.id is None else {**told, "id": piece.id, "type": "function"}
+
+
+def chat_token(token: TokenLogprob) -> dict[str, Any]:
     return {
         **_token(token.token, token.logprob),
         "top_logprobs": [_token(text, logprob) for text, logprob in token.top],
@@ -121,19 +150,15 @@ def _offsets(tokens: Sequence[TokenLogprob]) -> list[int]:
     return offsets
 
 
-def usage_of(usage: Usage, *, pieces: int, prompt_bytes: int) -> dict[str, Any]:
-    """OpenAI's usage. What the engine did not count is estimated (a piece is a token, so are four bytes), and said so.
-
-    ``pieces``: text chunks received; ``prompt_bytes``: UTF-8 bytes of the prompt.
-    """
-    tokens_in = usage.tokens_in if usage.tokens_in is not None else -(-prompt_bytes // 4)
-    tokens_out = usage.tokens_out if usage.tokens_out is not None else pieces
+def usage_of(counts: Counts) -> dict[str, Any]:
+    """OpenAI's usage; what is estimated says so."""
     body: dict[str, Any] = {
-        "prompt_tokens": tokens_in, "completion_tokens": tokens_out, "total_tokens": tokens_in + tokens_out
+        "prompt_tokens": counts.tokens_in, "completion_tokens": counts.tokens_out,
+        "total_tokens": counts.tokens_in + counts.tokens_out,
     }  # fmt: skip
-    if usage.tokens_cached is not None:
-        body["prompt_tokens_details"] = {"cached_tokens": usage.tokens_cached}
-    if usage.tokens_in is None or usage.tokens_out is None:
+    if counts.cached is not None:
+        body["prompt_tokens_details"] = {"cached_tokens": counts.cached}
+    if counts.estimated:
         body["estimated"] = True
     return body
 
@@ -146,6 +171,15 @@ def embeddings(model: str, vectors: Sequence[Sequence[float]], *, encoding: str,
     ]
     usage = {"prompt_tokens": tokens, "total_tokens": tokens, "estimated": True}
     return json.dumps({"object": "list", "data": data, "model": model, "usage": usage}).encode()
+
+
+def cut(vector: Sequence[float], dimensions: int | None) -> list[float]:
+    """Its first ``dimensions``, of length 1 again; all of it as it came where nothing is cut."""
+    if dimensions is None or dimensions >= len(vector):
+        return list(vector)
+    kept = vector[:dimensions]
+    length = math.sqrt(sum(x * x for x in kept))
+    return [x / length for x in kept] if length else list(kept)
 
 
 def _packed(vector: Sequence[float]) -> str:

@@ -1,6 +1,7 @@
-"""Every ArbiterError as an HTTP answer, in two dialects: OpenAI's error object and RFC 9457 problem details.
+"""Every ArbiterError as an HTTP answer: the errors of OpenAI, Ollama and Anthropic, and RFC 9457 problem details.
 
-Owns: the one table error -> status, and both shapes. Never: what an endpoint does. ::
+Owns: the one table error -> status, the four shapes, and how each dialect's streams are framed. Never: what an endpoint
+does. ::
 
     error                                   status   OpenAI type / code
     UnknownName                             404      invalid_request_error / model_not_found
@@ -136,28 +137,80 @@ def problem(error: e.ArbiterError) -> dict[str, Any]:
     }
 
 
-def openai_bytes(error: e.ArbiterError) -> bytes:
-    return json.dumps(openai_error(error), default=str).encode()
+def ollama_error(error: e.ArbiterError) -> dict[str, Any]:
+    """``{"error": "…"}``; a model that isn't there in the words that clients of Ollama look for."""
+    body: dict[str, Any] = {"error": _not_found(error) or str(error)}
+    if "loading" in error.details:
+        body["loading"] = error.details["loading"]
+    return body
 
 
-def problem_bytes(error: e.ArbiterError) -> bytes:
-    return json.dumps(problem(error), default=str).encode()
+def _not_found(error: e.ArbiterError) -> str | None:
+    if not isinstance(error, e.UnknownName) or error.details.get("kind") != "model":
+        return None
+    near = ", ".join(error.details.get("nearest", ()))
+    return f"model '{error.details['name']}' not found" + (f"; nearest: {near}" if near else "")
+
+
+def _response_error(error: e.ArbiterError) -> dict[str, Any]:
+    """An ``error`` event of the Responses API; ``error`` in it makes clients raise that know only the other APIs'."""
+    inner = openai_error(error)["error"]
+    told = {key: inner[key] for key in ("code", "message", "param")}
+    return {"type": "error", "sequence_number": 0, **told, "error": inner}
+
+
+_ANTHROPIC = {400: "invalid_request_error", 401: "authentication_error", 403: "permission_error",
+              404: "not_found_error", 408: "timeout_error", 413: "request_too_large", 422: "invalid_request_error",
+              429: "rate_limit_error", 503: "overloaded_error"}  # fmt: skip
+
+
+def anthropic_error(error: e.ArbiterError) -> dict[str, Any]:
+    """``{"type": "error", "error": {type, message}}``, and the error's own code beside the message."""
+    status = status_of(error)
+    kind = _ANTHROPIC.get(status, "invalid_request_error" if status < 500 else "api_error")
+    inner: dict[str, Any] = {"type": kind, "message": str(error), "code": error.code}
+    if "loading" in error.details:
+        inner["loading"] = error.details["loading"]
+    return {"type": "error", "error": inner}
 
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """How a family of endpoints says no: ``render`` makes the body, ``kind`` is its media type."""
+    """How a family of endpoints says no, and how its streams are framed.
 
-    render: Callable[[e.ArbiterError], bytes]
-    kind: bytes
+    ``shape`` makes the object, ``kind`` is its media type. ``before`` and ``behind`` frame an error in an open stream;
+    ``ping`` keeps a silent stream alive (None: the dialect has no word for that).
+    """
+
+    shape: Callable[[e.ArbiterError], dict[str, Any]]
+    kind: bytes = JSON
+    stream: bytes = b"text/event-stream; charset=utf-8"
+    before: bytes = b"data: "
+    behind: bytes = b"\n\n"
+    ping: bytes | None = b": ping\n\n"
+    late: Callable[[e.ArbiterError], dict[str, Any]] | None = None  # the shape in an open stream, where it differs
+
+    def render(self, error: e.ArbiterError) -> bytes:
+        return json.dumps(self.shape(error), default=str).encode()
+
+    def framed(self, error: e.ArbiterError) -> bytes:
+        """An error in an open stream."""
+        return self.before + json.dumps((self.late or self.shape)(error), default=str).encode() + self.behind
 
 
-OPENAI = Dialect(openai_bytes, JSON)
-PROBLEMS = Dialect(problem_bytes, PROBLEM)
+OPENAI = Dialect(openai_error)
+RESPONSES = Dialect(openai_error, before=b"event: error\ndata: ", late=_response_error)
+PROBLEMS = Dialect(problem, PROBLEM)
+OLLAMA = Dialect(ollama_error, stream=b"application/x-ndjson", before=b"", behind=b"\n", ping=None)
+ANTHROPIC = Dialect(anthropic_error, before=b"event: error\ndata: ")
 
 
 def dialect_of(path: str) -> Dialect:
-    """The control API speaks problem details, everything else OpenAI's errors."""
+    """By the path's family; OpenAI's errors where it belongs to none."""
+    if path.startswith("/v1/messages"):
+        return ANTHROPIC
+    if path.startswith("/api/"):
+        return OLLAMA
     return PROBLEMS if path.startswith("/arbiter/") else OPENAI
 
 

@@ -11,15 +11,25 @@ from typing import Any
 
 from arbiter_tui.core.prompts import plain_prompt
 from arbiter_tui.errors import ContextOverflow, InvalidRequest, NotSupported, Overloaded, ProviderError
-from arbiter_tui.provider import Done, FinishReason, Request, Text, TokenLogprob, Usage
+from arbiter_tui.provider import Done, FinishReason, Request, Text, TokenLogprob, ToolPiece, Usage
+
+from . import _tools
 
 CHAT, COMPLETION = "/v1/chat/completions", "/completion"
 
 
-def call(request: Request, *, chat_template: bool) -> tuple[str, dict[str, Any]]:
-    """(path, body). Chat goes to the engine's chat endpoint; raw prompts and models without a template to the other."""
+def call(
+    request: Request, *, chat_template: bool, tools: bool = True, version: str = ""
+) -> tuple[str, dict[str, Any]]:  # fmt: skip
+    """(path, body). Chat goes to the engine's chat endpoint; raw prompts and models without a template to the other.
+
+    ``tools``: the template has a place for them. Raises NotSupported for tools where it has none, or is none.
+    """
+    if not tools:
+        _tools.refuse(request, version, "its chat template has no place for them")
     if request.messages and chat_template:
         return CHAT, _chat(request)
+    _tools.refuse(request, version, "it has no chat template")
     return COMPLETION, _completion(request)
 
 
@@ -35,7 +45,7 @@ def plain_stops(request: Request) -> tuple[str, ...]:
 
 def _chat(request: Request) -> dict[str, Any]:
     body: dict[str, Any] = {
-        "messages": [{"role": m.role, "content": m.content} for m in request.messages],
+        "messages": [_tools.message(m) for m in request.messages],
         "max_tokens": request.max_tokens,
         "reasoning_format": "none",  # thoughts stay in the text instead of vanishing from it
         "stream_options": {"include_usage": True},
@@ -45,7 +55,7 @@ def _chat(request: Request) -> dict[str, Any]:
         body |= {"logprobs": True, "top_logprobs": max(1, request.logprobs)}
     if request.json_schema is not None:
         body["response_format"] = {"type": "json_schema", "json_schema": {"schema": dict(request.json_schema)}}
-    return {**body, **request.extra, "stream": True}
+    return {**body, **_tools.fields(request), **request.extra, "stream": True}
 
 
 def _completion(request: Request) -> dict[str, Any]:
@@ -110,12 +120,13 @@ class Events:
     def __init__(self, path: str, request: Request, *, version: str, plain: bool) -> None:
         self._chat = path == CHAT
         self._top = request.logprobs
+        self._tools = bool(request.tools)
         self._version = version
         self._strip = plain  # a plain prompt ends at a line's end; blanks before the answer are no part of it
         self._rest = b""
         self._finish: FinishReason = "stop"
 
-    def feed(self, data: bytes) -> Iterator[Text | Done]:
+    def feed(self, data: bytes) -> Iterator[Text | ToolPiece | Done]:
         *events, self._rest = (self._rest + data).split(b"\n\n")
         for event in events:
             if event.startswith(b"data: {"):
@@ -123,26 +134,28 @@ class Events:
             elif event.startswith(b"error: "):
                 raise error(500, event[7:], version=self._version)
 
-    def _event(self, event: dict[str, Any]) -> Iterator[Text | Done]:
+    def _event(self, event: dict[str, Any]) -> Iterator[Text | ToolPiece | Done]:
         if "error" in event:
             raise error(int(event["error"].get("code") or 500), event, version=self._version)
         yield from self._chat_event(event) if self._chat else self._completion_event(event)
 
-    def _chat_event(self, event: dict[str, Any]) -> Iterator[Text | Done]:
+    def _chat_event(self, event: dict[str, Any]) -> Iterator[Text | ToolPiece | Done]:
         for choice in event["choices"]:
             content = choice["delta"].get("content")
             if content:
                 listed = (choice.get("logprobs") or {}).get("content", ()) if self._top is not None else ()
                 yield Text(content, self._logprobs(listed))
+            if self._tools:
+                yield from _tools.pieces(choice["delta"].get("tool_calls"))
             reason = choice.get("finish_reason")
             if reason:
-                self._finish = "length" if reason == "length" else "stop"
+                self._finish = reason if reason in ("length", "tool_calls") else "stop"
         if not event["choices"] and "usage" in event:
             usage = event["usage"]
             timings = event.get("timings") or {}
             yield Done(finish_reason=self._finish, usage=_usage(timings, usage.get("prompt_tokens")))
 
-    def _completion_event(self, event: dict[str, Any]) -> Iterator[Text | Done]:
+    def _completion_event(self, event: dict[str, Any]) -> Iterator[Text | ToolPiece | Done]:
         content = event["content"]
         if self._strip and content:
             content = content.lstrip()

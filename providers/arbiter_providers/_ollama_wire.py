@@ -21,7 +21,9 @@ from arbiter_tui.errors import (
     ProviderError,
     WorkerDied,
 )
-from arbiter_tui.provider import Done, FinishReason, Request, Text, TokenLogprob, Usage
+from arbiter_tui.provider import Done, FinishReason, Message, Request, Text, TokenLogprob, ToolPiece, Usage
+
+from . import _tools
 
 CHAT, GENERATE = "/api/chat", "/api/generate"
 BARE_TEMPLATE = "{{ .Prompt }}"  # what Ollama gives a model without a chat template
@@ -30,6 +32,10 @@ _CAPABILITIES = {
     "vision": ("vision",), "thinking": ("thinking",), "insert": ("infill",),
 }  # fmt: skip
 _SIZES = {"K": 1e3, "M": 1e6, "B": 1e9, "T": 1e12}
+_OPTIONS = frozenset(
+    {"top_k", "min_p", "typical_p", "repeat_last_n", "repeat_penalty", "presence_penalty", "frequency_penalty",
+     "num_keep", "mirostat", "mirostat_tau", "mirostat_eta", "penalize_newline", "tfs_z"}
+)  # fmt: skip
 _DEAD = ("unexpected EOF", "runner process", "connection refused", "connection reset", "broken pipe")
 
 
@@ -74,6 +80,7 @@ def call(request: Request, *, model: str, context: int | None, bare: bool) -> tu
     if stops:
         options["stop"] = stops
     extra = dict(request.extra)
+    options |= {name: extra.pop(name) for name in _OPTIONS & extra.keys()}
     options |= extra.pop("options", {})
     # Without these two Ollama cuts a prompt that is too long in silence.
     body: dict[str, Any] = {"model": model, "options": options, "keep_alive": -1, "truncate": False, "shift": False}
@@ -82,12 +89,40 @@ def call(request: Request, *, model: str, context: int | None, bare: bool) -> tu
     if request.logprobs is not None:
         body |= {"logprobs": True, "top_logprobs": request.logprobs}
     if request.messages and not plain:
-        messages = [{"role": m.role, "content": m.content} for m in request.messages]
+        if request.tools and request.tool_choice != "none":
+            body["tools"] = [dict(tool) for tool in request.tools]
+        if request.tool_choice not in (None, "auto", "none"):
+            raise NotSupported("Ollama can't be told which tool to choose")
+        messages = [_turn(m) for m in request.messages]
         return CHAT, {**body, "messages": messages, **extra, "stream": True}
+    _tools.refuse(request, model, "it has no chat template")
     prompt = request.prompt or ""
     if plain:
         prompt = plain_prompt([(m.role, m.content) for m in request.messages], request.few_shot)
     return GENERATE, {**body, "prompt": prompt, "raw": True, **extra, "stream": True}
+
+
+def _turn(told: Message) -> dict[str, Any]:
+    """Ollama's calls hold their arguments as an object, and a result names its tool."""
+    plain: dict[str, Any] = {"role": told.role, "content": told.content}
+    if told.tool_calls:
+        plain["tool_calls"] = [
+            {"id": c.id, "function": {"name": c.name, "arguments": json.loads(c.arguments or "{}")}}
+            for c in told.tool_calls
+        ]
+    if told.tool_call_id is not None:
+        plain["tool_call_id"] = told.tool_call_id
+    if told.name is not None:
+        plain["tool_name"] = told.name
+    return plain
+
+
+def _pieces(listed: Any, begun: int) -> Iterator[ToolPiece]:
+    """Whole calls; ``begun``: how many came before."""
+    for place, call in enumerate(listed or (), begun):
+        function = call["function"]
+        arguments = json.dumps(function.get("arguments") or {}, ensure_ascii=False)
+        yield ToolPiece(place, call.get("id") or f"call_{place}", function["name"], arguments)
 
 
 def error(status: int, body: bytes | str, *, name: str) -> ProviderError | Overloaded:
@@ -125,14 +160,15 @@ class Lines:
     def __init__(self, request: Request, *, name: str, strip: bool) -> None:
         self._top, self._name, self._strip = request.logprobs, name, strip
         self._rest = b""
+        self._called = 0
 
-    def feed(self, data: bytes) -> Iterator[Text | Done]:
+    def feed(self, data: bytes) -> Iterator[Text | ToolPiece | Done]:
         *lines, self._rest = (self._rest + data).split(b"\n")
         for line in lines:
             if line.strip():
                 yield from self._line(json.loads(line))
 
-    def _line(self, line: dict[str, Any]) -> Iterator[Text | Done]:
+    def _line(self, line: dict[str, Any]) -> Iterator[Text | ToolPiece | Done]:
         if "error" in line:
             raise error(500, json.dumps(line), name=self._name)
         content = line["message"]["content"] if "message" in line else line.get("response", "")
@@ -141,8 +177,13 @@ class Lines:
             self._strip = not content
         if content:
             yield Text(content, self._logprobs(line.get("logprobs")))
+        if "message" in line and line["message"].get("tool_calls"):
+            for piece in _pieces(line["message"]["tool_calls"], self._called):
+                self._called += 1
+                yield piece
         if line["done"]:
-            reason: FinishReason = "length" if line.get("done_reason") == "length" else "stop"
+            ended: FinishReason = "tool_calls" if self._called else "stop"
+            reason: FinishReason = "length" if line.get("done_reason") == "length" else ended
             yield Done(finish_reason=reason, usage=_usage(line))
 
     def _logprobs(self, listed: Any) -> tuple[TokenLogprob, ...]:

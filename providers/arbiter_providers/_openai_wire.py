@@ -22,7 +22,9 @@ from arbiter_tui.errors import (
     Overloaded,
     ProviderError,
 )
-from arbiter_tui.provider import Done, FinishReason, Request, Text, TokenLogprob, Usage
+from arbiter_tui.provider import Done, FinishReason, Request, Text, TokenLogprob, ToolPiece, Usage
+
+from . import _tools
 
 CHAT, COMPLETIONS, EMBEDDINGS, MODELS = "/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/v1/models"
 MOST_BYTES = 8 * 1024 * 1024  # of one event: no real one is near; an endless one must not fill the memory
@@ -35,15 +37,19 @@ _TOO_LONG = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """What one model of one runtime wants. ``grammar``: it takes GBNF; ``chat``: it applies a chat template."""
+    """What one model of one runtime wants. ``grammar``: it takes GBNF; ``chat``: it applies a chat template; ``tools``:
+    there is a place for them in it."""
 
     model: str
     grammar: bool = False
     chat: bool = True
+    tools: bool = True
 
 
 def call(request: Request, dialect: Dialect) -> tuple[str, dict[str, Any]]:
-    """(path, body). Raises NotSupported for a grammar where the runtime has none."""
+    """(path, body). Raises NotSupported for a grammar or for tools where the runtime has none."""
+    if not dialect.tools:
+        _tools.refuse(request, dialect.model, "its chat template has no place for them")
     if request.grammar is not None and not dialect.grammar:
         raise NotSupported(f"{dialect.model}: its server takes no grammars; a JSON schema works")
     body: dict[str, Any] = {
@@ -61,10 +67,11 @@ def call(request: Request, dialect: Dialect) -> tuple[str, dict[str, Any]]:
         schema = {"name": "answer", "schema": dict(request.json_schema), "strict": True}
         body["response_format"] = {"type": "json_schema", "json_schema": schema}
     if request.messages and dialect.chat:
-        body["messages"] = [{"role": m.role, "content": m.content} for m in request.messages]
+        body["messages"] = [_tools.message(m) for m in request.messages]
         if request.logprobs is not None:
             body |= {"logprobs": True, "top_logprobs": request.logprobs}
-        return CHAT, {**body, **request.extra, "stream": True}
+        return CHAT, {**body, **_tools.fields(request), **request.extra, "stream": True}
+    _tools.refuse(request, dialect.model, "its server has no chat endpoint for it")
     body["prompt"] = _plain(request) if request.messages else request.prompt or ""
     if request.logprobs is not None:
         body["logprobs"] = max(1, request.logprobs)
@@ -155,14 +162,14 @@ class Events:
     """Cuts the byte stream into events and each event into chunks. One per answer."""
 
     def __init__(self, request: Request, dialect: Dialect, *, name: str) -> None:
-        self._top, self._name = request.logprobs, name
+        self._top, self._name, self._tools = request.logprobs, name, bool(request.tools)
         self._strip = is_plain(request, dialect)  # blanks before a plain answer are no part of it
         self._rest = b""
         self._finish: FinishReason | None = None
         self._usage: dict[str, Any] = {}
         self._timings: dict[str, Any] = {}
 
-    def feed(self, data: bytes) -> Iterator[Text | Done]:
+    def feed(self, data: bytes) -> Iterator[Text | ToolPiece | Done]:
         *lines, self._rest = (self._rest + data).split(b"\n")
         if len(self._rest) > MOST_BYTES:
             raise ProviderError(f"{self._name}: one event of the answer is over {MOST_BYTES} bytes long")
@@ -185,7 +192,7 @@ class Events:
             raise ProviderError(f"{self._name}: the answer ended without a reason")
         return Done(finish_reason=self._finish, usage=_usage(self._usage, self._timings))
 
-    def _event(self, event: dict[str, Any]) -> Iterator[Text | Done]:
+    def _event(self, event: dict[str, Any]) -> Iterator[Text | ToolPiece | Done]:
         if event.get("error"):
             inner = event["error"]
             code = inner.get("code") if isinstance(inner, dict) else None
@@ -200,8 +207,10 @@ class Events:
                 self._strip = not content
             if content:
                 yield Text(content, self._logprobs(choice.get("logprobs")))
+            if self._tools and chat:
+                yield from _tools.pieces(choice["delta"].get("tool_calls"))
             if reason := choice.get("finish_reason"):
-                self._finish = "length" if reason == "length" else "stop"
+                self._finish = reason if reason in ("length", "tool_calls") else "stop"
 
     def _logprobs(self, told: Any) -> tuple[TokenLogprob, ...]:
         """Chat: {content: [{token, logprob, top_logprobs}]}; completions: {tokens, token_logprobs, top_logprobs}."""

@@ -28,6 +28,7 @@ from arbiter_tui.provider import (
     Usage,
 )
 
+from . import _tools
 from ._local import MIB, Settings, describe, embedded_versions, header, predicted_bytes
 from ._process import Child, Message, Vigil, launch
 
@@ -106,6 +107,7 @@ class LlamaCppModel:
         self._mourner = asyncio.create_task(self._tell_of_the_end())
 
     async def generate(self, request: Request) -> AsyncGenerator[Chunk, None]:
+        _tools.refuse(request, self.version.version, "serve it with llama_server")
         with self._exchange(self._job(request)) as replies:
             while True:
                 message = await replies.next()

@@ -6,6 +6,7 @@ Owns: its workers and the HTTP to them on loopback. Never: a model in this proce
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import importlib.util
 from collections.abc import AsyncGenerator, Sequence
 
@@ -16,6 +17,7 @@ from arbiter_tui.errors import NotSupported, ProviderError
 from arbiter_tui.provider import Chunk, Done, EventSink, InstanceStats, LoadedModel, ProviderConfig, Request
 
 from . import _llama_server_wire as wire
+from . import _tools
 from ._local import MIB, Settings, describe, embedded_versions, header, predicted_bytes
 from ._process import Child, Message, Vigil, launch
 
@@ -69,6 +71,7 @@ class LlamaServerProvider:
             self._loaded, version, child, ready, chat_template=head.chat_template is not None, settings=settings
         )
         self._loaded.add(model)
+        await model.learn()
         return model
 
     async def close(self) -> None:
@@ -88,6 +91,7 @@ class LlamaServerModel:
         self._child = child
         self._backend: str = ready["backend"]
         self._chat_template = chat_template
+        self._tools = True
         self._embedding = asyncio.Lock()
         self._vigil = Vigil(child, settings.hang_timeout_s, self._answers)
         # One connection per request: closing it is how a request is cancelled, and the engine holds a thread for each.
@@ -96,10 +100,19 @@ class LlamaServerModel:
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=5.0),
         )
 
+    async def learn(self) -> None:
+        """Whether its template has a place for tools; what can't be asked is left to the engine."""
+        with contextlib.suppress(aiohttp.ClientError, OSError, ValueError):
+            async with self._http.get(self.base_url + "/props", timeout=aiohttp.ClientTimeout(_HEALTH_S)) as response:
+                props = await response.json()
+                self._tools = not isinstance(props, dict) or _tools.supported(props)
+
     async def generate(self, request: Request) -> AsyncGenerator[Chunk, None]:
         if not self._child.alive:
             raise self._child.died()
-        path, body = wire.call(request, chat_template=self._chat_template)
+        path, body = wire.call(
+            request, chat_template=self._chat_template, tools=self._tools, version=self.version.version
+        )
         plain = wire.is_plain(request, chat_template=self._chat_template)
         events = wire.Events(path, request, version=self.version.version, plain=plain)
         response: aiohttp.ClientResponse | None = None

@@ -13,6 +13,7 @@ from arbiter_tui.errors import LoadFailed, ModelUnusable, Overloaded, ProviderEr
 from arbiter_tui.provider import EventSink, LoadedModel, ProviderConfig
 
 from . import _openai_wire as wire
+from . import _tools
 from ._openai_runtime import OpenAiModel, Runtime
 
 _POLL_S = 0.05
@@ -82,7 +83,7 @@ class OpenAiCompatibleProvider:
             raise LoadFailed(f"{version.version} was not ready at {self.base_url} within {timeout_s:g} s") from None
         chat = bool(version.options.get("chat", self._chat))
         # llama-server alone has /props; it alone takes GBNF.
-        dialect = wire.Dialect(version.source, grammar=bool(props), chat=chat)
+        dialect = wire.Dialect(version.source, grammar=bool(props), chat=chat, tools=_tools.supported(props))
         model = OpenAiModel(
             self._runtime, version, dialect, on_event=on_event, forget=self._loaded.discard, slots=_slots(props)
         )

@@ -19,6 +19,7 @@ from arbiter_tui.errors import ModelUnusable, Overloaded, ProviderError, WorkerD
 from arbiter_tui.provider import Chunk, EventSink, InstanceStats, LoadedModel, ProviderConfig, Request
 
 from . import _openai_wire as wire
+from . import _tools
 from ._local import MIB, Settings, describe, predicted_bytes
 from ._openai_runtime import OpenAiModel, Runtime
 from ._process import Child, Vigil, launch
@@ -104,13 +105,13 @@ class ServerProvider:
         )  # fmt: skip
         try:
             served = await _served(runtime, version)
-            grammar = bool(await runtime.props())  # llama-server alone has /props, and takes GBNF
+            props = await runtime.props()  # llama-server alone has them, and takes GBNF
         except BaseException:
             await asyncio.shield(_undo(child, runtime))
             raise
         chat = bool(version.options.get("chat", self._chat))
         speaker = OpenAiModel(
-            runtime, version, wire.Dialect(served, grammar=grammar, chat=chat),
+            runtime, version, wire.Dialect(served, grammar=bool(props), chat=chat, tools=_tools.supported(props)),
             on_event=lambda event: None, forget=lambda model: None,
         )  # fmt: skip
         model = ServerModel(self._loaded, child, runtime, speaker, hang_timeout_s=self._settings.hang_timeout_s)

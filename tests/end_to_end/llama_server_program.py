@@ -32,6 +32,7 @@ def main() -> None:
     parser.add_argument("-np", "--parallel", type=int, default=1)
     parser.add_argument("-ngl", "--n-gpu-layers", type=int, default=0)
     parser.add_argument("-t", "--threads", type=int, default=2)
+    parser.add_argument("--chat-template", default="")
     parser.add_argument("--embeddings", action="store_true")
     given = parser.parse_args()
     print(f"serving {os.path.basename(given.model)} on port {given.port}", file=sys.stderr, flush=True)
@@ -47,6 +48,8 @@ def main() -> None:
     if given.embeddings:
         params.pooling_type = xllamacpp.llama_pooling_type.LLAMA_POOLING_TYPE_MEAN
     params.warmup = False
+    if given.chat_template:
+        params.chat_template = given.chat_template
     params.hostnames, params.port, params.ui = [given.host], given.port, False
     server = xllamacpp.Server(params)
     print(f"listening at {server.listening_address}", file=sys.stderr, flush=True)

@@ -38,13 +38,13 @@ def on_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @contextmanager
-def a_running_server(port: int = 0) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+def a_running_server(port: int = 0, *more: str) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
     """(process, URL) of a llama-server that somebody else started."""
     if port == 0:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
-    command = [sys.executable, "-P", program, "-m", weights(), "--port", str(port), "-np", "2", "-c", "2048"]
+    command = [sys.executable, "-P", program, "-m", weights(), "--port", str(port), "-np", "2", "-c", "2048", *more]
     server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     url = f"http://127.0.0.1:{port}"
     try:
@@ -96,6 +96,48 @@ def test_the_block_that_doctor_prints_serves_a_task(tmp_path: Path) -> None:
         until(lambda: ask(engine, "arbiter/sentiment").status_code == 200, "it is started again and answers")
         left = psutil.Process(engine.pid).children(recursive=True)
     assert not [p for p in left if lives(p)]
+
+
+# Shows the tools to the model: the least that an engine takes for a template with a place for them.
+TOOL_TEMPLATE = (
+    "{%- if tools %}<|im_start|>system\nTools: {{ tools | tojson }}<|im_end|>\n{% endif -%}"
+    "{%- for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}"
+    "{%- for c in m.tool_calls or [] %}<tool_call>{{ c.function | tojson }}</tool_call>{% endfor -%}"
+    "<|im_end|>\n{% endfor -%}{%- if add_generation_prompt %}<|im_start|>assistant\n{% endif -%}"
+)
+PARAMETERS = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+WEATHER = {"type": "function", "function": {"name": "get_weather", "parameters": PARAMETERS}}
+
+
+def test_tools_reach_a_real_engine_or_are_refused(tmp_path: Path) -> None:
+    """Where the template has a place for them the model reads them, whichever dialect they came in; where it has none
+    they are refused, for the engine itself would leave them out in silence."""
+    with a_running_server(0, "--chat-template", TOOL_TEMPLATE) as (_, url):
+        block = f'[[providers]]\nname = "box"\nkind = "openai_compatible"\nbase_url = "{url}"\n'
+        with serving(tmp_path / "e", QUIET + block) as engine:
+            listed = httpx.get(f"{engine.url}/arbiter/v1/models", timeout=60, trust_env=False).json()["items"]
+            (name,) = [m["version"] for m in listed if m["provider"] == "box"]
+            smol = next(m["version"] for m in listed if m["version"].startswith("smollm2") and m["provider"] != "box")
+            question = {"messages": [{"role": "user", "content": "Weather in Paris?"}], "max_tokens": 2}
+            claudes = [{"name": "get_weather", "input_schema": PARAMETERS}]
+            for path, tools, read in (
+                ("/v1/chat/completions", [WEATHER], lambda told: told["usage"]["prompt_tokens"]),
+                ("/v1/messages", claudes, lambda told: sum(_read(told["usage"]))),
+                ("/api/chat", [WEATHER], lambda told: told["prompt_eval_count"]),
+            ):
+                ask = {**question, "model": name, "stream": False, "options": {"num_predict": 2}}
+                bare = read(_post(engine, path, ask).json())
+                assert read(_post(engine, path, {**ask, "tools": tools}).json()) > bare + 20, path
+                refused = _post(engine, path, {**ask, "model": smol, "tools": tools})
+                assert (refused.status_code, "does not support tools" in refused.text) == (400, True), path
+
+
+def _read(usage: dict[str, int]) -> tuple[int, int]:
+    return usage["input_tokens"], usage.get("cache_read_input_tokens", 0)
+
+
+def _post(engine: Engine, path: str, body: object) -> httpx.Response:
+    return httpx.post(f"{engine.url}{path}", json=body, timeout=60, trust_env=False)
 
 
 def test_a_server_that_runs_already_is_found_and_used(tmp_path: Path) -> None:

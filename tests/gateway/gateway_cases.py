@@ -20,6 +20,7 @@ from arbiter_tui.core.tasks import Task
 from arbiter_tui.core.verify import SuiteItem
 from arbiter_tui.engine.arbiter import Arbiter
 from arbiter_tui.gateway.app import build_app
+from arbiter_tui.gateway.protocol import GuardedProtocol
 from arbiter_tui.testing import GIB, Behaviour, FakeModel, FakeProbe, FakeProvider, MemoryStore
 
 LOCAL = "http://127.0.0.1"
@@ -97,17 +98,18 @@ async def stand(
 @asynccontextmanager
 async def served(
     behaviours: Mapping[str, Behaviour] | None = None, *, pool: PoolConfig | None = None,
-    config: Mapping[str, Any] | None = None, **app: Any,
+    config: Mapping[str, Any] | None = None, protocol: type[GuardedProtocol] = GuardedProtocol, **app: Any,
 ) -> AsyncIterator[Stand]:  # fmt: skip
     """On a real uvicorn server and a free loopback port."""
     async with engine(behaviours, pool=pool, **(config or {})) as (arbiter, provider, store):
         stopped: list[bool] = []
         asgi = build_app(arbiter, on_stop=lambda: stopped.append(True), **app)
         with socket.create_server(("127.0.0.1", 0)) as listener:
-            config = uvicorn.Config(
-                asgi, log_level="critical", access_log=False, lifespan="off", timeout_graceful_shutdown=1
-            )
-            server = uvicorn.Server(config)
+            settings = uvicorn.Config(
+                asgi, log_level="critical", access_log=False, lifespan="off", timeout_graceful_shutdown=1,
+                http=protocol, ws="none",
+            )  # fmt: skip
+            server = uvicorn.Server(settings)
             serving = asyncio.create_task(server._serve([listener]))
             await until(lambda: server.started)
             url = f"{LOCAL}:{listener.getsockname()[1]}"

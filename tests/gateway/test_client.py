@@ -12,7 +12,7 @@ from gateway_cases import Stand, control, served, until
 
 from arbiter_tui import errors as e
 from arbiter_tui.client import error_from, fetch_json
-from arbiter_tui.gateway.problems import openai_bytes, problem_bytes
+from arbiter_tui.gateway.problems import OPENAI, PROBLEMS
 from arbiter_tui.testing import Behaviour
 
 
@@ -177,9 +177,9 @@ def _errors() -> list[e.ArbiterError]:
 @pytest.mark.parametrize("error", _errors(), ids=lambda x: type(x).__name__)
 def test_every_error_survives_the_wire(error: e.ArbiterError) -> None:
     """Class, code, sentence and details come back; through OpenAI's shape class, code and sentence."""
-    back = error_from(409, problem_bytes(error))
+    back = error_from(409, PROBLEMS.render(error))
     assert (type(back), back.code, str(back), back.details) == (type(error), error.code, str(error), error.details)
-    plain = error_from(409, openai_bytes(error))
+    plain = error_from(409, OPENAI.render(error))
     assert (type(plain), plain.code, str(plain)) == (type(error), error.code, str(error))
 
 

@@ -117,7 +117,7 @@ async def test_log_probabilities_come_back(inside: Stand, monkeypatch: pytest.Mo
     from arbiter_tui import testing
 
     tokens = (TokenLogprob("he", -0.1, (("he", -0.1), ("ha", -2.0))), TokenLogprob("y", -0.2))
-    monkeypatch.setattr(testing, "Text", lambda piece: Text(piece, tokens))
+    monkeypatch.setattr(testing, "Text", lambda piece, _: Text(piece, tokens))
     whole = (await inside.chat("fake-b", logprobs=True, top_logprobs=2)).json()["choices"][0]["logprobs"]["content"]
     assert whole[0]["token"] == "he"
     assert whole[0]["top_logprobs"][1] == {"token": "ha", "logprob": -2.0, "bytes": [104, 97]}

@@ -1,0 +1,170 @@
+"""Anthropic bodies -> provider.Request. Known fields are checked by type; unknown ones pass on in ``Request.extra``.
+
+Owns: what the fields of /v1/messages mean here. Never: HTTP, answers.
+
+Blocks become messages: a tool's result is a message of its own before the text that came with it. Thoughts of earlier
+turns are left aside, as the model would not be shown them either; thinking that is asked for now is refused.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ..provider import Message, Request, ToolCall
+from .fields import MAX_TOKENS, Asked, bad, call, entry, flag, integer, messages, model_name, number, stops
+
+_KNOWN = frozenset(
+    {"model", "messages", "system", "max_tokens", "stop_sequences", "stream", "temperature", "top_p", "tools",
+     "tool_choice", "thinking", "metadata", "service_tier", "output_config", "output_format", "inference_geo"}
+)  # fmt: skip
+_CHOICES = {"auto": "auto", "any": "required", "none": "none"}
+_THOUGHTS = frozenset({"thinking", "redacted_thinking"})
+
+
+def read_messages(body: Mapping[str, Any]) -> Asked:
+    """A body of /v1/messages. Raises BadRequest naming the field."""
+    limit = integer(body, "max_tokens", 1, MAX_TOKENS)
+    if limit is None:
+        raise bad("max_tokens", "is required")
+    return Asked(model_name(body), _request(body, limit), flag(body, "stream"))
+
+
+def read_count(body: Mapping[str, Any]) -> tuple[str, Request]:
+    """Name and request of a body of /v1/messages/count_tokens, which has no max_tokens."""
+    return model_name(body), _request(body, 1)
+
+
+def _request(body: Mapping[str, Any], limit: int) -> Request:
+    _refuse_thinking(body.get("thinking"))
+    tools = tuple(_tools(body.get("tools")))
+    given: dict[str, Any] = {
+        "temperature": number(body, "temperature", 0.0, 1.0),
+        "top_p": number(body, "top_p", 0.0, 1.0),
+        "stop": stops(body.get("stop_sequences"), "stop_sequences"),
+        "json_schema": _schema(body),
+        "tool_choice": _choice(body.get("tool_choice"), given=bool(tools)),
+    }
+    extra = {k: v for k, v in body.items() if k not in _KNOWN}
+    if _one_at_a_time(body.get("tool_choice")):
+        extra["parallel_tool_calls"] = False
+    return Request(
+        messages=(*_system(body.get("system")), *_conversation(body)), max_tokens=limit, tools=tools, extra=extra,
+        **{k: v for k, v in given.items() if v is not None},
+    )  # fmt: skip
+
+
+def _system(value: Any) -> Iterator[Message]:
+    text = "" if value is None else _text(value, "system")
+    if text:
+        yield Message("system", text)
+
+
+def _conversation(body: Mapping[str, Any]) -> Iterator[Message]:
+    for told, where in messages(body):
+        role = told.get("role")
+        if role not in ("user", "assistant", "system"):
+            raise bad(f"{where}.role", "must be user or assistant")
+        yield from _turn(role, told.get("content"), f"{where}.content")
+
+
+def _turn(role: str, content: Any, where: str) -> Iterator[Message]:
+    """One message of theirs: the results in it first, each as a message, then its text with its calls."""
+    if isinstance(content, str):
+        yield Message(role, content)
+        return
+    if not isinstance(content, list) or not content:
+        raise bad(where, "must be a text or a non-empty list of blocks")
+    texts: list[str] = []
+    calls: list[ToolCall] = []
+    results: list[Message] = []
+    for i, block in enumerate(content):
+        _block(role, entry(block, f"{where}[{i}]"), f"{where}[{i}]", texts, calls, results)
+    yield from results
+    if texts or calls or not results:
+        yield Message(role, "".join(texts), tuple(calls))
+
+
+def _block(
+    role: str, block: Mapping[str, Any], where: str, texts: list[str], calls: list[ToolCall], results: list[Message]
+) -> None:
+    kind = block.get("type")
+    if kind == "text" and isinstance(block.get("text"), str):
+        texts.append(block["text"])
+    elif kind == "tool_use" and role == "assistant":
+        given = entry(block.get("input"), f"{where}.input")
+        calls.append(call(block.get("id"), block.get("name"), json.dumps(given, ensure_ascii=False), where))
+    elif kind == "tool_result" and role == "user":
+        id = block.get("tool_use_id")
+        if not isinstance(id, str):
+            raise bad(f"{where}.tool_use_id", "must be a text")
+        content = block.get("content")
+        results.append(Message("tool", "" if content is None else _text(content, f"{where}.content"), tool_call_id=id))
+    elif not (kind in _THOUGHTS and role == "assistant"):
+        raise bad(where, "must be a text, tool_use or tool_result block: images and documents are not supported")
+
+
+def _text(value: Any, where: str) -> str:
+    """A text, or a list of text blocks."""
+    if isinstance(value, str):
+        return value
+    if not isinstance(value, list):
+        raise bad(where, "must be a text or a list of text blocks")
+    for i, block in enumerate(value):
+        if not isinstance(block, dict) or block.get("type") != "text" or not isinstance(block.get("text"), str):
+            raise bad(f"{where}[{i}]", "must be a text block: images and documents are not supported")
+    return "".join(block["text"] for block in value)
+
+
+def _tools(value: Any) -> Iterator[Mapping[str, Any]]:
+    """Their definitions in OpenAI's form. A tool that runs at Anthropic (web_search …) can't run here."""
+    if value is not None and not isinstance(value, list):
+        raise bad("tools", "must be a list")
+    for i, tool in enumerate(value or ()):
+        where = f"tools[{i}]"
+        if entry(tool, where).get("type") not in (None, "custom"):
+            raise bad(f"{where}.type", "must be custom: tools that a server runs are not offered here")
+        name = tool.get("name")
+        if not isinstance(name, str) or not name:
+            raise bad(f"{where}.name", "must be a non-empty text")
+        function = {"name": name, "parameters": entry(tool.get("input_schema"), f"{where}.input_schema")}
+        if isinstance(tool.get("description"), str):
+            function["description"] = tool["description"]
+        yield {"type": "function", "function": function}
+
+
+def _choice(value: Any, *, given: bool) -> str | Mapping[str, Any] | None:
+    if value is None:
+        return None
+    kind = entry(value, "tool_choice").get("type")
+    if kind == "none" and not given:
+        return None
+    if not given:
+        raise bad("tool_choice", "needs tools")
+    if kind == "tool" and isinstance(value.get("name"), str):
+        return {"type": "function", "function": {"name": value["name"]}}
+    if kind not in _CHOICES:
+        raise bad("tool_choice", "must have the type auto, any, none, or tool with a name")
+    return _CHOICES[kind]
+
+
+def _one_at_a_time(choice: Any) -> bool:
+    return isinstance(choice, dict) and flag(choice, "disable_parallel_tool_use")
+
+
+def _schema(body: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """``output_config.format`` (or the older ``output_format``): a JSON schema."""
+    config = body.get("output_config")
+    given = body.get("output_format") if config is None else entry(config, "output_config").get("format")
+    if given is None:
+        return None
+    schema = given.get("schema") if isinstance(given, dict) and given.get("type") == "json_schema" else None
+    if not isinstance(schema, dict):
+        raise bad("output_config.format", "must have the type json_schema and a schema")
+    return schema
+
+
+def _refuse_thinking(value: Any) -> None:
+    if value is not None and entry(value, "thinking").get("type") != "disabled":
+        raise bad("thinking", "is not supported: only disabled")

@@ -1,0 +1,265 @@
+"""The way of a generation that all dialects share: name -> engine -> chunks -> the dialect's bytes.
+
+Owns: who answers when the client names nobody, the wait for a load, the order of sending, the X-Arbiter headers.
+Never: a dialect's fields or bytes (its Shape makes them), routing (the engine resolves the name).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from ..core.registry import Lifecycle
+from ..core.routing import TASK_PREFIX
+from ..engine.answer import Answer
+from ..engine.arbiter import Arbiter
+from ..engine.keyring import CALLER
+from ..engine.live import Target
+from ..errors import ArbiterError, UnknownName, WorkerDied
+from ..provider import Chunk, Done, Request, Text, TokenLogprob, ToolCall, ToolPiece, Usage
+from .exchange import Exchange
+from .fields import Asked, bad
+from .limits import header
+from .problems import Headers, ModelLoading
+from .recognition import Recogniser
+
+LOAD_WAIT_S = 60.0  # a request that is not streamed gets 503 + Retry-After after so long: before common client limits
+
+LATEST = ":latest"  # a tag that says nothing
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Tokens; ``estimated``: the engine did not count all of them (a piece is a token, so are four bytes)."""
+
+    tokens_in: int
+    tokens_out: int
+    cached: int | None
+    estimated: bool
+
+
+def estimated_tokens(request: Request) -> int:
+    """Four bytes of what the model reads are one token."""
+    size = len((request.prompt or "").encode())
+    for message in request.messages:
+        size += len(message.content.encode()) + sum(len(c.name) + len(c.arguments.encode()) for c in message.tool_calls)
+    if request.tools:
+        size += len(json.dumps(request.tools))
+    return -(-size // 4)
+
+
+def counted(usage: Usage, *, pieces: int, request: Request) -> Counts:
+    return Counts(
+        tokens_in=estimated_tokens(request) if usage.tokens_in is None else usage.tokens_in,
+        tokens_out=pieces if usage.tokens_out is None else usage.tokens_out,
+        cached=usage.tokens_cached,
+        estimated=usage.tokens_in is None or usage.tokens_out is None,
+    )
+
+
+class Calls:
+    """Joins the pieces of tool calls."""
+
+    def __init__(self) -> None:
+        self._parts: dict[int, tuple[str, str, list[str]]] = {}
+
+    def add(self, piece: ToolPiece) -> None:
+        known = self._parts.get(piece.index)
+        if known is None:
+            known = self._parts[piece.index] = (piece.id or f"call_{piece.index}", piece.name or "", [])
+        known[2].append(piece.arguments)
+
+    def all(self) -> list[ToolCall]:
+        return [ToolCall(id, name, "".join(parts)) for _, (id, name, parts) in sorted(self._parts.items())]
+
+
+@dataclass(slots=True)
+class Whole:
+    """A whole answer: its text, its tokens if they were asked for, its tool calls."""
+
+    text: str
+    tokens: list[TokenLogprob]
+    calls: list[ToolCall]
+    done: Done
+    counts: Counts
+
+
+class Shape(Protocol):
+    """One answer's form in one dialect."""
+
+    def opening(self) -> bytes:
+        """Sent with the first bytes of a stream."""
+        ...
+
+    def piece(self, chunk: Text) -> bytes: ...
+
+    def call(self, chunk: ToolPiece) -> bytes:
+        """May be empty where the dialect sends calls whole: then they are part of the ending."""
+        ...
+
+    def ending(self, done: Done, counts: Counts) -> bytes: ...
+
+    def whole(self, answer: Whole) -> bytes: ...
+
+
+Form = Callable[[Answer], Shape]
+
+
+@dataclass(slots=True)
+class Generator:
+    arbiter: Arbiter
+    load_wait_s: float = LOAD_WAIT_S
+    recogniser: Recogniser = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.recogniser = Recogniser(self.arbiter.config.rules, self.arbiter.tasks)
+
+    async def run(self, exchange: Exchange, asked: Asked, form: Form) -> None:
+        """The whole exchange. What is refused before the first byte is raised, with its status still free."""
+        exchange.watch(streams=asked.stream)
+        answer = await self._begin(exchange, asked)
+        try:
+            if asked.keep_s is not None:
+                self.arbiter.pool.keep(answer.version.version, asked.keep_s)
+            chunks = aiter(answer)
+            first = await next_chunk(chunks)  # the status is still ours to choose; who answers is certain from here on
+            send = _stream if asked.stream else _whole
+            await send(exchange, first, chunks, asked.request, form(answer), answer_headers(answer))
+        except ArbiterError as error:
+            await exchange.fail(error, answer_headers(answer))
+        finally:
+            await answer.aclose()
+
+    async def _begin(self, exchange: Exchange, asked: Asked) -> Answer:
+        task, examples = task_header(exchange), header(exchange.scope, b"x-arbiter-examples") == b"true"
+        name = self.known(asked.name) if asked.name else self.unnamed(exchange, asked.request, task)
+        try:
+            return await self._patient(name, asked, task, examples)
+        except UnknownName as error:
+            recognised = self.recogniser.by_rule(exchange.scope, asked.request, name)
+            if recognised is None or error.details.get("kind") != "model":
+                raise
+            return await self._patient(recognised, asked, None, examples)
+
+    def target(self, exchange: Exchange, name: str, request: Request | None = None) -> Target:
+        """Who would answer to a name, as ``run`` would find it. Wakes nothing. Raises UnknownName, Forbidden."""
+        task = task_header(exchange)
+        try:
+            return self.arbiter.admission.resolve(self.known(name), task)
+        except UnknownName:
+            recognised = self.recogniser.by_rule(exchange.scope, request, name)
+            if recognised is None:
+                raise
+            return self.arbiter.admission.resolve(recognised)
+
+    def known(self, name: str) -> str:
+        """The engine's own word for a name as Ollama's users write them; the name itself where there is none.
+
+        With ``:latest``; and a model that a running Ollama serves for us answers to its name there (``smollm2:135m``).
+        """
+        registry = self.arbiter.registry
+        if name in registry.versions or name in registry.aliases:
+            return name
+        bare = name.removesuffix(LATEST)
+        if bare in registry.versions or bare in registry.aliases or bare.startswith(TASK_PREFIX):
+            return bare
+        sources = {f"ollama:{name}", f"ollama:{bare}{LATEST}"}
+        there = (v for v in registry.versions.values() if v.source in sources and v.lifecycle is not Lifecycle.ARCHIVED)
+        return next((v.version for v in there), name)
+
+    def unnamed(self, exchange: Exchange, request: Request | None, task: str | None) -> str:
+        """Who answers a client that names nobody: the header's task, its key's, a rule's, else ``general``."""
+        caller = CALLER.get()
+        given = task or (caller.key.default_task if caller is not None else None)
+        if given is not None:
+            return TASK_PREFIX + given
+        found = self.recogniser.by_rule(exchange.scope, request, "") or self.recogniser.fallback()
+        if found is None:
+            raise bad("model", "is required: a version, an alias, or arbiter/TASK")
+        return found
+
+    async def _patient(self, name: str, asked: Asked, task: str | None, examples: bool) -> Answer:
+        if asked.stream:  # it stays open, however long the load takes
+            return await self.arbiter.begin(name, asked.request, task=task, examples=examples)
+        try:
+            async with asyncio.timeout(self.load_wait_s):
+                return await self.arbiter.begin(name, asked.request, task=task, examples=examples)
+        except TimeoutError:
+            raise self.still_loading(name) from None
+
+    def still_loading(self, name: str) -> ModelLoading:
+        loading = [v for v in self.arbiter.pool.views().values() if v.state in ("loading", "warming")]
+        progress: dict[str, float | None] = {"progress": None, "eta_seconds": None}
+        if loading:
+            progress = {"progress": loading[0].progress, "eta_seconds": loading[0].eta_s}
+        message = f"{name} was not ready within {self.load_wait_s:g} s; loading goes on"
+        return ModelLoading(message, details={"loading": progress})
+
+
+def task_header(exchange: Exchange) -> str | None:
+    value = header(exchange.scope, b"x-arbiter-task")
+    return value.decode("latin-1").strip()[:128] or None if value is not None else None
+
+
+def answer_headers(answer: Answer) -> Headers:
+    """What served it, and where to ask why."""
+    return [
+        (b"x-arbiter-model", answer.version.version.encode()),
+        (b"x-arbiter-task", (answer.task or "").encode()),
+        (b"x-arbiter-decision", (answer.decision_id or answer.id).encode()),  # both can be asked at /explain
+        (b"x-arbiter-request-id", answer.id.encode()),
+        (b"x-arbiter-overhead-ms", b"%.3f" % (answer.overhead_s * 1000)),
+    ]
+
+
+async def _stream(
+    exchange: Exchange, chunk: Chunk, chunks: AsyncIterator[Chunk], request: Request, shape: Shape, headers: Headers
+) -> None:
+    await exchange.open(headers)
+    opening, pieces = shape.opening(), 0
+    while not isinstance(chunk, Done):
+        while isinstance(chunk, Text):
+            pieces += 1
+            await exchange.write(opening + shape.piece(chunk) if opening else shape.piece(chunk))
+            opening = b""
+            chunk = await next_chunk(chunks)
+        while isinstance(chunk, ToolPiece):
+            pieces += 1
+            if data := opening + shape.call(chunk):
+                await exchange.write(data)
+                opening = b""
+            chunk = await next_chunk(chunks)
+    await exchange.close(opening + shape.ending(chunk, counted(chunk.usage, pieces=pieces, request=request)))
+
+
+async def _whole(
+    exchange: Exchange, chunk: Chunk, chunks: AsyncIterator[Chunk], request: Request, shape: Shape, headers: Headers
+) -> None:
+    texts: list[str] = []
+    tokens: list[TokenLogprob] = []
+    calls, pieces = Calls(), 0
+    while not isinstance(chunk, Done):
+        pieces += 1
+        if isinstance(chunk, Text):
+            texts.append(chunk.text)
+            tokens += chunk.logprobs
+        else:
+            calls.add(chunk)
+        chunk = await next_chunk(chunks)
+    counts = counted(chunk.usage, pieces=pieces, request=request)
+    whole = Whole("".join(texts), tokens, calls.all(), chunk, counts)
+    await exchange.answer(200, shape.whole(whole), headers)
+
+
+async def next_chunk(chunks: AsyncIterator[Chunk]) -> Chunk:
+    """The next chunk; an answer that ends without Done, or was cut short, is an error: truncation is never success."""
+    try:
+        chunk = await anext(chunks)
+    except StopAsyncIteration:
+        raise WorkerDied("the answer ended before it was complete") from None
+    if isinstance(chunk, Done) and chunk.finish_reason == "cancelled":
+        raise WorkerDied("the answer was cancelled before it was complete")
+    return chunk

@@ -1,0 +1,140 @@
+"""The connection itself, on top of uvicorn's: what may come before a request is one, and how slowly.
+
+Owns: the limits that the server has none of (size and time of a request's head, silence before the first one, a reader
+that takes nothing), and refusals in the dialect for what is no HTTP. Never: a body (limits.py), an answer's content.
+
+Nothing here stands on the way of an answer's bytes: a timer runs only while a head is incomplete or a reader is behind.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from ..errors import ArbiterError
+from .problems import BadRequest, Headers, dialect_of, status_of
+
+HEAD_BYTES = 64 * 1024
+HEAD_S = 15.0  # from the first byte of a request to the end of its headers
+READER_S = 60.0  # so long a client may take nothing of what is ready for it
+LINGER_S = 1.0  # after a refusal the rest is thrown away: closing on unread data would lose our answer
+LINGER_BYTES = 4 * 2**20
+
+
+class GuardedProtocol(HttpToolsProtocol):
+    """Seconds: ``head_s``, ``reader_s``; bytes: ``head_bytes``. Subclass to change them."""
+
+    head_bytes = HEAD_BYTES
+    head_s = HEAD_S
+    reader_s = READER_S
+
+    def __init__(self, *given: Any, **named: Any) -> None:
+        super().__init__(*given, **named)
+        self.url = b""
+        self._in_head = False
+        self._head_seen = 0
+        self._timer: asyncio.TimerHandle | None = None
+        self._refusal: BadRequest | None = None
+        self._refused = False
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._timer = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_timer()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        self._head_seen += len(data)
+        if self._refused:
+            if self._head_seen > LINGER_BYTES:
+                self.transport.abort()
+            return
+        if self._timer is not None and not self._in_head:
+            self._stop_timer()  # the silence before the first request is over
+        if self._in_head and self._head_seen > self.head_bytes:
+            self._refuse(_too_large(self.head_bytes))
+            return
+        super().data_received(data)
+        if self._in_head and self._timer is None and not self._refused:
+            self._timer = self.loop.call_later(self.head_s, self._too_slow)
+
+    def on_message_begin(self) -> None:
+        self._in_head = True
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        self._in_head = False
+        if self._timer is not None:
+            self._stop_timer()
+        if self._head_seen > self.head_bytes and self._size() > self.head_bytes:
+            self._refusal = _too_large(self.head_bytes)
+            raise ValueError("the head is too large")  # the parser stops, and ``send_400_response`` says why
+        self._head_seen = 0
+        super().on_headers_complete()
+
+    def _size(self) -> int:
+        return len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
+
+    def send_400_response(self, msg: str) -> None:
+        """What uvicorn says to bytes that are no request, in the dialect of the path if one was there."""
+        self._refuse(self._refusal or BadRequest(f"this is no HTTP request: {msg}", code="bad_http"))
+
+    def _too_slow(self) -> None:
+        self._timer = None
+        told = f"the request's head did not arrive within {self.head_s:g} s"
+        self._refuse(BadRequest(told, status=408, code="head_too_slow"))
+
+    def _refuse(self, error: ArbiterError) -> None:
+        self._stop_timer()
+        self._in_head = False
+        if self.transport.is_closing():
+            return
+        if not self._may_answer():
+            self.transport.abort()  # nonsense behind a request that is being answered: no word fits into that answer
+            return
+        self._refused = True
+        dialect = dialect_of(self.url.split(b"?", 1)[0].decode("latin-1"))
+        body = dialect.render(error)
+        length = str(len(body)).encode()
+        headers: Headers = [(b"content-type", dialect.kind), (b"content-length", length), (b"connection", b"close")]
+        head = b"".join(b"%s: %s\r\n" % pair for pair in headers)
+        self.transport.write(STATUS_LINE[status_of(error)] + head + b"\r\n" + body)
+        self._timer = self.loop.call_later(LINGER_S, self.transport.close)
+
+    def _may_answer(self) -> bool:
+        """Whether the next bytes of the connection are ours. A request that is broken in its own body ends here."""
+        cycle = self.cycle
+        if cycle is None or cycle.response_complete:
+            return True
+        if self.pipeline or cycle.response_started or not cycle.more_body:
+            return False
+        cycle.disconnected = True
+        cycle.message_event.set()
+        return True
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._stop_timer()
+        self._timer = self.loop.call_later(self.reader_s, self._give_up)
+
+    def resume_writing(self) -> None:
+        self._stop_timer()
+        super().resume_writing()
+
+    def _give_up(self) -> None:
+        """Whoever takes nothing for so long is gone: its place and its model are free again."""
+        self._timer = None
+        self.transport.abort()
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+
+def _too_large(limit: int) -> BadRequest:
+    return BadRequest(f"the request's head is larger than {limit // 1024} KiB", status=431, code="head_too_large")

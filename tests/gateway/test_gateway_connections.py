@@ -1,0 +1,190 @@
+"""The connection itself: heads too large, too slow or no HTTP, readers that take nothing, a thousand idlers."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import tracemalloc
+from contextlib import AsyncExitStack, suppress
+from urllib.parse import urlsplit
+
+import pytest
+from gateway_cases import CHAT, Stand, served, until
+
+from arbiter_tui.gateway.protocol import GuardedProtocol
+from arbiter_tui.testing import MIB, Behaviour
+
+BODY = json.dumps({"model": "fake-a", "messages": [{"role": "user", "content": "hi"}]}).encode()
+
+
+class Hasty(GuardedProtocol):
+    """Deadlines that a test can wait for."""
+
+    head_s = 0.2
+    reader_s = 0.2
+
+
+async def connect(one: Stand) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    url = urlsplit(one.url)
+    return await asyncio.open_connection(url.hostname, url.port)
+
+
+async def told(reader: asyncio.StreamReader) -> tuple[int, bytes]:
+    """Status and body of an answer that ends with its connection."""
+    async with asyncio.timeout(10):
+        head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+    return int(head.split()[1]), body
+
+
+async def says(one: Stand, sent: bytes) -> tuple[int, bytes]:
+    reader, writer = await connect(one)
+    try:
+        writer.write(sent)
+        await writer.drain()
+        return await told(reader)
+    finally:
+        writer.close()
+
+
+def request(path: str = CHAT, *headers: str, body: bytes = BODY) -> bytes:
+    """A POST that asks to close the connection behind it."""
+    lines = [f"POST {path} HTTP/1.1", "host: 127.0.0.1", "connection: close", *headers]
+    return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
+
+
+LENGTH = f"content-length: {len(BODY)}"
+
+
+async def test_a_length_and_chunks_together_are_refused(live: Stand) -> None:
+    """Two ways of saying where a body ends are the way to smuggle a request: 400, and the backend is not called."""
+    status, body = await says(live, request(CHAT, LENGTH, "transfer-encoding: chunked", body=b"0\r\n\r\n"))
+    assert (status, json.loads(body)["error"]["type"]) == (400, "invalid_request_error")
+    assert live.provider.loads == []
+
+
+@pytest.mark.parametrize("extra", [
+    ["transfer-encoding: gzip"], ["transfer-encoding: chunked"], [LENGTH, "content-length: 3"], ["content-length: -1"],
+])  # fmt: skip
+async def test_lengths_that_contradict_are_refused(live: Stand, extra: list[str]) -> None:
+    """400, whatever the contradiction, also where it shows only in the body."""
+    assert (await says(live, request(CHAT, *extra)))[0] == 400
+    assert live.provider.loads == []
+
+
+@pytest.mark.parametrize("pieces", [1, 64])
+async def test_a_head_of_a_megabyte_is_431_and_never_held(live: Stand, pieces: int) -> None:
+    """In one gulp or in many, in one header or in thousands; memory stays far below."""
+    value = "x" * (MIB // pieces)
+    tracemalloc.start()
+    try:
+        status, body = await says(live, request(CHAT, *(f"x-{n}: {value}" for n in range(pieces)), LENGTH))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert (status, json.loads(body)["error"]["code"]) == (431, "head_too_large")
+    assert peak < 12 * MIB
+    assert (await live.http.get("/health")).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("path", "field"), [("/api/chat", "error"), ("/v1/messages", "type"), ("/arbiter/v1/models", "detail")]
+)
+async def test_no_http_is_refused_in_the_paths_dialect(live: Stand, path: str, field: str) -> None:
+    """Even where the server itself says no, its answer is JSON of the family."""
+    status, body = await says(live, request(path, "bad header\x01name: x", LENGTH))
+    assert (status, field in json.loads(body)) == (400, True)
+    assert (await says(live, b"\x16\x03\x01 what is this\r\n\r\n"))[0] == 400
+
+
+async def test_a_large_body_behind_a_small_head_is_no_large_head(live: Stand) -> None:
+    """The head's limit is the head's: half a megabyte of prompt in the same packet is fine."""
+    body = json.dumps({"model": "fake-a", "messages": [{"role": "user", "content": "x" * (MIB // 2)}]}).encode()
+    live.how("fake-a").context = 10**9
+    assert (await says(live, request(CHAT, f"content-length: {len(body)}", body=body)))[0] == 200
+
+
+async def test_a_slow_head_is_408_and_a_slow_one_again_after_an_answer() -> None:
+    """The deadline runs from a request's first byte, drip as it may; also on a connection that was used before."""
+    async with served(protocol=Hasty) as one:
+        reader, writer = await connect(one)
+        writer.write(b"GET /health HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n")
+        first = await reader.readuntil(b"\r\n\r\n")
+        await reader.readexactly(int(first.lower().split(b"content-length: ")[1].split(b"\r\n")[0]))
+
+        async def drip() -> None:
+            with suppress(ConnectionError):
+                for letter in b"POST /api/chat HTTP/1.1\r\nhost: 127.0.0.1\r\n" + b"x: y\r\n" * 1000:
+                    writer.write(bytes([letter]))
+                    await writer.drain()
+                    await asyncio.sleep(0.01)
+
+        dripping = asyncio.create_task(drip())
+        status, body = await told(reader)
+        assert (status, "head" in json.loads(body)["error"]) == (408, True)
+        dripping.cancel()
+        writer.close()
+        assert one.provider.loads == []
+
+
+async def test_a_reader_that_takes_nothing_loses_its_place() -> None:
+    """A stream that nobody reads is cut when its buffers are full: the model is free for others."""
+    how = Behaviour(answer="x" * 40_000_000, chunks=2_000)
+    async with served({"fake-a": how}, protocol=Hasty) as one:
+        url = urlsplit(one.url)
+        lazy = socket.create_connection((url.hostname, url.port))
+        try:
+            body = BODY[:-1] + b', "stream": true}'
+            lazy.sendall(request(CHAT, f"content-length: {len(body)}", body=body))
+            await until(lambda: "fake-a" in one.provider.loaded and one.model("fake-a").active == 1)
+            await until(lambda: one.arbiter.in_flight == 0)
+            assert one.model("fake-a").cancelled == 1
+        finally:
+            lazy.close()
+
+
+async def test_nonsense_behind_a_request_cuts_and_never_mixes() -> None:
+    """What follows an answer in the making is no part of it: the connection ends."""
+    gate = asyncio.Event()
+    async with served({"fake-a": Behaviour(gate=gate)}) as one:
+        reader, writer = await connect(one)
+        lines = f"POST {CHAT} HTTP/1.1\r\nhost: 127.0.0.1\r\n{LENGTH}\r\n\r\n"
+        writer.write(lines.encode() + BODY)
+        await until(lambda: "fake-a" in one.provider.loaded and one.model("fake-a").active == 1)
+        writer.write(b"\x00\x01 nonsense\r\n\r\n")
+        with suppress(ConnectionError):
+            assert await reader.read() == b""
+        await until(lambda: one.arbiter.in_flight == 0)
+        writer.close()
+
+
+async def test_a_thousand_idle_connections_and_two_hundred_slow_ones_disturb_nobody() -> None:
+    """Service goes on beside them, and the slow ones are gone when their time is over."""
+    async with served(protocol=Hasty) as one, AsyncExitStack() as held:
+        url = urlsplit(one.url)
+
+        async def hold(sent: bytes) -> asyncio.StreamReader:
+            reader, writer = await asyncio.open_connection(url.hostname, url.port)
+            held.callback(writer.close)
+            writer.write(sent)
+            return reader
+
+        idle = [await hold(b"") for _ in range(1000)]
+        slow = [await hold(b"POST /v1/chat/completions HTTP/1.1\r\nhost: 1") for _ in range(200)]
+        answers = [await one.chat() for _ in range(20)]
+        assert [a.status_code for a in answers] == [200] * 20
+        assert {status for status, _ in [await told(reader) for reader in slow]} == {408}
+        assert not any(reader.at_eof() for reader in idle)
+
+
+async def test_a_body_that_drips_is_408(live: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A body has its own deadline, from its head to its end."""
+    from arbiter_tui.gateway import limits
+
+    monkeypatch.setattr(limits.read_body, "__kwdefaults__", {**(limits.read_body.__kwdefaults__ or {}), "seconds": 0.2})
+    reader, writer = await connect(live)
+    writer.write(request(CHAT, LENGTH, body=BODY[:10]))
+    status, body = await told(reader)
+    assert (status, json.loads(body)["error"]["code"]) == (408, "body_too_slow")
+    writer.close()
+    assert live.provider.loads == []
