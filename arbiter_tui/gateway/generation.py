@@ -31,7 +31,7 @@ LOAD_WAIT_S = 60.0  # a request that is not streamed gets 503 + Retry-After afte
 LATEST = ":latest"  # a tag that says nothing
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Counts:
     """Tokens; ``estimated``: the engine did not count all of them (a piece is a token, so are four bytes)."""
 
@@ -240,17 +240,19 @@ async def _whole(
 ) -> None:
     texts: list[str] = []
     tokens: list[TokenLogprob] = []
-    calls, pieces = Calls(), 0
+    calls: Calls | None = None
+    pieces = 0
     while not isinstance(chunk, Done):
         pieces += 1
         if isinstance(chunk, Text):
             texts.append(chunk.text)
             tokens += chunk.logprobs
         else:
+            calls = calls or Calls()
             calls.add(chunk)
         chunk = await next_chunk(chunks)
     counts = counted(chunk.usage, pieces=pieces, request=request)
-    whole = Whole("".join(texts), tokens, calls.all(), chunk, counts)
+    whole = Whole("".join(texts), tokens, calls.all() if calls else [], chunk, counts)
     await exchange.answer(200, shape.whole(whole), headers)
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from ..errors import ArbiterError
 from .problems import BadRequest, Headers, dialect_of, status_of
@@ -20,6 +20,7 @@ HEAD_BYTES = 64 * 1024
 HEAD_S = 15.0  # from the first byte of a request to the end of its headers
 READER_S = 60.0  # so long a client may take nothing of what is ready for it
 LINGER_S = 1.0  # after a refusal the rest is thrown away: closing on unread data would lose our answer
+SENT_AHEAD = 8  # so many requests may wait behind one of the same connection until nothing more is read
 LINGER_BYTES = 4 * 2**20
 
 
@@ -35,7 +36,9 @@ class GuardedProtocol(HttpToolsProtocol):
         self.url = b""
         self._in_head = False
         self._head_seen = 0
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.TimerHandle | None = None  # of silence, or of a head
+        self._reader: asyncio.TimerHandle | None = None  # of a client that takes nothing
+        self._running: RequestResponseCycle | None = None  # the one whose answer is being made
         self._refusal: BadRequest | None = None
         self._refused = False
 
@@ -45,7 +48,17 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_timer()
+        if self._reader is not None:
+            self._reader.cancel()
+        running = self._running
+        if running is not None and running is not self.cycle and not running.response_complete:
+            running.disconnected = True  # uvicorn tells only the newest of requests that were sent ahead
+            running.message_event.set()
         super().connection_lost(exc)
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._running = cycle
+        super()._start_asgi_task(cycle, app)
 
     def data_received(self, data: bytes) -> None:
         self._head_seen += len(data)
@@ -75,6 +88,8 @@ class GuardedProtocol(HttpToolsProtocol):
             raise ValueError("the head is too large")  # the parser stops, and ``send_400_response`` says why
         self._head_seen = 0
         super().on_headers_complete()
+        if 0 < len(self.pipeline) < SENT_AHEAD:
+            self.flow.resume_reading()  # who does not read does not notice that the client has left
 
     def _size(self) -> int:
         return len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
@@ -118,16 +133,18 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        self._stop_timer()
-        self._timer = self.loop.call_later(self.reader_s, self._give_up)
+        if self._reader is None:
+            self._reader = self.loop.call_later(self.reader_s, self._give_up)
 
     def resume_writing(self) -> None:
-        self._stop_timer()
+        if self._reader is not None:
+            self._reader.cancel()
+            self._reader = None
         super().resume_writing()
 
     def _give_up(self) -> None:
         """Whoever takes nothing for so long is gone: its place and its model are free again."""
-        self._timer = None
+        self._reader = None
         self.transport.abort()
 
     def _stop_timer(self) -> None:

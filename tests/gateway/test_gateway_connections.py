@@ -135,12 +135,30 @@ async def test_a_reader_that_takes_nothing_loses_its_place() -> None:
         lazy = socket.create_connection((url.hostname, url.port))
         try:
             body = BODY[:-1] + b', "stream": true}'
-            lazy.sendall(request(CHAT, f"content-length: {len(body)}", body=body))
+            head = f"POST {CHAT} HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: {len(body)}\r\n\r\n".encode()
+            lazy.sendall(head + body)
             await until(lambda: "fake-a" in one.provider.loaded and one.model("fake-a").active == 1)
+            lazy.sendall(b"GET /health HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n")  # to talk is not to listen
             await until(lambda: one.arbiter.in_flight == 0)
             assert one.model("fake-a").cancelled == 1
         finally:
             lazy.close()
+
+
+async def test_a_client_that_leaves_with_a_request_sent_ahead_frees_both() -> None:
+    """The answer in the making is cancelled although another request stands behind it; that one is never begun."""
+    gate = asyncio.Event()
+    async with served({"fake-a": Behaviour(gate=gate)}) as one:
+        _, writer = await connect(one)
+        writer.write(f"POST {CHAT} HTTP/1.1\r\nhost: 127.0.0.1\r\n{LENGTH}\r\n\r\n".encode() + BODY)
+        await until(lambda: "fake-a" in one.provider.loaded and one.model("fake-a").active == 1)
+        writer.write(request(CHAT, LENGTH))
+        await writer.drain()
+        writer.close()
+        await until(lambda: one.arbiter.in_flight == 0)
+        gate.set()
+        assert one.model("fake-a").cancelled == 1
+        assert one.model("fake-a").served == 0
 
 
 async def test_nonsense_behind_a_request_cuts_and_never_mixes() -> None:
