@@ -29,6 +29,8 @@ class ServerConfig:
     require_key: bool = setting(False, kind="flag", help="true: loopback needs a key, too")
     hosts: tuple[str, ...] = setting((), kind="texts", help="further names under which clients may reach it")
     cors_origins: tuple[str, ...] = setting((), kind="texts", help="web pages' origins that may use /v1 and /api")
+    access_log: str | None = setting(None, kind="text", help="a file that gets one JSON line per request")
+    access_log_prompts: bool = setting(False, kind="flag", help="with their prompts; those of private tasks never")
     limits: LimitsConfig = setting(factory=LimitsConfig, kind="section", section=LimitsConfig, help="protections")
 
     @property

@@ -205,6 +205,7 @@ class Arbiter:
         self._rate.count(self.clock.monotonic())
         live.last_request_at = live.served_at[outcome.task] = self.clock.monotonic()
         self.admission.ended(answer, outcome)
+        live.measures.ended(outcome, answer.version.provider)
         self.recorder.append(outcome)
         self.rollouts.saw(outcome)
         live.recent.append(Served(outcome, answer.decision_id, answer.named))

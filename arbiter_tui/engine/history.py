@@ -67,6 +67,11 @@ class History:
         if not self._private(outcome.task):
             self._prompts.keep(outcome.task, outcome.id, request)
 
+    def prompt_of(self, id: str) -> list[dict[str, str]] | None:
+        """The messages of a request, where they are remembered."""
+        messages = self._prompts.of(id)
+        return None if messages is None else [asdict(m) for m in messages]
+
     def _private(self, task: str) -> bool:
         known = self._live.tasks.get(task)
         return known is not None and known.private

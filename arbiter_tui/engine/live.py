@@ -27,6 +27,7 @@ from ..core.verify import SuiteItem
 from ..errors import NoQualifyingModel, Refused, UnknownName
 from ..ports import Clock, HardwareProbe, Store
 from .chronicle import Chronicle
+from .measures import Measures
 
 OFFLINE = "offline"  # the state folder is open, but nothing is served or loaded
 KEPT_SWAPS = 200
@@ -96,7 +97,9 @@ class Live:
         self.forbids: Callable[[str, ModelVersion], Breach | None] = lambda task, version: (
             None
         )  # the constitution's word
-        self.on_swap: list[Callable[[SwapView | None, SwapView], None]] = []  # told of each change: before, after
+        self.measures = Measures()
+        # Told of each change of a swap's record: before, after.
+        self.on_swap: list[Callable[[SwapView | None, SwapView], None]] = [self.measures.swapped]
         self._events: deque[dict[str, Any]] = deque(maxlen=KEPT_EVENTS)
         self._event_revision = 0
         self._event_waiters: set[asyncio.Event] = set()

@@ -8,6 +8,7 @@ The streaming endpoints are asked before Starlette: its layers would stand aroun
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -15,8 +16,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
+from ..config import Config
 from ..config_server import ANY_ADDRESS
 from ..engine.arbiter import Arbiter
+from ..errors import ConfigError
+from .access_log import AccessLog, PrivateFile, opened
 from .anthropic import AnthropicDoor
 from .auth import KeyGuard
 from .calls import PREFIX, Ask, Call, Reply, mount
@@ -73,7 +77,21 @@ def build_app(
         _HotFirst(hot, rest), arbiter.keyring, arbiter.clock,
         required=server.keys_required and not trusted,
     )  # fmt: skip
-    return HostGuard(keyed, hosts=hosts, origins=server.cors_origins, exposed=server.exposed)
+    guarded = HostGuard(keyed, hosts=hosts, origins=server.cors_origins, exposed=server.exposed)
+    if server.access_log is None or trusted:
+        return guarded
+    return AccessLog(
+        guarded, _log_file(arbiter.config), prompt=arbiter.history.prompt_of if server.access_log_prompts else None
+    )
+
+
+def _log_file(config: Config) -> PrivateFile:
+    """Raises ConfigError."""
+    try:
+        return opened(config.server.access_log or "", config.path.parent if config.path else Path())
+    except OSError as error:
+        where = f"{config.path or 'the configuration'}: server.access_log = {config.server.access_log!r}"
+        raise ConfigError(f"{where}: can't be written: {error.strerror or error}") from error
 
 
 class _HotFirst:

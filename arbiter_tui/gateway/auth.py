@@ -58,6 +58,7 @@ class KeyGuard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        CALLER.set(None)  # a pipelined request begins in the context of the one before it
         try:
             caller = await self._admitted(scope)
         except ArbiterError as error:

@@ -352,7 +352,7 @@ async def test_metrics_are_prometheus_text_with_bounded_labels(inside: Stand) ->
     """Base units, one prefix, no request id; scraping wakes nothing."""
     id = (await inside.chat()).headers["x-arbiter-request-id"]
     text = (await inside.http.get("/metrics")).text
-    assert "arbiter_requests_total 1" in text
+    assert 'arbiter_requests_total{task="",model="fake-a",provider="fake",outcome="success"} 1' in text
     assert 'arbiter_model_requests_total{model="fake-a",provider="fake"} 1' in text
     assert f'"{id}"' not in text
     for line in text.splitlines():

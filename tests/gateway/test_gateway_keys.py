@@ -14,6 +14,7 @@ from gateway_cases import CHAT, V1, Stand, stand
 from arbiter_tui.config import ServerConfig
 from arbiter_tui.core.access import LOCAL
 from arbiter_tui.engine import keyring
+from arbiter_tui.engine.keyring import CALLER
 from arbiter_tui.testing import Behaviour
 
 ASKED = {"model": "arbiter/chat", "messages": [{"role": "user", "content": "hi"}]}
@@ -99,6 +100,19 @@ async def test_on_an_open_engine_a_key_of_ours_must_still_be_right() -> None:
             assert (await chat(one, headers)).status_code == 200
         await one.arbiter.keyring.revoke("app")
         assert (await chat(one, bearer(token))).status_code == 401
+
+
+async def test_a_request_is_nobodys_but_its_own_keys() -> None:
+    """One without a key, behind one with a key on the same connection, is not counted as that key's."""
+    async with stand() as one:
+        token = await made(one, requests_per_minute=1, tasks=("chat",))
+        assert (await chat(one, bearer(token))).status_code == 200
+        assert (await chat(one, model="arbiter/code")).status_code == 200
+        assert CALLER.get() is None
+        await one.http.post(f"{V1}/models/fake-b/pin", json={})
+        assert one.store.ledger_lines[-1]["who"] == "operator"
+        assert one.store.ledger_lines[-2]["who"] == LOCAL
+        assert (await chat(one, bearer(token))).status_code == 429
 
 
 async def test_a_revoked_or_expired_key_is_refused_at_once(locked: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
