@@ -233,11 +233,11 @@ class Arbiter:
             why=(f"{answer.version.version} serves {task}",),
         )  # fmt: skip
 
-    async def embed(self, name: str, texts: Sequence[str]) -> tuple[str, list[list[float]]]:
+    async def embed(self, name: str, texts: Sequence[str], task: str | None = None) -> tuple[str, list[list[float]]]:
         """(version, one vector per text). Raises NotSupported and what ``begin`` raises."""
         if self.live.state != "ready":
             raise Draining(f"the engine is {self.live.state}")
-        target = self.admission.resolve(name)
+        target = self.admission.resolve(name, task)
         async with self.pool.lease(self.admission.lawful(target, target.version)) as lease:
             vectors = await lease.model.embed(texts)
         self.admission.embedded(texts)

@@ -140,7 +140,7 @@ class OllamaDoor:
             await self._arbiter.pool.ensure(target.version)
             return target, []
         try:
-            _, vectors = await self._arbiter.embed(target.version.version, texts)
+            _, vectors = await self._arbiter.embed(target.version.version, texts, target.task or None)
         except NotSupported as error:
             raise BadRequest(str(error), status=501, code=error.code) from error
         return target, vectors

@@ -73,6 +73,14 @@ async def test_a_rule_for_all_binds_requests_without_a_task_and_embeddings() -> 
         assert e.provider.loads.count("b") == 0
 
 
+async def test_an_embedding_of_a_bound_task_is_not_made_elsewhere() -> None:
+    """Also where a dialect has resolved the task's name before it asks."""
+    async with bound() as e:
+        with pytest.raises(Forbidden, match="stays-here"):
+            await e.arbiter.embed("b", ["x"], "work")
+        assert await e.arbiter.embed("a", ["x"], "work")
+
+
 async def test_who_serves_against_a_rule_is_refused_and_told_at_the_start() -> None:
     """A rule that came after the route: an alert names the task, its requests are refused until it is swapped."""
     async with Engine(tasks=(SECRET, "open")) as before:

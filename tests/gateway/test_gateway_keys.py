@@ -56,6 +56,24 @@ async def test_without_a_key_nothing_but_health_answers(locked: Stand, path: str
     assert (await locked.http.get("/health/readiness")).status_code == 200
 
 
+async def test_a_refusal_at_the_door_has_the_shape_of_its_dialect(locked: Stand) -> None:
+    """401 and 403 as each family's clients read them; Ollama's greeting is open, its models are not."""
+    small = bearer(await made(locked, tasks=("code",)))
+    shapes: dict[str, Any] = {}
+    for path in ("/api/chat", "/v1/messages", CHAT):
+        body = {**ASKED, "max_tokens": 5}
+        shapes[path] = [await locked.http.post(path, json=body, headers=h) for h in (None, small)]
+    assert {path: [a.status_code for a in answers] for path, answers in shapes.items()} == {
+        "/api/chat": [401, 403], "/v1/messages": [401, 403], CHAT: [401, 403],
+    }  # fmt: skip
+    assert all(isinstance(a.json()["error"], str) for a in shapes["/api/chat"])
+    assert [a.json()["type"] for a in shapes["/v1/messages"]] == ["error", "error"]
+    kinds = [a.json()["error"]["type"] for a in shapes["/v1/messages"]]
+    assert kinds == ["authentication_error", "permission_error"]
+    assert (await locked.http.get("/")).status_code == 200
+    assert (await locked.http.get("/api/tags")).status_code == 401
+
+
 @pytest.mark.parametrize("token", ["", "x", "arb_", "arb_x_y", "arb_local_x", "Ärb", "sk-abc"])
 async def test_a_wrong_key_is_401_never_500(locked: Stand, token: str) -> None:
     """Whatever stands in the header."""
@@ -157,6 +175,11 @@ async def test_a_key_reaches_its_tasks_and_nothing_else(locked: Stand) -> None:
     assert (await chat(locked, token, model="arbiter/cod")).status_code == 404
     embed = await locked.http.post("/v1/embeddings", json={"model": "arbiter/chat", "input": "x"}, headers=token)
     assert embed.status_code == 403
+    for body in ({"model": "arbiter/code", "input": "x"}, {"model": "gpt-4o", "input": "x"}):
+        assert (await locked.http.post("/api/embed", json=body, headers=token)).status_code == 200
+    assert (
+        await locked.http.post("/api/embed", json={"model": "fake-a", "input": "x"}, headers=token)
+    ).status_code == 403
     free = bearer(await made(locked, "free"))
     assert (await chat(locked, free, model="gpt-4o")).status_code == 404
 
