@@ -11,7 +11,8 @@
     │   ├── SwapInProgress          the task already has a running and a waiting swap; carries its id
     │   ├── NothingToRollBack       the task has no previous version
     │   ├── KeyNeeded               no key, or one that opens nothing (401)
-    │   └── Forbidden               the key, or a rule of the constitution, does not allow it (403)
+    │   └── Forbidden               the key does not allow it (403)
+    │       └── Unconstitutional    a rule of the constitution does not; names it
     ├── Overloaded                  queue full (429)
     ├── Draining                    the engine is stopping (503)
     ├── ProviderError               something at or behind a provider
@@ -97,6 +98,12 @@ class KeyNeeded(Refused):
 
 class Forbidden(Refused):
     code = "forbidden"
+
+
+class Unconstitutional(Forbidden):
+    """Carries ``details['constitution']``: the rule's name."""
+
+    code = "constitution"
 
 
 class Overloaded(ArbiterError):

@@ -18,7 +18,7 @@ from ..config_server import is_loopback
 from ..core.constitution import Breach, breach, labels_of
 from ..core.registry import ModelVersion
 from ..core.tasks import Task
-from ..errors import Forbidden
+from ..errors import Unconstitutional
 from ..provider import Provider
 from .live import Live
 
@@ -45,17 +45,17 @@ class Constitution:
         )  # fmt: skip
 
     def check(self, task: str, version: ModelVersion) -> None:
-        """Raises Forbidden, which names the rule."""
+        """Raises Unconstitutional, which names the rule."""
         found = self.forbids(task, version)
         if found is not None:
             raise forbidden(found)
 
     def check_change(self, before: Task | None, after: Task) -> None:
-        """The labels by which a rule binds a task stay: only the configuration takes them away. Raises Forbidden."""
+        """A task keeps the labels by which a rule binds it; else raises Unconstitutional."""
         gone = labels_of(before) - labels_of(after) if before is not None else frozenset()
         for rule in self._rules:
             if lost := sorted(gone.intersection(rule.labels)):
-                raise Forbidden(
+                raise Unconstitutional(
                     f"{after.name} keeps the label {lost[0]!r}: the constitution's rule {rule.name!r} binds it; "
                     "only the configuration can take it away"
                 )
@@ -91,7 +91,5 @@ class Constitution:
                 self._live.alert("error", text, task=task, version=version.version)
 
 
-def forbidden(found: Breach) -> Forbidden:
-    error = Forbidden(found.sentence, details={"why": [found.why], "constitution": found.rule.name})
-    error.code = "constitution"
-    return error
+def forbidden(found: Breach) -> Unconstitutional:
+    return Unconstitutional(found.sentence, details={"why": [found.why], "constitution": found.rule.name})

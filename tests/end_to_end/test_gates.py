@@ -72,3 +72,16 @@ def test_a_key_reaches_an_engine_by_its_address_from_a_file_or_the_environment(e
         assert token not in old.stderr
     finally:
         exposed.close()
+
+
+def test_a_refusal_by_the_constitution_is_told_on_the_command_line(tmp_path: Path) -> None:
+    """With the rule's name and its reason; exit 4. Without an engine, too: the route would be stored."""
+    rule = '[[constitution]]\nname = "ours"\nproviders = ["nobody"]\nreason = "a test"\n'
+    engine = Engine(tmp_path, QUIET + rule)
+    try:
+        models = [m["version"] for m in engine.json("models")]
+        refused = engine.cli("swap", "sentiment", models[0])
+        assert refused.returncode == 4
+        assert "'ours' forbids it: a test" in refused.stderr
+    finally:
+        engine.close()
