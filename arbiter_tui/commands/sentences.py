@@ -193,7 +193,7 @@ def _count(n: int, noun: str) -> str:
 
 
 def _figure(value: float | None) -> str:
-    return "an unknown number" if value is None else f"{value:.0f}" if value >= 10 else f"{value:.1f}"
+    return "an unknown number of" if value is None else f"{value:.0f}" if value >= 10 else f"{value:.1f}"
 
 
 def _power(r: Reading) -> str:

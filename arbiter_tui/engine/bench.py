@@ -52,6 +52,10 @@ class Work:
     key: str  # of the note that remembers what was asked
 
 
+def _count(n: int, what: str) -> str:
+    return f"{n} {what}{'' if n == 1 else 's'}"
+
+
 class Asker:
     """Asks one known question and grades the answer: for the benchmark and for sentinels."""
 
@@ -188,7 +192,8 @@ class Bench:
 
     def _title(self, work: Sequence[Work]) -> str:
         tasks, models = {w.task.name for w in work}, {w.version.version for w in work}
-        return f"{sum(len(w.items) for w in work)} questions: {len(tasks)} tasks, {len(models)} models"
+        asked = sum(len(w.items) for w in work)
+        return f"{_count(asked, 'question')}: {_count(len(tasks), 'task')}, {_count(len(models), 'model')}"
 
     async def _run(self, id: str, work: Sequence[Work]) -> None:
         began, total, done = self._live.clock.monotonic(), sum(len(w.items) for w in work) or 1, 0

@@ -14,6 +14,7 @@ from .evidence import Evidence
 from .live import Live
 
 COUNTDOWN_S = 10.0
+NEWS_S = 600.0  # so long a swap is news
 
 
 class Narrator:
@@ -61,7 +62,8 @@ class Narrator:
     def _quiet(self) -> str:
         live = self._live
         newest = next(iter(live.swaps), None)
-        if newest is not None and newest.result in ("done", "failed") and newest.reason:
+        fresh = newest is not None and live.clock.now() - newest.started_at < NEWS_S
+        if newest is not None and fresh and newest.result in ("done", "failed") and newest.reason:
             return f"{newest.task}: {newest.from_ or 'nothing'} -> {newest.to}, {newest.result}: {newest.reason}"
         unmeasured = [name for name in live.tasks if self._evidence.leaderboard(name) and self._unknown(name)]
         count = f"{len(unmeasured)} of {len(live.tasks)}"

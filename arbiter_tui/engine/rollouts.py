@@ -369,7 +369,7 @@ class Rollouts:
         if running is None:
             return None
         view = running.view()
-        asked = f"{view.pairs} questions answered by both"
+        asked = f"{view.pairs} question{'' if view.pairs == 1 else 's'} answered by both"
         worse = "" if view.p_worse is None else f", P(worse) {view.p_worse:.2f}".replace("0.", ".")
         if view.phase == Stage.SHADOW:
             doing = f"{view.to} is on trial in the shadow of {view.from_}"

@@ -113,7 +113,7 @@ class Actions(ViewActions, SwapActions, DoorActions):
             choices = [Choice("stop", "Cancel it", "what it has measured is kept")]
             self._ask("a benchmark is running", [said], choices, lambda _: self.app.commander.cancel(op.id))
             return
-        choices = [Choice("one", "This task", task), Choice("all", "Every task", "takes as many times longer")]
+        choices = [Choice("one", "This task", task), Choice("all", "Every task", "one after the other; takes longer")]
         said = "Every active model answers the task's benchmark; requests keep being served, and go first."
         self._ask(
             "measure the models?",

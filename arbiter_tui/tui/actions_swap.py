@@ -61,8 +61,8 @@ class SwapActions:
             "a swap is scheduled",
             [f"{waiting.message}."],
             [
-                Choice("drop", "Drop it", "nothing happens then"),
-                Choice("other", "Swap otherwise", "it stays scheduled"),
+                Choice("drop", "Drop it", "the swap is taken off the schedule"),
+                Choice("other", "Swap otherwise", "this one stays scheduled"),
             ],
             then,
         )
@@ -119,7 +119,9 @@ class SwapActions:
         old = view.incumbent if view else None
         choices = [Choice("now", "Swap now", f"{old or 'nobody'} stays at hand: r undoes it")]
         if old is not None and not (preview and preview.exclusive):
-            choices.append(Choice("canary", "Canary", "a part of the requests first, more while it is no worse"))
+            choices.append(
+                Choice("canary", "Canary", "first beside it unseen, then for a part, more while it is no worse")
+            )
         choices.append(Choice("later", "Schedule", "at a time that you choose"))
 
         def then(how: str) -> None:

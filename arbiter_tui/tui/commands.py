@@ -144,7 +144,7 @@ class Commander:
     def schedule(self, task: str, to: str, at: float) -> None:
         def proof(s: Snapshot) -> Notice | None:
             waits = any(o.kind == "appointment" and o.result.get("to") == to for o in s.operations)
-            return Notice(f"✓ {task} will be swapped to {to}; 5 shows it", "ok") if waits else None
+            return Notice(f"✓ {task} will be swapped to {to}; s drops it again", "ok") if waits else None
 
         self.run(f"{task}: scheduling {to}", lambda e: e.swap(task, to, at=at), proof)
 

@@ -83,12 +83,14 @@ def _checks(checks: Sequence[Mapping[str, Any]], width: int) -> list[Line]:
     used = 0
     for check in checks:
         name = str(check.get("name", ""))
-        glyph, token = MARKS.get(check.get("met"), MARKS[None])
+        unmeasured = name in ("quality", "latency") and check.get("value") is None
+        met = None if unmeasured else check.get("met")
+        glyph, token = MARKS.get(met, MARKS[None])
         word = NAMES.get(name, name.replace("_", " "))
         if used + len(word) + 4 > width and rows[-1]:
             rows.append([])
             used = 0
-        rows[-1] += [Span(f"{glyph} ", token), Span(f"{word}  ", "label" if check.get("met") else token)]
+        rows[-1] += [Span(f"{glyph} ", token), Span(f"{word}  ", "label" if met else token)]
         used += len(word) + 4
     return [line(*row) for row in rows if row]
 

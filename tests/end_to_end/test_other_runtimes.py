@@ -95,7 +95,7 @@ def test_the_block_that_doctor_prints_serves_a_task(tmp_path: Path) -> None:
         until(lambda: not lives(server), "it is dead")
         until(lambda: ask(engine, "arbiter/sentiment").status_code == 200, "it is started again and answers")
         left = psutil.Process(engine.pid).children(recursive=True)
-    assert not [p for p in left if lives(p)]
+    until(lambda: not any(lives(p) for p in left), "the end of the servers with their engine")
 
 
 # Shows the tools to the model: the least that an engine takes for a template with a place for them.

@@ -106,7 +106,7 @@ async def test_what_can_not_be_measured_is_refused_by_name() -> None:
                 await e.arbiter.start_bench(**wrong)
         with pytest.raises(UnknownName):
             e.arbiter.operation("nothing")
-        assert "1 tasks" in (await e.arbiter.start_bench()).message
+        assert "1 task," in (await e.arbiter.start_bench()).message
 
 
 async def test_a_broken_suite_is_not_a_bad_model() -> None:

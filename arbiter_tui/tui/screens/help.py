@@ -50,7 +50,7 @@ class Help(Sheet[str]):
             said = f"not now: {reason}" if reason else action.sentence
             text = line(
                 (f"{shown(action, self.view.keys):<6}", "unit" if reason else "key"),
-                (f"{action.word:<12}", token),
+                (f"{action.word:<13}", token),
                 (fmt.shorten(said, width - 18), "unit" if reason else "label"),
             )
             out.append(Entry((text,), action.id, f"{action.group} {action.word} {action.sentence}"))

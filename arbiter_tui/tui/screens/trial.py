@@ -60,13 +60,14 @@ class Trial(Sheet[str]):
 def facts(r: RolloutView, width: int) -> list[Line]:
     """Who, how far, on what evidence."""
     state = "paused" if r.paused and r.phase in OPEN else r.phase
+    asked = "question" if r.pairs == 1 else "questions"
     ramp = " → ".join(f"{share:.0%}" for _, share in r.ramp)
     out = [
         line(("◇ ", "trial"), (r.to, "figure")),
         line(("◆ ", "serve"), (r.from_ or "nobody", "label"), (" serves", "unit")),
         (),
         line((f"{'state':<12}", "unit"), (state, "figure"), (f"  {ramp}" if ramp else "", "label")),
-        line((f"{'evidence':<12}", "unit"), (f"{r.pairs}", "figure"), (" questions answered by both, ", "unit"),
+        line((f"{'evidence':<12}", "unit"), (f"{r.pairs}", "figure"), (f" {asked} answered by both, ", "unit"),
              (f"{r.canary_requests}", "figure"), (" requests served", "unit")),
         line((f"{'P(worse)':<12}", "unit"), (fmt.score(r.p_worse), "figure"),
              (f"  {LIMITS}", "unit")),

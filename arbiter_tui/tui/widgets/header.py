@@ -73,7 +73,11 @@ class Header(LineWidget):
                 ]
         engine = snapshot.engine
         if width >= 100:
-            parts += [Span(gap), Span(fmt.count(engine.requests), "figure"), Span(" requests", "unit")]
+            parts += [
+                Span(gap),
+                Span(fmt.count(engine.requests), "figure"),
+                Span(" request" if engine.requests == 1 else " requests", "unit"),
+            ]
         parts += [
             Span(gap),
             Span(fmt.rate(engine.requests_per_second), "figure"),
