@@ -13,7 +13,8 @@ run:
 
 test:
 	@$(SETUP) test
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest --ignore=tests/tui
+	@$(BIN)/python -m pytest -n 3 tests/tui
 
 check:
 	@$(SETUP) dev
