@@ -32,6 +32,7 @@ from ..errors import ArbiterError, EngineUnreachable, UnknownName
 from ..wire import of_another_version
 from . import memory, thin
 from . import theme as themes
+from .ahead import read_ahead
 from .commands import Commander
 from .glyphs import only_ascii
 from .guard import ReadOnly
@@ -186,6 +187,7 @@ class CockpitApp(App[int]):
             view.notice = Notice(f"▲ {other}", "warn")
         if self._seen_at is None and self.engine is not None:
             self.run_worker(self._recall(self.engine), exit_on_error=False)
+            read_ahead(self.set_timer)
         self._seen_at = self._now()
         view.link, view.age_s, view.trouble = "live", 0, None
         requests = snapshot.engine.requests

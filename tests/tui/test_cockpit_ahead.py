@@ -1,0 +1,21 @@
+"""What is imported before it is needed: every module exists, in order, one at a time, and then nothing more."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+from arbiter_tui.tui.ahead import LIKELY, read_ahead
+
+
+def test_each_likely_module_is_imported_once_and_in_turn() -> None:
+    """Each call asks for one later call until all are there."""
+    waiting: list[Callable[[], None]] = []
+    read_ahead(lambda seconds, what: waiting.append(what))
+    turns = 0
+    while waiting:
+        turns += 1
+        assert len(waiting) == 1
+        waiting.pop()()
+    assert turns == len(LIKELY) + 1
+    assert all(f"arbiter_tui.tui.{name}" in sys.modules for name in LIKELY)
