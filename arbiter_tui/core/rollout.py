@@ -68,7 +68,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """``trial``: with ``evidence``, the evidence as it is now; ``message``: with ``fault``, why."""
+    """``trial``: with ``evidence``, the evidence as it is now; ``message``: with ``fault`` and ``abort``, why."""
 
     kind: Kind
     trial: Trial | None = None
@@ -135,7 +135,7 @@ def step(state: Rollout, event: Event, now: float) -> tuple[Rollout, Effects]:
         case Kind.RESUME:
             return replace(state, paused=False, step_at=now), ()
         case Kind.ABORT:
-            return _close(state, Stage.ABORTED, "taken back by hand")
+            return _close(state, Stage.ABORTED, event.message or "taken back by hand")
         case Kind.PROMOTE:
             return replace(state, stage=Stage.PROMOTING, reason="promoted by hand"), (Effect.PROMOTE,)
         case Kind.FAULT:

@@ -196,11 +196,13 @@ class Rollouts:
     async def _look_at(self, running: Running) -> None:
         route = self._live.routes.get(running.task)
         serving = self._live.find(route.incumbent)
-        if running.state.open and (serving is None or serving.version != running.old):
+        if running.state.open and serving is not None and serving.version == running.new:
+            await self._step(running, Event(kind=Kind.PROMOTE))  # an operator was quicker: it serves everybody
+        elif running.state.open and (serving is None or serving.version != running.old):
             why = f"{running.task} is served by {serving.version if serving else 'nobody'} now"
-            await self._step(running, Event(kind=Kind.FAULT, message=why))
+            await self._step(running, Event(kind=Kind.ABORT, message=why))
         elif self._live.registry.get(running.new).lifecycle is not Lifecycle.ACTIVE:
-            await self._step(running, Event(kind=Kind.FAULT, message=f"{running.new} is active no more"))
+            await self._step(running, Event(kind=Kind.ABORT, message=f"{running.new} is active no more"))
         elif running.changed:
             await self._step(running, Event(kind=Kind.EVIDENCE, trial=running.state.trial))
         if running.state.open:

@@ -266,9 +266,22 @@ async def test_a_swap_by_hand_ends_it() -> None:
         await begin(e)
         await until_stage(e, "canary")
         await e.arbiter.swap("work", "c")
-        await until_stage(e, "withdrawn")
+        await until_stage(e, "aborted")
         assert "is served by c now" in now(e).reason
         assert e.serving() == "c"
+        assert e.arbiter.evidence.owed("work") == {}, "it has not failed: it owes no new evidence"
+        assert not [a for a in e.arbiter.live.alerts if "taken back" in a.message]
+
+
+async def test_a_swap_by_hand_to_the_one_on_trial_is_its_promotion() -> None:
+    """The operator was quicker: it serves everybody, and nothing says that it was taken back."""
+    async with engine() as e:
+        await begin(e)
+        await until_stage(e, "canary")
+        await e.arbiter.swap("work", "b")
+        await until_stage(e, "promoted")
+        assert e.serving() == "b"
+        assert e.arbiter.evidence.owed("work") == {}
 
 
 async def test_deprecating_the_one_on_trial_ends_it() -> None:
@@ -277,7 +290,7 @@ async def test_deprecating_the_one_on_trial_ends_it() -> None:
         await begin(e)
         await until_stage(e, "canary")
         await e.arbiter.catalogue.move("b", Lifecycle.DEPRECATED)
-        await until_stage(e, "withdrawn")
+        await until_stage(e, "aborted")
         assert "active no more" in now(e).reason
 
 
