@@ -9,7 +9,7 @@ It ends exactly once, and ending releases the lease, stops the decoding, and rec
     a provider's error      failure, by kind; raised to the reader
     aclose() before Done    cancelled: never counted against the model
 
-A worker that dies before the first piece of text is retried once on the same version, if the request came by task.
+A worker that dies before the first piece of text is retried once on the same version.
 A question that fits the context only without the task's worked examples is asked without them.
 """
 
@@ -196,7 +196,7 @@ class Answer:
             await anext(self._stream, None)
 
     def _may_retry(self) -> bool:
-        return not self.named and not self._wrote and not self.retried
+        return not self._wrote and not self.retried
 
     async def _failed(self, error: ProviderError | TimeoutError) -> Chunk:
         """What a version on trial can't do, the one beside it does; any other failure is the client's to know."""

@@ -77,7 +77,7 @@ def test_every_stage_answers_every_event_as_the_table_says(stage: Stage, kind: K
     assert after.stage is not S.PROMOTED or after.share == 1.0 or stage is S.PROMOTED
 
 
-@pytest.mark.parametrize(("stage", "paused"), list(product(OPEN, (False, True))))
+@pytest.mark.parametrize(("stage", "paused"), list(product(sorted(OPEN), (False, True))))
 def test_taking_back_never_waits(stage: Stage, paused: bool) -> None:
     """Not for a step, nor for the end of a pause: the very evidence that says so withdraws it."""
     state = at(stage, WEAK, paused=paused)
@@ -204,7 +204,7 @@ def test_a_tick_that_finds_it_worse_takes_it_back() -> None:
     assert after.reason.startswith("taken back: ")
 
 
-@pytest.mark.parametrize(("stage", "paused"), list(product(OPEN, (False, True))))
+@pytest.mark.parametrize(("stage", "paused"), list(product(sorted(OPEN), (False, True))))
 def test_no_verdict_in_time_takes_it_back(stage: Stage, paused: bool) -> None:
     """After MAX_STEPS steps, exactly then; a pause does not prolong it."""
     assert MAX_STEPS == 30
@@ -227,7 +227,7 @@ def test_a_paused_rollout_keeps_its_share_and_counts_anew_after_it() -> None:
     assert step(state, Event(kind=K.TICK), 1000.0)[0].share == 0.4
 
 
-@pytest.mark.parametrize("stage", list(OPEN))
+@pytest.mark.parametrize("stage", sorted(OPEN))
 def test_by_hand_it_ends_at_once(stage: Stage) -> None:
     """Promoted or aborted whatever the evidence; the reason says that it was by hand."""
     assert step(at(stage, BAD), Event(kind=K.PROMOTE), 0.0)[0].reason == "promoted by hand"

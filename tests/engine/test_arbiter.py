@@ -109,8 +109,8 @@ async def test_a_client_that_leaves_while_it_waits_leaves_nothing_behind() -> No
         await e.until(lambda: e.arbiter.snapshot().models[0].state == "cold")
 
 
-async def test_a_worker_that_dies_before_the_first_word_is_retried_once_for_a_task() -> None:
-    """By task the same version answers after its reload; who named the version gets the error."""
+async def test_a_worker_that_dies_before_the_first_word_is_retried_once() -> None:
+    """The same version answers after its reload, whether a task or itself was asked; a second death is the client's."""
     async with Engine({"a": Behaviour(answer="ok")}) as e:
         await e.arbiter.warm("a")
         e.provider.behaviours["a"].fail_generate = [WorkerDied("gone")]
@@ -118,11 +118,13 @@ async def test_a_worker_that_dies_before_the_first_word_is_retried_once_for_a_ta
         assert await read(answer) == "ok"
         assert answer.retried
         e.provider.behaviours["a"].fail_generate = [WorkerDied("gone")]
-        with pytest.raises(WorkerDied):
-            await read(await e.arbiter.begin("a", ASK))
-        e.provider.behaviours["a"].fail_generate = [WorkerDied("gone"), WorkerDied("again")]
-        with pytest.raises(WorkerDied):
-            await read(await e.arbiter.begin("arbiter/work", ASK))
+        named = await e.arbiter.begin("a", ASK)
+        assert await read(named) == "ok"
+        assert named.version.version == "a"
+        for name in ("arbiter/work", "a"):
+            e.provider.behaviours["a"].fail_generate = [WorkerDied("gone"), WorkerDied("again")]
+            with pytest.raises(WorkerDied):
+                await read(await e.arbiter.begin(name, ASK))
 
 
 async def test_a_worker_that_dies_after_the_first_word_is_an_error_never_an_end() -> None:
