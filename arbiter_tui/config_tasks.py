@@ -15,7 +15,7 @@ from .core.tasks import AutopilotMode, Criteria, Preference, Task, Weights
 
 MODES = tuple(mode.value for mode in AutopilotMode)
 NAME = VERSION_NAME.pattern.strip("^$")
-_OWN = ("name", "description", "suite", "autopilot", "private", "labels", "max_tokens")
+_OWN = ("name", "description", "suite", "autopilot", "private", "labels", "fallback", "max_tokens")
 OPTIONAL = ("hardware", "max_latency_s", "max_memory_bytes", "min_context", "quality_threshold", "preference")
 _PREFERENCES = tuple(p.value for p in Preference)
 _CRITERIA: Mapping[str, Setting] = {
@@ -38,6 +38,9 @@ TASK_SETTINGS: Mapping[str, Setting] = {
     "autopilot": Setting(kind="text", choices=MODES, help="of this task"),
     "private": Setting(kind="flag", help="its prompts are never kept"),
     "labels": Setting(kind="texts", help="words that [[constitution]] rules may name"),
+    "fallback": Setting(
+        kind="texts", pattern=NAME, help="who is asked in turn when who serves it can't; none: who is ready"
+    ),
     "max_tokens": Setting(kind="int", low=1, high=1_000_000, help="of an answer of the suite"),
 }
 

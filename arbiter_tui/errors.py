@@ -23,6 +23,7 @@
     │   ├── InvalidRequest          the runtime refused the request's content (400)
     │   ├── WorkerDied              the process behind the model crashed, hung or was killed
     │   ├── Unreachable             an HTTP runtime can't be reached
+    │   ├── CircuitOpen             it failed again and again: nobody asks it for a moment (503)
     │   └── NotSupported            the provider has no such capability (embeddings, grammar ...)
     ├── StoreError                  the state folder
     │   ├── StateLocked             another engine owns it; carries pid and URL
@@ -147,6 +148,11 @@ class WorkerDied(ProviderError):
 
 class Unreachable(ProviderError):
     code = "unreachable"
+    retry_after_s = 1.0
+
+
+class CircuitOpen(ProviderError):
+    code = "circuit_open"
     retry_after_s = 1.0
 
 

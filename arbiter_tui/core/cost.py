@@ -45,7 +45,7 @@ class Outcome:
     failure: Failure | None = None
     quality: float | None = None
     quality_source: str | None = None
-    source: str = "request"  # request, bench, sentinel, shadow, reported
+    source: str = "request"  # request, failover, bench, sentinel, shadow, reported
 
     @property
     def counts(self) -> bool:

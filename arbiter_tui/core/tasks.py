@@ -86,6 +86,7 @@ class Task:
     description: str = ""
     private: bool = False
     labels: tuple[str, ...] = ()  # words that the constitution's rules may name
+    fallback: tuple[str, ...] | None = None  # who is asked when who serves it can't; None: who is ready, best first
     max_tokens: int = 32
     few_shot: tuple[tuple[str, str], ...] = ()  # (prompt, answer) pairs, for models without a chat template
     priors: Mapping[str, float] = field(default_factory=dict)  # model family or name -> bundled prior quality
@@ -113,4 +114,5 @@ class Task:
             "autopilot": self.autopilot,
             "private": self.private,
             "labels": list(self.labels),
+            "fallback": None if self.fallback is None else list(self.fallback),
         }

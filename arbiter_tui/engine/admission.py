@@ -57,10 +57,6 @@ class Admission:
         self.constitution.check(target.task, target.version)
         return target.version
 
-    def stands_in(self, target: Target) -> ModelVersion | None:
-        """Who serves the task, where it may answer in place of a version on trial."""
-        return target.version if self.constitution.forbids(target.task, target.version) is None else None
-
     def ended(self, answer: Answer, outcome: Outcome) -> None:
         """What the answer took, both ways; a client that left before the end pays for what it was sent."""
         caller = CALLER.get()

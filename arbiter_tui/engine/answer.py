@@ -9,7 +9,7 @@ It ends exactly once, and ending releases the lease, stops the decoding, and rec
     a provider's error      failure, by kind; raised to the reader
     aclose() before Done    cancelled: never counted against the model
 
-A worker that dies before the first piece of text is retried once on the same version.
+What fails before its first piece of text may be asked of somebody else: ``instead`` says of whom (fallbacks.py).
 A question that fits the context only without the task's worked examples is asked without them.
 """
 
@@ -22,12 +22,14 @@ from dataclasses import dataclass
 from ..core.cost import Failure, Outcome
 from ..core.registry import ModelVersion
 from ..errors import (
+    ArbiterError,
     ContextOverflow,
     InvalidRequest,
     LoadFailed,
     ModelUnusable,
     NotSupported,
     OutOfBudget,
+    Overloaded,
     ProviderError,
     Unreachable,
     WorkerDied,
@@ -46,6 +48,7 @@ _KINDS: tuple[tuple[tuple[type[BaseException], ...], Failure], ...] = (
 )
 
 Leasing = Callable[[ModelVersion], AbstractAsyncContextManager[Lease]]
+Instead = Callable[["Answer", BaseException], ModelVersion | None]
 
 
 def failure_of(error: BaseException) -> Failure:
@@ -91,8 +94,7 @@ class Answer:
         began: float,
         named: bool,
         on_end: Callable[[Answer, Outcome], None],
-        fallback: ModelVersion | None = None,
-        on_fallback: Callable[[Answer, Failure], None] = lambda answer, failure: None,
+        instead: Instead = lambda answer, error: None,
     ) -> None:
         self.id = id
         self.task = task
@@ -114,8 +116,7 @@ class Answer:
         self._clock = clock
         self.named = named
         self._on_end = on_end
-        self._fallback = fallback  # who answers if a version on trial fails before its first word
-        self._on_fallback = on_fallback
+        self._instead = instead
         self._claim: AbstractAsyncContextManager[Lease] | None = None
         self._model: LoadedModel | None = None
         self._stream: AsyncGenerator[Chunk, None] | None = None
@@ -131,11 +132,11 @@ class Answer:
         try:
             lease = await claim.__aenter__()
         except ProviderError as error:
-            if self._fall_back(error):
-                await self.open()
-                return
-            self._end(failure_of(error))
-            raise
+            if not self._ask_another(error):
+                self._end(failure_of(error))
+                raise
+            await self.open()
+            return
         self._claim = claim
         self._leased_at = self._clock.monotonic()
         waited = lease.queue_s + lease.load_s
@@ -157,11 +158,6 @@ class Answer:
             raise StopAsyncIteration
         try:
             chunk = await anext(self._stream, None)
-        except WorkerDied as error:
-            if not self._may_retry():
-                await self._fail(error)
-                raise
-            return await self._again(error)
         except ContextOverflow as error:
             if self._wrote or self._model is None or self.request is self.bare:
                 await self._fail(error)
@@ -169,7 +165,7 @@ class Answer:
             self.request = self.bare
             self._stream = self._model.generate(self.bare)
             return await self.__anext__()
-        except (ProviderError, TimeoutError) as error:
+        except (ProviderError, Overloaded, TimeoutError) as error:  # overloaded: the runtime's own queue is full
             return await self._failed(error)
         if chunk is None:
             broken = ProviderError(f"{self.version.version} ended its answer without saying that it was over")
@@ -195,28 +191,22 @@ class Answer:
         if self._stream is not None:
             await anext(self._stream, None)
 
-    def _may_retry(self) -> bool:
-        return not self._wrote and not self.retried
-
-    async def _failed(self, error: ProviderError | TimeoutError) -> Chunk:
-        """What a version on trial can't do, the one beside it does; any other failure is the client's to know."""
-        if self._fallback is not None and not self._wrote:
-            return await self._again(error)
-        await self._fail(error)
-        raise error
-
-    def _fall_back(self, error: BaseException) -> bool:
-        if self._fallback is None:
-            return False
-        self._on_fallback(self, failure_of(error))
-        self.version, self._fallback = self._fallback, None
-        return True
-
-    async def _again(self, error: BaseException) -> Chunk:
-        self.retried = not self._fall_back(error)
+    async def _failed(self, error: ArbiterError | TimeoutError) -> Chunk:
+        if self._wrote or not self._ask_another(error):
+            await self._fail(error)
+            raise error
         await self._release(error)
         await self.open()
         return await self.__anext__()
+
+    def _ask_another(self, error: BaseException) -> bool:
+        """The same version once more, or another one; from its first word on an answer is nobody else's."""
+        chosen = self._instead(self, error)
+        if chosen is None:
+            return False
+        self.retried = chosen.version == self.version.version
+        self.version = chosen
+        return True
 
     async def aclose(self) -> None:
         """Idempotent. Before the end: stops the decoding in the runtime and counts as cancelled."""

@@ -9,11 +9,12 @@ A request: name -> version (no await between reading the route and taking the le
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
+from functools import partial
 from typing import Any
 
 from ..config import Config
-from ..core.cost import Outcome
+from ..core.cost import Failure, Outcome
 from ..core.learning import TaskProfile
 from ..core.registry import Lifecycle, ModelVersion, Registry
 from ..core.routing import TASK_PREFIX, RouteTable
@@ -21,19 +22,21 @@ from ..core.selection import Selection
 from ..core.snapshot import OperationView, Snapshot, SwapView, Why
 from ..core.tasks import AutopilotMode, Task
 from ..core.verify import SuiteItem
-from ..errors import ArbiterError, Draining, Refused, UnknownName
+from ..errors import ArbiterError, Draining, Refused
 from ..ports import Clock, HardwareProbe, Store
 from ..provider import Done, Provider, Request, Text
 from .admission import Admission
 from .answer import Answer, Result
 from .autopilot import Autopilot
 from .bench import Asker, Bench
+from .breakers import Breakers
 from .catalogue import Catalogue
 from .criteria import criteria_with
 from .decisions import Decisions
 from .evidence import Evidence
 from .examples import posed as in_form
 from .explore import Explorer
+from .fallbacks import Fallbacks
 from .feed import Feed
 from .history import History
 from .hot_swap import Swapper
@@ -43,6 +46,7 @@ from .live import Live, Served, Target
 from .matrix import cells
 from .pool import Pool
 from .recorder import Recorder
+from .reported import Reported
 from .rollouts import Rollouts
 from .schedule import Schedule
 from .views import SHOWN_ROLLOUTS, Rate, build_snapshot
@@ -94,6 +98,8 @@ class Arbiter:
         self.autopilot = Autopilot(live, self.pool, self.evidence, self.recorder, self.decisions, self.swapper, asker)
         self.rollouts = Rollouts(live, self.pool, self.evidence, self.decisions, self.swapper, asker, self.recorder)
         self.autopilot.narrator.trial = self.rollouts.sentence
+        self.breakers = Breakers(live)
+        self.fallbacks = Fallbacks(live, self.pool, self.evidence, self.recorder, self.rollouts, self.breakers)
         self.schedule = Schedule(live, self.swapper, self.rollouts)
         self._rate = Rate()
         self._explorer = Explorer(live, self.pool, self.evidence)
@@ -103,6 +109,7 @@ class Arbiter:
         self.autopilot.narrator.measuring = self.bench.running
         self.bench.busy = self.autopilot.busy = self.rollouts.busy = lambda: bool(self._open)
         self.history = History(live, self.recorder)
+        self._reported = Reported(live, self.recorder, self.evidence, self.rollouts)
         self._life = Life(self)
 
     # ── what it holds ─────────────────────────────────────────────────────────────────────────────────────────
@@ -161,20 +168,26 @@ class Arbiter:
             await gate.wait()
             held_s += self.clock.monotonic() - before
             target = self.admission.resolve(name, task)
-        version = self.admission.lawful(target, self._chosen(target, request))
+        version = self.fallbacks.first(target, self.admission.lawful(target, self._chosen(target, request)))
         answer = self._answer(target, version, request, source, began, posed=examples or not target.named)
         answer.queue_s = held_s
         self._open.add(answer)
         try:
             await answer.open()
         except ArbiterError:
-            self._open.discard(answer)  # a refusal is no outcome; a load that failed has recorded itself
+            self._refused(answer)
             raise
         except BaseException:
             await answer.aclose()  # the client left while it waited
             raise
         answer.mark_overhead()
         return answer
+
+    def _refused(self, answer: Answer) -> None:
+        """A refusal is no outcome; a load that failed has recorded itself."""
+        self._open.discard(answer)
+        self.fallbacks.take(answer)
+        self.breakers.ended(answer.version.version, Failure.CANCELLED)
 
     def _chosen(self, target: Target, request: Request) -> ModelVersion:
         """Synchronous: nothing changes before the lease."""
@@ -189,8 +202,7 @@ class Arbiter:
         return Answer(
             id=self.live.new_id(), task=target.task, version=version, named=target.named, request=shown, bare=request,
             decision_id=self.decisions.current.get(target.task, ""), source=source, lend=self.pool.lease,
-            clock=self.clock, began=began, on_end=self._ended, on_fallback=self.rollouts.fell_back,
-            fallback=self.admission.stands_in(target) if self.rollouts.on_trial_now(version, target) else None,
+            clock=self.clock, began=began, on_end=self._ended, instead=partial(self.fallbacks.instead, target),
         )  # fmt: skip
 
     def _ended(self, answer: Answer, outcome: Outcome) -> None:
@@ -204,11 +216,13 @@ class Arbiter:
         live.failed += outcome.counts and not outcome.success
         self._rate.count(self.clock.monotonic())
         live.last_request_at = live.served_at[outcome.task] = self.clock.monotonic()
+        self.breakers.ended(outcome.version, outcome.failure)
         self.admission.ended(answer, outcome)
         live.measures.ended(outcome, answer.version.provider)
         self.recorder.append(outcome)
         self.rollouts.saw(outcome)
-        live.recent.append(Served(outcome, answer.decision_id, answer.named))
+        failed = tuple(asdict(f) for f in self.fallbacks.take(answer))
+        live.recent.append(Served(outcome, answer.decision_id, answer.named, failed))
         self.history.keep(outcome, answer.bare)
         live.on_dirty()
 
@@ -338,31 +352,11 @@ class Arbiter:
 
     async def feedback(self, request_id: str, score: float, comment: str = "") -> Outcome:
         """A user's grade (0..1) of an answer; committed when this returns. Raises UnknownName, Refused."""
-        if not 0.0 <= score <= 1.0:
-            raise Refused(f"a score is between 0 and 1, not {score}")
-        await self.recorder.flush()
-        outcome = await self.store.set_quality(request_id, score, "feedback", comment)
-        if outcome is None:
-            raise UnknownName("request", request_id)
-        if outcome.task:
-            self.evidence.grade(outcome, score, "feedback")
-            self.rollouts.graded(outcome, score, "feedback")
-        self.live.graded(outcome)
-        return outcome
+        return await self._reported.feedback(request_id, score, comment)
 
     async def report(self, outcomes: Iterable[Outcome]) -> None:
         """Outcomes measured elsewhere; committed when this returns, idempotent by id. Raises UnknownName."""
-        several = list(outcomes)
-        for outcome in several:
-            self.live.task(outcome.task)
-            self.live.registry.get(outcome.version)
-        graded = [
-            replace(
-                o, source="reported", quality_source=o.quality_source or (None if o.quality is None else "reported")
-            )
-            for o in several
-        ]
-        await self.recorder.commit(graded)
+        await self._reported.report(outcomes)
 
     # ── looking ───────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -72,9 +72,11 @@ class Decisions:
         recent = next((r for r in reversed(self._live.recent) if r.outcome.id == id), None)
         if recent is not None:
             return await self._of_request(id, recent.as_dict(), recent.decision_id)
-        for outcome in await self._live.store.list_outcomes(limit=SEARCHED):
+        stored = await self._live.store.list_outcomes(limit=SEARCHED)
+        for outcome in stored:
             if outcome.id == id:
-                return await self._of_request(id, asdict(outcome), self._decided_before(outcome))
+                told = {**asdict(outcome), **_failed_over(id, stored)}
+                return await self._of_request(id, told, self._decided_before(outcome))
         raise UnknownName("decision, swap, request or task", id, self._live.tasks)
 
     async def _beside(self, swap: Mapping[str, Any]) -> dict[str, Any]:
@@ -135,6 +137,9 @@ class Decisions:
                 f"{request.get('version')} was named by the client."
                 if not request.get("task") or request.get("named")
                 else f"{request.get('version')} served {request.get('task')} when the request came."
+                if not request.get("failed_over")
+                else f"{request.get('version')} answered: whoever was asked before failed.",
+                *(_failing(f) for f in request.get("failed_over", ())),
             ],
         }
 
@@ -147,6 +152,18 @@ class Decisions:
         if choice is None or choice["version"] != outcome.version or choice["at"] > outcome.at:
             return None
         return str(choice["id"])
+
+
+def _failed_over(id: str, stored: Sequence[Outcome]) -> dict[str, Any]:
+    """Who failed a request before somebody answered, oldest first; the failure's own words are not kept so long."""
+    failed = [o for o in reversed(stored) if o.source == "failover" and o.id.rpartition("-")[0] == id]
+    rows = [{"version": o.version, "failure": o.failure, "reason": None} for o in failed]
+    return {"failed_over": rows} if rows else {}
+
+
+def _failing(failed: Mapping[str, Any]) -> str:
+    words = str(failed["failure"]).replace("_", " ")
+    return f"{failed['version']} failed first ({words})" + (f": {failed['reason']}" if failed["reason"] else ".")
 
 
 def _brief(outcome: Outcome) -> dict[str, Any]:

@@ -52,9 +52,11 @@ class Served:
     outcome: Outcome
     decision_id: str
     named: bool
+    failed_over: tuple[Mapping[str, Any], ...] = ()  # who was asked before and failed: version, failure, reason
 
     def as_dict(self) -> dict[str, Any]:
-        return {**asdict(self.outcome), "decision_id": self.decision_id or None, "named": self.named}
+        told = {**asdict(self.outcome), "decision_id": self.decision_id or None, "named": self.named}
+        return {**told, "failed_over": [dict(f) for f in self.failed_over]} if self.failed_over else told
 
 
 class Live:

@@ -78,6 +78,7 @@ class Measures:
     def __init__(self) -> None:
         self.requests: dict[Series, Requests] = {}
         self.swaps: dict[tuple[str, str], int] = {}
+        self.failovers: dict[tuple[str, str], int] = {}  # task, version that failed -> requests that others answered
 
     def ended(self, outcome: Outcome, provider: str) -> None:
         """A client's request has ended."""
@@ -87,6 +88,13 @@ class Measures:
             series = series if len(self.requests) < MOST else OTHER
             known = self.requests.setdefault(series, Requests())
         known.add(outcome)
+
+    def failed_over(self, task: str, version: str) -> None:
+        """A version failed before its first word, and another one is asked."""
+        key = (task, version)
+        if key not in self.failovers and len(self.failovers) >= MOST:
+            key = OTHER[:2]
+        self.failovers[key] = self.failovers.get(key, 0) + 1
 
     def swapped(self, before: SwapView | None, after: SwapView) -> None:
         """A swap's record changed; it counts when it ends."""

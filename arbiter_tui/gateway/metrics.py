@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from ..core.breaker import Phase
 from ..core.snapshot import Snapshot
 from ..engine.arbiter import Arbiter
 from ..engine.measures import Histogram, Measures
 
 Value = float | int | None
+BREAKER = {Phase.CLOSED: 0, Phase.HALF_OPEN: 1, Phase.OPEN: 2}
 Row = tuple[str, Value]
 HISTOGRAMS = {
     "request_seconds": "of a request, queue and load included",
@@ -57,6 +59,7 @@ def render(arbiter: Arbiter) -> str:
     _engine(text, arbiter, seen)
     _requests(text, arbiter.live.measures)
     _models(text, seen)
+    _breakers(text, arbiter, seen)
     _swaps(text, arbiter.live.measures, seen)
     return "\n".join(text.lines) + "\n"
 
@@ -104,6 +107,20 @@ def _models(text: Text, seen: Snapshot) -> None:
             held[m.state] = held.get(m.state, 0) + m.resident_bytes
     text.family("resident_bytes", "gauge", "memory of models by their state",
                 [(labelled(state=state), n) for state, n in sorted(held.items())])  # fmt: skip
+
+
+def _breakers(text: Text, arbiter: Arbiter, seen: Snapshot) -> None:
+    """Of every version that this engine has asked: one that is quarantined is as good as open."""
+    rows = [
+        (labelled(model=m.version, provider=m.provider), BREAKER[arbiter.breakers.phase(m.version)]
+         if m.state != "quarantined" else BREAKER[Phase.OPEN])
+        for m in seen.models
+        if arbiter.pool.view(m.version) is not None
+    ]  # fmt: skip
+    text.family("breaker_state", "gauge", "0 closed, 1 half-open (being tried), 2 open (not asked for a moment)", rows)
+    failovers = arbiter.live.measures.failovers
+    text.family("failovers_total", "counter", "requests of a task that were asked of another version, by who failed",
+                [(labelled(task=task, model=model), n) for (task, model), n in failovers.items()])  # fmt: skip
 
 
 def _swaps(text: Text, measures: Measures, seen: Snapshot) -> None:

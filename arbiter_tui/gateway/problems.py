@@ -16,7 +16,8 @@ does. ::
       OutOfBudget
     Overloaded                              429      rate_limit_error / overloaded
     WorkerDied, Unreachable                 502      server_error / the error's own code
-    Draining, LoadFailed, StoreError        503      server_error / the error's own code
+    Draining, LoadFailed, CircuitOpen,      503      server_error / the error's own code
+      StoreError
     StateFull                               507      server_error / state_full
     any other ArbiterError                  500      server_error / the error's own code
 
@@ -55,6 +56,7 @@ _STATUS: tuple[tuple[type[e.ArbiterError], int], ...] = (  # the first match cou
     (e.EngineUnreachable, 502),
     (e.Draining, 503),
     (e.LoadFailed, 503),
+    (e.CircuitOpen, 503),
     (e.StateFull, 507),
     (e.StoreError, 503),
 )

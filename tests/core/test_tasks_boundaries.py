@@ -64,6 +64,7 @@ def test_every_field_of_a_task_reaches_the_wire_under_its_name() -> None:
     task = Task(
         name="t", criteria=criteria, suite="s", autopilot=AutopilotMode.OBSERVE, description="words", private=True,
         labels=("b", "a"),
+        fallback=("v1", "v2"),
     )  # fmt: skip
     assert task.as_dict() == {
         "task": "t",
@@ -81,4 +82,5 @@ def test_every_field_of_a_task_reaches_the_wire_under_its_name() -> None:
         "autopilot": "observe",
         "private": True,
         "labels": ["b", "a"],
+        "fallback": ["v1", "v2"],
     }

@@ -16,7 +16,7 @@ from arbiter_tui.core.registry import ModelVersion
 from arbiter_tui.core.tasks import Task
 from arbiter_tui.engine.constitution import Constitution
 from arbiter_tui.engine.live import Live
-from arbiter_tui.errors import Forbidden, LoadFailed, NoQualifyingModel
+from arbiter_tui.errors import Forbidden, NoQualifyingModel, ProviderError
 from arbiter_tui.provider import Provider, ProviderConfig, Request
 from arbiter_tui.testing import Behaviour, FakeClock, FakeProbe, FakeProvider, MemoryStore
 
@@ -136,14 +136,22 @@ async def answered_by(e: Engine) -> set[str]:
     return found
 
 
-async def test_a_failure_on_trial_does_not_fall_back_to_a_forbidden_version() -> None:
-    """The one beside it may not serve either: the client gets the error."""
-    models = {"a": Behaviour(), "b": Behaviour(fail_generate=[LoadFailed("no")] * 50)}
+async def test_a_failure_does_not_fall_back_to_a_forbidden_version() -> None:
+    """The free task's request is answered by the other one; the bound task's client gets the error."""
+    models = {"a": Behaviour(), "b": Behaviour()}
     async with bound(models=models) as e:
-        target = e.arbiter.live.resolve("arbiter/work")
-        b = e.arbiter.registry.get("b")
-        assert e.arbiter.admission.stands_in(target) is not None
-        assert e.arbiter.admission.stands_in(replace(target, version=b)) is None
+        await e.arbiter.warm("a")
+        await e.arbiter.warm("b")
+        for task, answered in (("open", "ok"), ("work", None)):
+            e.provider.behaviours["a"].fail_generate = [ProviderError("no")]
+            answer = await e.arbiter.begin(f"arbiter/{task}", ASK)
+            assert answer.version.version == "a"
+            if answered is None:
+                with pytest.raises(ProviderError, match="no"):
+                    await read(answer)
+            else:
+                assert await read(answer) == answered
+                assert answer.version.version == "b"
 
 
 async def test_the_benchmark_does_not_ask_a_forbidden_version_a_bound_tasks_questions() -> None:
