@@ -174,6 +174,10 @@ class ControlClient:
         """Newest first, those older than ``after`` (an id)."""
         return list((await self.get(f"{V1}/swaps", {"limit": limit, "after": after}))["items"])
 
+    async def rollouts(self) -> list[dict[str, Any]]:
+        """Trials: those under way, then the newest that are over."""
+        return list((await self.get(f"{V1}/rollouts"))["items"])
+
     # ── changing ──────────────────────────────────────────────────────────────────────────────────────────────
     # Without ``wait`` long work answers with its operation at once: what became of it is seen in a later snapshot.
 

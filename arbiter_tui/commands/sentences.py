@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 
-from ..core.snapshot import ModelView, OperationView, Reading, Snapshot, SwapView, TaskView
+from ..core.snapshot import ModelView, OperationView, Reading, RolloutView, Snapshot, SwapView, TaskView
 from . import text as t
 
 CALM_S = 10.0  # a figure of one thing is told at most so often
@@ -43,8 +43,7 @@ class Teller:
                 self._told[f"swap {swap.id}"] = _swap(swap)
             yield from self._new(f"swap {swap.id}", _swap(swap))
         for rollout in s.rollouts:
-            told = f"Rollout of {rollout.task}: {rollout.phase}, {_percent(rollout.share)} of its requests"
-            yield from self._new(f"rollout {rollout.id}", f"{told}, {rollout.pairs} pairs compared.")
+            yield from self._new(f"rollout {rollout.id}", _rollout(rollout))
         for op in s.operations:
             yield from self._new(f"operation {op.id}", _operation(op))
         for alert in reversed(s.alerts):
@@ -161,6 +160,12 @@ def _swap(w: SwapView) -> str:
     said = "; ".join(x for x in (w.error, w.reason) if x)
     head = f"Swap of {w.task} from {w.from_ or 'nobody'} to {w.to}, {TRIGGERS.get(w.trigger, w.trigger)}, {at}"
     return f"{head}: it {RESULTS.get(w.result, w.result)}{took}{phase}. {said}".rstrip()
+
+
+def _rollout(r: RolloutView) -> str:
+    why = f" Because: {r.reason}." if r.ended_at is not None and r.reason else ""
+    share = f"{_percent(r.share)} of its requests, {r.pairs} pairs compared"
+    return f"Rollout of {r.to} on {r.task}: {r.phase}, {share}.{why}"
 
 
 def _operation(op: OperationView) -> str:

@@ -342,7 +342,7 @@ class Arbiter:
         return await self.bench.start(tasks, versions)
 
     def operations(self) -> list[OperationView]:
-        return [*self.schedule.waiting(), *self.bench.list()]
+        return [*self.schedule.shown(), *self.bench.list()]
 
     def operation(self, id: str) -> OperationView:
         return next((o for o in (*self.schedule.views(), *self.bench.list()) if o.id == id), None) or self.bench.get(id)

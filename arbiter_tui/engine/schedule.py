@@ -19,12 +19,13 @@ from .rollouts import Rollouts
 
 NOTE = "appointments"
 KEPT = 20
+SHOWN = 5  # of those that came to nothing, in a snapshot
 FARTHEST_S = 366 * 86400.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Appointment:
-    """``at``: unix seconds. ``state``: waiting, running, done, failed, cancelled."""
+    """``at``, ``ended_at``: unix seconds. ``state``: waiting, running, done, failed, cancelled."""
 
     id: str
     task: str
@@ -36,6 +37,7 @@ class Appointment:
     reason: str = ""
     state: str = "waiting"
     message: str = ""
+    ended_at: float | None = None
 
     @property
     def view(self) -> OperationView:
@@ -43,7 +45,7 @@ class Appointment:
         return OperationView(
             id=self.id, kind="appointment", state=self.state, progress=1.0 if self.state == "done" else 0.0,
             message=self.message or f"{what} at {self.when}",
-            result={"task": self.task, "to": self.to, "at": self.at, "canary": self.canary},
+            result={"task": self.task, "to": self.to, "at": self.at, "canary": self.canary, "ended_at": self.ended_at},
         )  # fmt: skip
 
 
@@ -91,8 +93,11 @@ class Schedule:
         waiting = sorted((a for a in self._known.values() if a.state == "waiting"), key=lambda a: a.at)
         return [a.view for a in (*waiting, *(a for a in reversed(self._known.values()) if a.state != "waiting"))]
 
-    def waiting(self) -> list[OperationView]:
-        return [view for view in self.views() if view.state == "waiting"]
+    def shown(self) -> list[OperationView]:
+        """For a snapshot: those that wait, and the newest that were cancelled or refused; the others are swaps now."""
+        views = self.views()
+        ended = [v for v in views if v.state in ("cancelled", "failed")]
+        return [*(v for v in views if v.state == "waiting"), *ended[:SHOWN]]
 
     async def look(self) -> None:
         """Begin what is due; each in the background, so that a slow load delays no other."""
@@ -122,7 +127,8 @@ class Schedule:
         await self._becomes(one, "done" if done else "failed", swap.error or "")
 
     async def _becomes(self, one: Appointment, state: str, message: str) -> None:
-        self._known[one.id] = replace(one, state=state, message=message)
+        ended_at = None if state == "running" else self._live.clock.now()
+        self._known[one.id] = replace(one, state=state, message=message, ended_at=ended_at)
         over = [a.id for a in self._known.values() if a.state not in ("waiting", "running")]
         for id in over[: max(0, len(over) - KEPT)]:
             del self._known[id]
@@ -137,7 +143,8 @@ class Schedule:
         stored: list[Mapping[str, Any]] = await self._live.store.note(NOTE) or []
         for told in stored:
             one = Appointment(**told)
-            ended = replace(one, state="failed", message=f"{one.view.message}: the engine ended while it ran")
+            message = f"{one.view.message}: the engine ended while it ran"
+            ended = replace(one, state="failed", message=message, ended_at=self._live.clock.now())
             self._known[one.id] = ended if one.state == "running" else one
 
     async def stop(self) -> None:

@@ -15,6 +15,7 @@ from . import format as fmt
 from .actions_doors import DoorActions
 from .actions_swap import SwapActions
 from .actions_views import ViewActions
+from .changes import Step
 from .screens.confirm import Choice, Confirm
 from .state import Notice, announced, model_of, serves, task_of
 
@@ -208,6 +209,9 @@ class Actions(ViewActions, SwapActions, DoorActions):
 
     def read_swap(self, swap: SwapView) -> None:
         """At once what the snapshot knows; the requests around it and the decision behind it follow."""
+        if isinstance(swap, Step):
+            self._read_step(swap)
+            return
         from .screens.explained import decision_of, explanation, swap_lines
 
         sheet = self._read(f"swap {swap.id}", swap_lines(swap, READING), offer=self._return_to(swap))
@@ -223,6 +227,12 @@ class Actions(ViewActions, SwapActions, DoorActions):
             return found
 
         self._fetch(f"explaining {swap.id}", more(), lambda _: None)
+
+    def _read_step(self, step: Step) -> None:
+        from .screens.step_record import step_lines
+
+        what = "trial" if step.trial is not None else "appointment"
+        self._read(f"{what} · {step.task}", step_lines(step, READING))
 
     def _return_to(self, swap: SwapView) -> tuple[str, Callable[[], None]] | None:
         """From a swap's record: undo it where it still holds, else let its version serve again."""

@@ -12,7 +12,6 @@ import contextlib
 import gc
 import getpass
 import os
-import signal
 import socket
 import sys
 import threading
@@ -30,7 +29,7 @@ from textual.screen import Screen
 from ..core.snapshot import SwapView
 from ..errors import ArbiterError, EngineUnreachable, UnknownName
 from ..wire import of_another_version
-from . import memory, thin
+from . import memory, terminal, thin
 from . import theme as themes
 from .ahead import read_ahead
 from .commands import Commander
@@ -123,7 +122,8 @@ class CockpitApp(App[int]):
     def on_mount(self) -> None:
         if self._keymap_wanted:
             self.set_keymap(self._keymap_wanted)
-        self._watch_signals()
+        if not self.is_headless:
+            terminal.watch_signals(self._signalled)
         self.set_interval(1.0, self.tick)
         self.call_after_refresh(self.start_polling)
 
@@ -319,21 +319,8 @@ class CockpitApp(App[int]):
             for panel in self.main.query("*"):
                 panel.refresh()
 
-    # signals --------------------------------------------------------------------------------------------------
-    def _watch_signals(self) -> None:
-        """TERM, HUP and INT leave through the door. Textual alone restores no terminal on the first two."""
-        if threading.current_thread() is not threading.main_thread() or self.is_headless:
-            return
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
-            with contextlib.suppress(NotImplementedError):
-                loop.add_signal_handler(number, self._signalled, number)
-
     def _signalled(self, number: int) -> None:
-        # Writing to a terminal that is gone may block for ever: a second later the process ends regardless.
-        self.last_resort = threading.Timer(1.0, os._exit, (128 + number,))
-        self.last_resort.daemon = True
-        self.last_resort.start()
+        self.last_resort = terminal.deadline(number)
         self.leave(stop=self.owns_engine, code=128 + number)
 
 
@@ -376,25 +363,18 @@ def run_cockpit(
     )
     app.stops_over_wire = on_quit is None
     app.local = start is not None
+    terminal.follow_window()
     gc.freeze()  # what was imported stays; the collector need not go through it while a key is being answered
     sys.setswitchinterval(SWITCH_S)
     try:
         app.run()
     finally:
-        restore_terminal()
+        terminal.restore()
         if app.last_resort is not None:
             app.last_resort.cancel()  # the terminal is given back: what its owner still has to clear up may take longer
     if on_quit is not None:
         on_quit(app.stop_engine)
     return app.return_code or 0
-
-
-def restore_terminal() -> None:
-    """Textual 8.2 leaves mouse mode 1016 set."""
-    if sys.__stdout__ is not None and sys.__stdout__.isatty():
-        with contextlib.suppress(OSError):  # the terminal may be gone
-            sys.__stdout__.write("\x1b[?1016l")
-            sys.__stdout__.flush()
 
 
 __all__ = ["CockpitApp", "run_cockpit"]

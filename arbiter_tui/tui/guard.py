@@ -12,8 +12,8 @@ from .source import Engine
 
 READS = frozenset({
     "snapshot", "explain", "log", "log_page", "select", "health", "models", "model", "model_history", "machine",
-    "tasks", "task", "profile", "outcomes", "requests", "swaps", "operation", "events", "bench_cells", "discover",
-    "get", "run", "answer", "aclose",
+    "tasks", "task", "profile", "outcomes", "requests", "swaps", "rollouts", "operation", "events", "bench_cells",
+    "discover", "get", "run", "answer", "aclose",
     "stop",  # asked only for an engine that this very cockpit has started
 })  # fmt: skip
 WRITES = frozenset({

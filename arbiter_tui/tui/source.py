@@ -48,6 +48,10 @@ class Engine(Protocol):
         """Newest first, those older than ``after`` (an id)."""
         ...
 
+    async def rollouts(self) -> Sequence[Mapping[str, Any]]:
+        """Trials: those under way, then the newest that are over."""
+        ...
+
     async def rollout(self, id: str, order: str) -> Any:
         """``order``: pause, resume, abort, promote."""
         ...

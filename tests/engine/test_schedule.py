@@ -35,6 +35,8 @@ async def test_what_is_cancelled_does_not_happen() -> None:
         view = await book(e)
         for _ in range(2):
             assert (await e.arbiter.cancel_operation(view.id)).state == "cancelled"
+        shown = e.arbiter.snapshot().operations
+        assert [(o.id, o.state, o.result["ended_at"]) for o in shown] == [(view.id, "cancelled", e.clock.now())]
         await e.clock.advance(100)
         assert e.serving() == "a"
         with pytest.raises(UnknownName):

@@ -202,6 +202,11 @@ class FakeViews:
         return await self._note("feedback", request_id, score)
 
     past_swaps: Sequence[Mapping[str, Any]] = ()
+    past_rollouts: Sequence[Mapping[str, Any]] = ()
+
+    async def rollouts(self) -> Sequence[Mapping[str, Any]]:
+        await self._note("rollouts")
+        return self.past_rollouts
 
     async def swaps(self, limit: int = 100, after: str | None = None) -> Sequence[Mapping[str, Any]]:
         await self._note("swaps", limit, after)

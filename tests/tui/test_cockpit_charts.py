@@ -14,7 +14,7 @@ from arbiter_tui.core.tasks import Preference, Weights
 from arbiter_tui.tui import charts
 from arbiter_tui.tui.charts import Mark, Point
 from arbiter_tui.tui.task_draft import BY_KEY, KNOBS, Draft, read, stepped, written
-from arbiter_tui.tui.task_facts import Facts, Served, past_of, preview_of
+from arbiter_tui.tui.task_facts import Facts, Ruler, Served, past_of, preview_of
 from arbiter_tui.tui.text import Line, model_name, plain, width_of
 
 # ── charts ────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -108,9 +108,9 @@ TOLD: dict[str, Any] = {
 }  # fmt: skip
 
 
-def draft() -> Draft:
+def draft(**changed: Any) -> Draft:
     made = Draft()
-    made.rebase(TOLD)
+    made.rebase({**TOLD, **changed})
     return made
 
 
@@ -237,6 +237,24 @@ def test_waiting_is_the_loads_and_failing_has_no_latency() -> None:
     past = past_of([served(2, "b", success=False, latency_s=9.0), served(1, "b", latency_s=1.5, queue_s=1.0)], [], "b")
     assert past.latency == (0.5, 0.5)
     assert past.slowest == 0.5
+
+
+def test_utility_is_the_tasks_weights_on_what_was_seen() -> None:
+    """A share of which nothing is known counts half; a failure costs reliability; without criteria it is unknown."""
+    ruler = Ruler.of(draft())
+    assert ruler is not None
+    good = past_of([served(1, "b", 1.0, latency_s=1.0, memory_bytes=1 << 30)], [], "b", ruler).utility
+    assert good == (pytest.approx(0.4 + 0.3 * 0.9 + 0.1 * 0.5 + 0.1 + 0.1),)
+    failed = past_of([served(1, "b", success=False, latency_s=None)], [], "b", ruler).utility
+    assert failed == (pytest.approx(0.4 * 0.5 + 0.3 * 0.5 + 0.1 * 0.5 + 0.1),)
+    assert Ruler.of(Draft()) is None
+    assert past_of([served(1, "b", 1.0)], [], "b", None).utility == (None,)
+
+
+def test_a_lying_engines_criteria_measure_nothing() -> None:
+    """Words where numbers belong, and a budget of nothing."""
+    assert Ruler.of(draft(latency_budget_s="soon")) is None
+    assert Ruler.of(draft(memory_budget_bytes=0)) is None
 
 
 # ── what the engine tells ─────────────────────────────────────────────────────────────────────────────────────────────

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import pty
+import random
 import select
 import signal
 import struct
@@ -27,6 +28,10 @@ SCRIPT = (
     "async def connect(): return FakeEngine(HEALTHY)\n"
     "told = iter(['a long sentence of the show, and its tail'])\n"
     "story = (lambda: next(told, 'a short one')) if 'story' in sys.argv else None\n"
+    "if 'crash' in sys.argv:\n"
+    "    from arbiter_tui.tui.screens.help import Help\n"
+    "    def entries(self, width): raise RuntimeError('a fault in drawing')\n"
+    "    Help.entries = entries\n"
     "import threading\n"
     "def left(stop):\n"
     "    waiting = [t for t in threading.enumerate() if isinstance(t, threading.Timer) and not t.finished.is_set()]\n"
@@ -46,6 +51,7 @@ class Terminal:
         self.master, slave = pty.openpty()
         self.resize(columns, rows)
         env = {**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor"}
+        env |= {"COLUMNS": "80", "LINES": "24"}  # as a shell exports them: the window's own size counts
         env.pop("NO_COLOR", None)
         self.process = subprocess.Popen(
             [sys.executable, "-c", SCRIPT, *arguments],
@@ -57,8 +63,8 @@ class Terminal:
         fcntl.ioctl(self.master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
         self.screen.resize(rows, columns)
 
-    def read(self) -> None:
-        ready, _, _ = select.select([self.master], [], [], 0.05)
+    def read(self, patience_s: float = 0.05) -> None:
+        ready, _, _ = select.select([self.master], [], [], patience_s)
         if not ready:
             return
         try:
@@ -148,6 +154,47 @@ def test_what_follows_the_cockpit_after_a_signal_has_its_time(terminal: Terminal
     terminal.wait(terminal.gone)
     assert b"deadlines left: 0" in terminal.raw
     assert terminal.process.returncode == 128 + signal.SIGTERM
+
+
+@pytest.mark.terminal
+def test_a_crash_restores_the_terminal_and_says_what_it_was() -> None:
+    """A fault in drawing: modes are undone, the reason stands on the terminal, the exit code is no success."""
+    t = Terminal("crash")
+    try:
+        t.wait(lambda: "gemma3-270m" in t.text())
+        t.press("?")
+        t.wait(t.gone)
+        assert t.process.returncode not in (0, None)
+        restored(t)
+        assert "a fault in drawing" in t.text()
+    finally:
+        t.close()
+
+
+@pytest.mark.terminal
+def test_a_storm_of_resizes_ends_with_the_right_picture(terminal: Terminal) -> None:
+    """200 sizes between 20x5 and 200x60, faster than they can be drawn; then the picture is the one of before."""
+    terminal.wait(lambda: "gemma3-270m" in terminal.text() and "12 k requests" in terminal.text())
+    for _ in range(20):
+        terminal.read()
+    before, rng = terminal.text(), random.Random(7)
+    for _ in range(200):
+        terminal.resize(rng.randint(20, 200), rng.randint(5, 60))
+        os.kill(terminal.process.pid, signal.SIGWINCH)
+        terminal.read(0.005)
+        assert not terminal.gone()
+    terminal.resize(120, 40)
+    os.kill(terminal.process.pid, signal.SIGWINCH)
+    terminal.wait(lambda: terminal.text() == before)
+    assert b"Traceback" not in terminal.raw
+    terminal.press("?")
+    terminal.wait(lambda: "┌ keys" in terminal.text())
+    terminal.press("\x1b")
+    terminal.wait(lambda: terminal.text() == before)
+    terminal.press("q")
+    terminal.wait(terminal.gone)
+    assert terminal.process.returncode == 0
+    restored(terminal)
 
 
 def restored(terminal: Terminal) -> None:

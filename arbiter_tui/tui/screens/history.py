@@ -1,18 +1,21 @@
-"""Every swap, however long ago: a list that asks for more as it is scrolled, the record of each behind enter.
+"""Every swap, however long ago, and the trials beside them: a list that asks for more as it is scrolled.
 
-Owns: when the engine is asked for the next page. Never: drawing (widgets/swap_table.py).
+Owns: when the engine is asked for the next page; the record of each behind enter. Never: drawing
+(widgets/swap_table.py).
 """
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from textual.binding import BindingType
 from textual.widget import Widget
 
-from ...core.snapshot import SwapView, from_wire
+from ...core.snapshot import RolloutView, SwapView, from_wire
 from ...errors import ArbiterError
+from ..source import Engine
 from ..state import Trouble, View
 from ..text import Line, line
 from ..widgets.panel import ListPanel
@@ -47,8 +50,10 @@ class History(ViewScreen):
 
     # asking --------------------------------------------------------------------------------------------------------
     def on_news(self) -> None:
-        if self.view.snapshot is not None:
-            self.rows.newest(self.view.snapshot.swaps)
+        snapshot = self.view.snapshot
+        if snapshot is not None:
+            self.rows.newest(snapshot.swaps)
+            self.rows.beside(snapshot.rollouts, snapshot.operations)
         self.more()
 
     def action_move(self, by: int) -> None:
@@ -67,6 +72,8 @@ class History(ViewScreen):
         last = next(reversed(self.rows.rows), None)
         try:
             assert engine is not None
+            if not self.rows.loaded:
+                await self._trials(engine)
             found = await engine.swaps(PAGE, after=last)
             self.rows.older([from_wire(SwapView, swap) for swap in found], last=len(found) < PAGE)
         except (ArbiterError, OSError, TimeoutError, TypeError, ValueError) as error:
@@ -80,6 +87,11 @@ class History(ViewScreen):
         self.rows.trouble = None
         self.redraw()
         self.more()
+
+    async def _trials(self, engine: Engine) -> None:
+        """The snapshot has the newest ones; where the others can't be had, the swaps are worth showing without them."""
+        with contextlib.suppress(ArbiterError, TypeError, ValueError):
+            self.rows.beside([from_wire(RolloutView, r) for r in await engine.rollouts()])
 
     # keys ----------------------------------------------------------------------------------------------------------
     def do_record(self) -> None:

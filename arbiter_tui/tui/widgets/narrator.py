@@ -92,9 +92,8 @@ class Narrator(Panel):
         if self.view.address:
             lines += [line(("any OpenAI client: ", "unit"), (f"{self.view.address}/v1", "label")), line()]
         lines += [line(("long work", "head"))]
-        lines += [operation(o) for o in snapshot.operations] or [
-            line(("none is running; b starts a benchmark", "unit"))
-        ]
+        work = [o for o in snapshot.operations if o.kind != "appointment" or o.state == "waiting"]
+        lines += [operation(o) for o in work] or [line(("none is running; b starts a benchmark", "unit"))]
         trials = [trial(r) for r in snapshot.rollouts if r.ended_at is None]
         if trials:
             lines += [line(), line(("on trial", "head")), *trials]

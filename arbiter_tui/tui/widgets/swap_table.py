@@ -1,15 +1,19 @@
-"""Every swap there ever was, newest first. Owns: a row and its columns, what is kept of a filter. Never: asking."""
+"""Every swap there ever was, newest first, and the trials and appointments between them.
+
+Owns: a row and its columns, what is kept of a filter. Never: asking.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from ...core.snapshot import SwapView
+from ...core.snapshot import OperationView, RolloutView, SwapView
 from .. import format as fmt
+from ..changes import in_order, steps
 from ..filter import matches
 from ..state import View
-from ..text import Column, Line, Span, Table, change_of, line, paragraphs
-from .swaps import RESULTS, TRIGGERS, WORDS, why
+from ..text import Column, Line, Span, Table, line, paragraphs
+from .swaps import RESULTS, TRIGGERS, between, why, word_of
 from .view_list import ViewList
 
 
@@ -19,7 +23,9 @@ class SwapTable(ViewList[SwapView]):
 
     def __init__(self, view: View) -> None:
         super().__init__(view)
-        self.rows: dict[str, SwapView] = {}  # newest first
+        self.rows: dict[str, SwapView] = {}  # the swaps, newest first
+        self.rollouts: dict[str, RolloutView] = {}
+        self.appointments: dict[str, OperationView] = {}
         self.complete = False
         self._kept: tuple[tuple[str, int], list[SwapView]] | None = None
         self._change = 0
@@ -33,6 +39,14 @@ class SwapTable(ViewList[SwapView]):
         self.rows = {**fresh, **known}
         self._change += 1
 
+    def beside(self, rollouts: Iterable[RolloutView], operations: Iterable[OperationView] = ()) -> None:
+        """What was no swap; the newest news of each."""
+        trials = {**self.rollouts, **{r.id: r for r in rollouts}}
+        kept = {**self.appointments, **{o.id: o for o in operations if o.kind == "appointment"}}
+        if (trials, kept) != (self.rollouts, self.appointments):
+            self.rollouts, self.appointments = trials, kept
+            self._change += 1
+
     def older(self, swaps: Sequence[SwapView], *, last: bool) -> None:
         """The next page."""
         for swap in swaps:
@@ -43,15 +57,23 @@ class SwapTable(ViewList[SwapView]):
     def items(self) -> Sequence[SwapView]:
         key = (self.wanted, self._change)
         if self._kept is None or self._kept[0] != key:
-            self._kept = (key, [s for s in self.rows.values() if self._keeps(s)])
+            self._kept = (key, [s for s in self._known() if self._keeps(s)])
         return self._kept[1]
+
+    def _known(self) -> Sequence[SwapView]:
+        """What is older than the oldest swap that was told waits until that page is."""
+        swaps = list(self.rows.values())
+        oldest = 0.0 if self.complete or not swaps else swaps[-1].started_at
+        found = steps(self.rollouts.values(), self.appointments.values(), swaps)
+        more = [step for step in found if step.started_at >= oldest]
+        return in_order(swaps, more) if more else swaps
 
     def _keeps(self, swap: SwapView) -> bool:
         if not self.wanted:
             return True
         fields = {
             "task": swap.task, "model": f"{swap.from_ or ''} {swap.to}", "trigger": TRIGGERS.get(swap.trigger, ""),
-            "state": WORDS.get(swap.result, swap.result), "id": swap.id, "why": swap.reason,
+            "state": word_of(swap), "id": swap.id, "why": swap.reason,
         }  # fmt: skip
         return matches(self.wanted, fields)
 
@@ -63,7 +85,7 @@ class SwapTable(ViewList[SwapView]):
         return item.id
 
     def figure(self) -> Line:
-        shown, known = len(self.items()), len(self.rows)
+        shown, known = len(self.items()), len(self._known())
         if shown < known:
             return line((str(shown), "figure"), (f" of {known}{'' if self.complete else '+'}", "unit"))
         return line((str(known), "figure"), ("" if self.complete else " newest", "unit")) if known else ()
@@ -72,7 +94,7 @@ class SwapTable(ViewList[SwapView]):
         return [
             Column("at", "when", 16, lambda s, w: (Span(fmt.moment(s.started_at)[:w], "unit"),), align="left"),
             Column("task", "task", 13, lambda s, w: (Span(fmt.fit(s.task, w), "figure"),), align="left"),
-            Column("name", "from → to", 0, lambda s, w: change_of(s.from_ or "nothing", s.to, w), align="left"),
+            Column("name", "from → to", 0, between, align="left"),
             Column("trigger", "by", 7, lambda s, w: (Span(TRIGGERS.get(s.trigger, s.trigger)[:w], "unit"),), 2, "left"),
             Column("result", "", 9, self._result, align="left"),
             Column("took", "took", 7, lambda s, w: (Span(fmt.seconds(s.duration_s), "label"),), 1),
@@ -80,7 +102,7 @@ class SwapTable(ViewList[SwapView]):
 
     def _result(self, swap: SwapView, width: int) -> Line:
         glyph, token = RESULTS.get(swap.result, ("?", "unit"))
-        return line((f"{glyph} ", token), (WORDS.get(swap.result, swap.result), "label"))
+        return line((f"{glyph} ", token), (word_of(swap), "label"))
 
     def _table(self, width: int) -> Table[SwapView]:
         return Table.choose(self.all_columns(width), width, flexible=24, gap=2 if width >= 96 else 1)

@@ -1,4 +1,7 @@
-"""Region 4, swaps: what changed, when and why. Owns: drawing the history. Never: carrying a swap out."""
+"""Region 4, swaps: what changed, when and why: swaps, trials, appointments that came to nothing.
+
+Owns: drawing the history. Never: carrying a swap out, which lines there are (changes.py).
+"""
 
 from __future__ import annotations
 
@@ -6,17 +9,41 @@ from collections.abc import Sequence
 
 from ...core.snapshot import SwapView
 from .. import format as fmt
-from ..text import Line, change_of, line, paragraphs, spread
+from ..changes import Step, changes
+from ..text import Line, change_of, line, paragraphs, spread, version_name
 from .panel import ListPanel
 
-RESULTS = {"running": ("◐", "label"), "done": ("✓", "ok"), "failed": ("✕", "fail"), "rolled_back": ("↩", "warn")}
-TRIGGERS = {"manual": "you", "auto": "auto", "rollout": "rollout", "rollback": "undo", "schedule": "plan"}
+RESULTS = {
+    "running": ("◐", "label"), "done": ("✓", "ok"), "failed": ("✕", "fail"), "rolled_back": ("↩", "warn"),
+    "begun": ("◇", "trial"), "step": ("◇", "trial"), "promoted": ("✓", "ok"), "withdrawn": ("↩", "warn"),
+    "aborted": ("○", "unit"), "dropped": ("○", "unit"), "refused": ("✕", "fail"),
+}  # fmt: skip
+TRIGGERS = {
+    "manual": "you", "auto": "auto", "rollout": "rollout", "rollback": "undo", "schedule": "plan", "trial": "trial",
+}  # fmt: skip
 NARROW = 84  # cells of the region below which names get a line of their own
-WORDS = {"running": "running", "done": "done", "failed": "failed", "rolled_back": "undone"}
+WORDS = {
+    "running": "running", "done": "done", "failed": "failed", "rolled_back": "undone", "begun": "begun",
+    "promoted": "serves", "withdrawn": "undone", "aborted": "aborted", "dropped": "dropped", "refused": "refused",
+}  # fmt: skip
 
 
 def phases(swap: SwapView) -> str:
     return " · ".join(f"{p.name} {fmt.seconds(p.seconds)}" for p in swap.phases)
+
+
+def word_of(swap: SwapView) -> str:
+    """Its result; of a trial's step the share that it was given."""
+    if isinstance(swap, Step) and swap.result == "step":
+        return fmt.percent(swap.share)
+    return WORDS.get(swap.result, swap.result)
+
+
+def between(swap: SwapView, width: int) -> Line:
+    """``from → to``; an appointment knows only whom it was for."""
+    if isinstance(swap, Step) and swap.from_ is None:
+        return line(("→ ", "unit"), *version_name(swap.to, width - 2))
+    return change_of(swap.from_ or "nothing", swap.to, width)
 
 
 def why(swap: SwapView) -> str:
@@ -47,12 +74,12 @@ class Swaps(ListPanel[SwapView]):
 
     def figure(self) -> Line:
         snapshot = self.view.snapshot
-        if snapshot is None or not snapshot.swaps:
+        if snapshot is None or not self.items():
             return ()
         running = sum(s.result == "running" for s in snapshot.swaps)
         if running:
             return line(("◐ ", "label"), (f"{running} running", "figure"))
-        newest = snapshot.swaps[0]
+        newest = self.items()[0]
         glyph, token = RESULTS.get(newest.result, ("?", "unit"))
         return line(
             (f"{glyph} ", token),
@@ -61,7 +88,8 @@ class Swaps(ListPanel[SwapView]):
         )
 
     def items(self) -> Sequence[SwapView]:
-        return self.view.snapshot.swaps if self.view.snapshot else ()
+        snapshot = self.view.snapshot
+        return self.sorted_once(snapshot, None, lambda: changes(snapshot)) if snapshot is not None else ()
 
     def identity(self, item: SwapView) -> str:
         return item.id
@@ -75,7 +103,7 @@ class Swaps(ListPanel[SwapView]):
         """One line: when, task, from -> to, result. Two: and why. Three, where narrow: names on their own line."""
         now = self.view.snapshot.taken_at if self.view.snapshot else 0.0
         glyph, token = RESULTS.get(item.result, ("?", "unit"))
-        took = fmt.seconds(item.duration_s) if item.duration_s is not None else WORDS.get(item.result, item.result)
+        took = fmt.seconds(item.duration_s) if item.duration_s is not None else word_of(item)
         tail = line(
             (f"{TRIGGERS.get(item.trigger, item.trigger):<7} ", "unit"), (f"{glyph} ", token), (f"{took:>7}", "label")
         )
@@ -85,13 +113,11 @@ class Swaps(ListPanel[SwapView]):
             task = line((fmt.fit(item.task, max(8, width - 28)), "figure"))
             return [
                 spread(line(*head, *task), tail, width),
-                line(" " * 7, *change_of(item.from_ or "nothing", item.to, width - 7)),
+                line(" " * 7, *between(item, width - 7)),
                 line(" " * 7, *reason),
             ]
         task = line((f"{fmt.fit(item.task, 14):<14}  ", "figure"))
-        first = spread(
-            line(*head, *task, *change_of(item.from_ or "nothing", item.to, max(12, width - 42))), tail, width
-        )
+        first = spread(line(*head, *task, *between(item, max(12, width - 42))), tail, width)
         return [first] if lines == 1 else [first, line(" " * 7, *reason)]
 
     def empty(self, width: int) -> list[Line]:

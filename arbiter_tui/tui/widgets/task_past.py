@@ -11,7 +11,7 @@ from ...core.snapshot import RowView
 from .. import charts
 from .. import format as fmt
 from ..state import View
-from ..task_facts import NEWEST, Facts, Past, Served, past_of
+from ..task_facts import NEWEST, Facts, Past, Ruler, Served, past_of
 from ..text import Column, Line, Span, Table, line, model_name, paragraphs, plain, version_name
 from .panel import ListPanel, Panel
 
@@ -19,7 +19,7 @@ SOURCES = {"request": "client", "bench": "bench", "sentinel": "hidden", "reporte
 
 
 class OverTime(Panel):
-    """Region 4: quality and latency of whoever served, request by request, with the swaps between them."""
+    """Region 4: utility, quality and latency of whoever served, request by request, with the swaps between them."""
 
     digit = 4
     name_ = "over time"
@@ -34,10 +34,11 @@ class OverTime(Panel):
         """Worked out anew only when what it is made of has changed."""
         task, snapshot = self.view.task_view(), self.view.snapshot
         swaps = tuple(s for s in snapshot.swaps if s.task == self.facts.task) if snapshot else ()
-        key = (self.facts.served, swaps, task.incumbent if task else None)
+        incumbent, ruler = task.incumbent if task else None, Ruler.of(self.facts.draft)
+        key = (self.facts.served, swaps, incumbent, ruler)
         if key != self._kept:
             self._kept = key
-            self._past = past_of(self.facts.served, swaps, task.incumbent if task else None)
+            self._past = past_of(self.facts.served, swaps, incumbent, ruler)
         return self._past
 
     def figure(self) -> Line:
@@ -48,15 +49,29 @@ class OverTime(Panel):
         if not past.quality:
             said = "Nothing that served was measured yet; b runs the benchmark, requests fill it by themselves."
             return [line(), *paragraphs(said if self.facts.told else "Asking the engine …", width, "unit")]
-        rows = max(1, (height - 4) // 2)
-        slowest = past.slowest
+        told = self._curves(past)
+        told = told[: max(1, (height - 2) // 2)]  # each has a title and a line at least
+        room = height - 2 - len(told)
+        lines: list[Line] = []
+        for n, (name, what, values, now, top) in enumerate(told):
+            rows = max(1, room // len(told) + (n < room % len(told)))
+            lines.append(self._title(name, what, now))
+            lines += charts.curve(values, past.marks, width, rows, top=top, token="curve")
+        return [*lines, self._marks(past, width), self._ends(past, width)][:height]
+
+    def _curves(self, past: Past) -> list[tuple[str, str, Sequence[float | None], str, str]]:
+        """Name, what it is, the values as shares of the axis, the newest in words, the axis's top: what tells most
+        first."""
+        slowest, mine = past.slowest, "your" if self.facts.draft.changes else "the task's"
         scaled = [None if v is None or not slowest else v / slowest for v in past.latency]
         top = fmt.seconds(slowest).replace(" ", "") if slowest else ""
-        lines = [self._title("quality", f"mean of the newest {NEWEST}", self._last(past.quality, fmt.score))]
-        lines += charts.curve(past.quality, past.marks, width, rows, top="1", token="curve")
-        lines += [self._title("latency", f"median of the newest {NEWEST}", self._last(past.latency, fmt.seconds))]
-        lines += charts.curve(scaled, past.marks, width, rows, top=top, token="curve")
-        return [*lines, self._marks(past, width), self._ends(past, width)][:height]
+        utility = ("utility", f"by {mine} weights, of the newest {NEWEST}", past.utility,
+                   self._last(past.utility, fmt.score), "1")  # fmt: skip
+        rest = [
+            ("quality", f"mean of the newest {NEWEST}", past.quality, self._last(past.quality, fmt.score), "1"),
+            ("latency", f"median of the newest {NEWEST}", scaled, self._last(past.latency, fmt.seconds), top),
+        ]
+        return [utility, *rest] if any(v is not None for v in past.utility) else rest
 
     @staticmethod
     def _title(name: str, what: str, now: str) -> Line:
