@@ -259,6 +259,7 @@ def _add_replay(p: argparse.ArgumentParser, common: _Parser) -> None:
     p.add_argument(
         "--change-at", type=_whole, default=None, metavar="K", help="so many requests came before the change"
     )
+    add("judge", "how far can a judge's verdicts be trusted?", "item, label, judge, winner_asis, winner_swapped, ...")
 
 
 POLICIES = (  # core/policies.py has them; a test holds the two together

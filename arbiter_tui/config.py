@@ -71,6 +71,8 @@ class AutopilotConfig:
     triggers: tuple[str, ...] = setting(TRIGGERS, kind="texts", choices=TRIGGERS, help="what may cause a swap")
     explore_share: float = setting(0.05, kind="number", low=0, high=1, help="share of requests that may explore")
     hold_s: float = setting(3600.0, kind="number", low=0, help="a manual swap holds its task so long")
+    swaps_per_day: int = setting(24, kind="int", low=0, high=100_000, help="of one task by itself; 0: no limit")
+    oscillation_s: float = setting(21_600.0, kind="number", low=0, help="it asks before A -> B -> A within this time")
     announce_s: float = setting(0.0, kind="number", low=0, help="a better model is announced so long; n vetoes it")
     sentinels_per_hour: float = setting(20.0, kind="number", low=0, high=3600, help="known questions per task")
     strict_compatibility: bool = setting(False, kind="flag", help="treat compatibility warnings as errors")

@@ -188,6 +188,17 @@ def decisions(m: Measured) -> str:
     )
 
 
+def judging(m: Measured) -> str:
+    def line(name: str) -> str:
+        panel, every = m[name]["panel"], m[name]["all"]
+        return (
+            f"{number(round(panel['accuracy'], 3))} of {share(panel['coverage'])} that count (each judge alone, first "
+            f"order: {number(round(every['accuracy_asis'], 3))})"
+        )
+
+    return f"{line('natural')}; adversarial {line('adversarial')}; PandaLM kappa {number(m['pandalm_best_kappa'])}"
+
+
 def tests(m: Measured) -> str:
     failed = (
         f", {m['failed']} of {m['passed'] + m['failed']} tests fail" if m["failed"] else f", {m['passed']} tests pass"
@@ -262,6 +273,11 @@ FIGURES = (
         "decisions", "Who serves next: share of the best model, with a benchmark of 20 items / models degrading / "
         "without a benchmark / without and degrading; swaps per 1,000 requests; dominated choices",
         "≥ .985 / ≥ .945 / ≥ .96 / ≥ .93; ≤ 3, ≤ 2% to a worse one; 0", decisions,
+    ),
+    Figure(
+        "judging", "Judges on pairs whose better answer is known: all judges together, weighted by trust "
+        "that was learnt on other pairs; the best judge's kappa with most of three humans",
+        "natural pairs ≥ .95, coverage stated; ≥ .53", judging,
     ),
     Figure("tests", "Tests: branches covered; whole suite", "≥ 90% of core/ and engine/; < 10 minutes", tests),
 )  # fmt: skip

@@ -116,6 +116,7 @@ def _verdict(found: Record) -> list[str]:
         "",
         *_named("because", found.get("sentence")),
         *_reasons(found.get("why") or ()),
+        *_checked(found),
         *[line for alarm in inputs.get("alarms") or () for line in _named("alarm", alarm)],
         *[line for v, why in (inputs.get("excluded") or {}).items() for line in _named("excluded", f"{v} {why}")],
         *_named("limits", _limits(limits)),
@@ -129,6 +130,7 @@ def _verdict(found: Record) -> list[str]:
 def _selection(found: Record) -> list[str]:
     lines = [f"{found['verdict']} was chosen for {found['task']}, {_moment(found['at'])}", ""]
     lines += [line for reason in found.get("reasoning") or () for line in _named("because", reason)]
+    lines += _checked(found)
     return _closed(lines)
 
 
@@ -138,6 +140,15 @@ def _selection(found: Record) -> list[str]:
 def _named(name: str, text: Any) -> list[str]:
     """``name`` left, what it says beside it; nothing where there is nothing to say."""
     return [t.wrapped(str(text), first=f"{name:<{COLUMN}}", indent=" " * COLUMN)] if text else []
+
+
+def _checked(found: Record) -> list[str]:
+    """Whether the engine could compute the verdict again from the record alone."""
+    same = found.get("recomputed")
+    if same is None:
+        return []
+    verdict = "the same verdict" if same else "ANOTHER verdict; the record is damaged or was changed"
+    return _named("checked", f"computed again from this record: {verdict}")
 
 
 def _to_read(id: Any) -> str | None:

@@ -23,6 +23,7 @@ from ..core.replay_select import SelectReplay, Settings, replay_select
 from ..core.rollout import Plan
 from ..core.trial import Rule, Trial, Verdict
 from ..errors import ConfigError
+from . import replay_judge
 from . import text as t
 from .recorded import Row, amount, count, read_rows, seconds, share, yes
 
@@ -215,4 +216,5 @@ KINDS: Mapping[str, tuple[Callable[[Namespace], Answer], Callable[[Answer], str]
     "rollout": (rollout, _say_rollout),
     "select": (select, _say_select),
     "detect": (detect, _say_detect),
+    "judge": (replay_judge.judge, replay_judge.said),
 }

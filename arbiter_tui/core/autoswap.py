@@ -9,7 +9,8 @@ Owns: the two triggers, the vetoes, the reasons with their figures. Never: carry
 3. Trigger *better*: the lower bound of a challenger's lead (90% interval of the difference, so P(wrong) <= .05) is
    above the cost of swapping; the challenger's own lower bound is then above the incumbent's utility plus that cost.
 4. Vetoes on both: the operator's hold, the cooldown, too few samples on either side, new evidence owed after a
-   rollback, mode off, mode observe. A vetoed verdict is "hold": it names who would serve and what it waits for.
+   rollback, the day's budget of swaps, going to and fro (A -> B -> A), mode off, mode observe. A vetoed verdict is
+   "hold": it names who would serve and what it waits for.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from .guards import (
     AutoSwapInput,
     AutoSwapLimits,
     Guard,
+    Move,
     alternative,
     better,
     conditions,
@@ -37,7 +39,7 @@ from .selection import QUALITY_FLOOR, samples, share
 from .snapshot import RowView, Why
 
 __all__ = [
-    "MAX_COST", "AutoSwapInput", "AutoSwapLimits", "AutoSwapVerdict", "Guard", "decide", "guards",
+    "MAX_COST", "AutoSwapInput", "AutoSwapLimits", "AutoSwapVerdict", "Guard", "Move", "decide", "guards",
 ]  # fmt: skip
 
 Action = Literal["swap", "hold", "none", "rollback"]

@@ -22,6 +22,7 @@ from .tasks import AutopilotMode, Task
 
 AMORTISED_S = 300.0  # a load pays off over this long: its seconds as a share of them are the cost, in utility
 MAX_COST = 0.1
+DAY_S = 86_400.0
 MATERIAL_SLOWDOWN = 1.5  # latency follows load and prompts: a smaller rise is reported, not acted upon
 WORDS: Mapping[str, tuple[str, str]] = {  # rule -> its name for a person, what stands before its limit
     "incumbent": ("somebody serves", ""),
@@ -40,17 +41,22 @@ WORDS: Mapping[str, tuple[str, str]] = {  # rule -> its name for a person, what 
     "cooldown": ("cooldown is over", "of"),
     "min_samples": ("enough samples", "of"),
     "new_evidence": ("new evidence", "of"),
+    "budget": ("swaps left for the day", "of"),
+    "oscillation": ("not to and fro", "of"),
     "rollout": ("no rollout runs", ""),
 }
 CONDITIONS = frozenset(
-    {"mode", "observe", "schedule", "hold_until", "cooldown", "min_samples", "new_evidence", "rollout"}
-)
+    ("mode", "observe", "schedule", "hold_until", "cooldown", "min_samples", "new_evidence", "rollout", "budget",
+     "oscillation")
+)  # fmt: skip
 _WORSE = {Signal.QUALITY: "quality fell", Signal.LATENCY: "latency rose", Signal.FAILURES: "failures rose"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AutoSwapLimits:
-    """``load_cost_s``: seconds until the challenger could serve (0 when it is warm), evictions' reloads included."""
+    """``load_cost_s``: seconds until the challenger could serve (0 when it is warm), evictions' reloads included.
+    ``swaps_per_day``: the autopilot's own swaps of one task in any 24 hours, 0: as many as it finds reasons for.
+    ``oscillation_s``: so long it remembers whom it replaced, 0: not at all."""
 
     cooldown_s: float = 300.0
     min_samples: int = MIN_SAMPLES
@@ -58,6 +64,8 @@ class AutoSwapLimits:
     quality_factor: float = 0.9
     triggers: tuple[str, ...] = ("degraded", "better")
     load_cost_s: float = 0.0
+    swaps_per_day: int = 24
+    oscillation_s: float = 21_600.0
 
     @property
     def switching_cost(self) -> float:
@@ -66,12 +74,22 @@ class AutoSwapLimits:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Move:
+    """A swap that the autopilot has done; ``at`` in unix seconds."""
+
+    at: float
+    from_: str | None
+    to: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AutoSwapInput:
     """``rows``: the task's leaderboard; ``stats``: by version, for this task; times in unix seconds.
 
     ``excluded``: version -> why it may not serve (selection's reasons). ``owed``: version -> samples that it must have
     before it may return, because it was rolled back. ``alarms``: the incumbent's; of each signal the last one counts.
-    ``closed``: outside the schedule's ``windows`` (in words; empty: at any time).
+    ``moves``: the autopilot's own swaps of this task, oldest first. ``closed``: outside the schedule's ``windows`` (in
+    words; empty: at any time).
     """
 
     task: Task
@@ -87,6 +105,7 @@ class AutoSwapInput:
     owed: Mapping[str, int] = field(default_factory=dict)
     closed: bool = False
     windows: str = ""
+    moves: Sequence[Move] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -227,8 +246,9 @@ def better(given: AutoSwapInput, version: str, low: float | None, incumbent: str
 
 def conditions(given: AutoSwapInput, challenger: RowView | None) -> tuple[Guard, ...]:
     """Everything that must hold before ``challenger`` takes over; without one, what does not depend on it."""
-    always = (_mode(given), _schedule(given), _hold(given), _trial(given), _cooldown(given))
-    return (*always, *_evidence(given, challenger))
+    always = (_mode(given), _schedule(given), _hold(given), _trial(given), _cooldown(given), _budget(given))
+    turned = () if challenger is None else (_oscillation(given, challenger.version),)
+    return (*always, *turned, *_evidence(given, challenger))
 
 
 def _mode(given: AutoSwapInput) -> Guard:
@@ -272,6 +292,36 @@ def _cooldown(given: AutoSwapInput) -> Guard:
     met = since is None or since >= limit
     wanted = "a swap had just been" if met or since is None else f"the cooldown ends in {limit - since:.0f} s"
     return Guard(rule="cooldown", kind="condition", met=met, value=since, threshold=limit, unit="s",
+                 would_change_if=wanted)  # fmt: skip
+
+
+def _budget(given: AutoSwapInput) -> Guard:
+    limit, day = given.limits.swaps_per_day, given.now - DAY_S
+    done = [move.at for move in given.moves if move.at > day]
+    met = not limit or len(done) < limit
+    if met:
+        wanted = f"it had swapped {limit} times within 24 hours" if limit else "[autopilot] swaps_per_day were set"
+    else:
+        wanted = f"its oldest swap of the day is a day old, in {sorted(done)[-limit] - day:.0f} s, or you swap by hand"
+    return Guard(rule="budget", kind="condition", met=met, value=len(done), threshold=limit or None,
+                 would_change_if=wanted)  # fmt: skip
+
+
+def _oscillation(given: AutoSwapInput, to: str) -> Guard:
+    """Whom the autopilot has just replaced it does not bring back by itself, unless the one that serves is degraded:
+    then once, for that is a rollback. What remains is to and fro, and the operator is asked."""
+    now, window = given.now, given.limits.oscillation_s
+    left = sorted(move.at for move in given.moves if move.at > now - window and move.from_ == to)
+    degraded = given.route.incumbent is not None and any(sign.met for sign in signs(given, given.route.incumbent))
+    allowed = 1 if degraded else 0
+    met = len(left) <= allowed
+    wanted = (
+        f"it had replaced {to} within the last {window:.0f} s"
+        if met
+        else f"you swap by hand: it replaced {to} already, and asks before it goes to and fro "
+        f"({left[-allowed - 1] + window - now:.0f} s more)"
+    )
+    return Guard(rule="oscillation", kind="condition", met=met, value=len(left), threshold=allowed, version=to,
                  would_change_if=wanted)  # fmt: skip
 
 

@@ -53,6 +53,8 @@ class Selection:
     reasoning: tuple[str, ...]
     disqualified: Mapping[str, str]
     ranked: Sequence[Scored] = field(repr=False)
+    criteria: Criteria = field(default_factory=Criteria)  # those that were asked, and when
+    at: float = 0.0
 
     @cached_property
     def scores(self) -> tuple[RowView, ...]:
@@ -105,8 +107,20 @@ def select(
     if not ranked:
         raise NoQualifyingModel(_nobody(task.name, reasons), details={"reasons": reasons, "why": _why(reasons)})
     ranked.sort(key=lambda s: s.order)
-    chosen = contenders(ranked, at_most=2)
-    primary, fallback = chosen[0], chosen[1] if len(chosen) > 1 else _next(ranked, chosen[0])
+    return chosen(task, ranked, reasons, criteria=asked, at=now)
+
+
+def chosen(
+    task: Task,
+    ranked: Sequence[Scored],
+    reasons: Mapping[str, str],
+    *,
+    criteria: Criteria | None = None,
+    at: float = 0.0,
+) -> Selection:
+    """The choice among those that qualify (``ranked``, best first, not empty); ``reasons``: why the others don't."""
+    best = contenders(ranked, at_most=2)
+    primary, fallback = best[0], best[1] if len(best) > 1 else _next(ranked, best[0])
     confidence = _confidence(primary, fallback)
     return Selection(
         primary=primary.version,
@@ -115,6 +129,8 @@ def select(
         reasoning=_reasoning(task, primary, fallback, confidence, len(ranked), len(reasons)),
         disqualified=reasons,
         ranked=ranked,
+        criteria=criteria or task.criteria,
+        at=at,
     )
 
 

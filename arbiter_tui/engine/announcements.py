@@ -15,8 +15,10 @@ from typing import Any
 
 from ..core.autoswap import AutoSwapInput, AutoSwapVerdict
 from ..core.guards import CONDITIONS
+from ..core.recompute import whys
+from ..core.record import pack_input
 from ..errors import Refused
-from .decisions import Decisions, whys
+from .decisions import Decisions
 from .hot_swap import Swapper
 from .live import Live
 
@@ -25,12 +27,14 @@ ACTS = ("swap", "rollback")
 
 @dataclass(frozen=True, slots=True)
 class Announced:
-    """``at``: when it will happen (unix seconds); ``since``: when it was said first."""
+    """``at``: when it will happen (unix seconds); ``since``: when it was said first; ``given``: what the verdict was
+    computed from."""
 
     to: str
     at: float
     since: float
     verdict: AutoSwapVerdict
+    given: AutoSwapInput
 
     def sentence(self, now: float) -> str:
         """The verdict's own figures, and how long there is to object."""
@@ -59,7 +63,7 @@ class Announcements:
         if verdict.action in ACTS and given.now >= at:
             self._forget(name)
             return True
-        said = Announced(verdict.to, at, since, verdict)
+        said = Announced(verdict.to, at, since, verdict, given)
         self.known[name] = said
         if self._live.announced.get(name) != (verdict.to, at):
             self._live.announced[name] = (verdict.to, at)
@@ -90,20 +94,24 @@ class Announcements:
         self.vetoing.add(name)  # the autopilot must not act while the hold is being committed
         try:
             route = live.routes.get(name)
-            await live.store.save_route(replace(route, hold_until=max(route.hold_until, until)))
+            held = max(route.hold_until, until)
+            await live.store.save_route(replace(route, hold_until=held))
             newest = live.routes.get(name)
-            live.put_route(replace(newest, hold_until=max(newest.hold_until, until)))
+            live.put_route(replace(newest, hold_until=max(newest.hold_until, held)))
             self._forget(name)
             sentence = f"{said.to} was to take over {name}; the operator vetoed it"
             record = {
-                "verdict": "veto", "to": said.to, "announced_at": said.since, "due_at": said.at, "hold_until": until,
+                "verdict": "veto", "to": said.to, "announced_at": said.since, "due_at": said.at, "hold_until": held,
                 "sentence": sentence, "announced": said.verdict.sentence, "why": whys(said.verdict.why),
+                "basis": {
+                    **pack_input(said.given), "vetoed_at": now, "hold_s": until - now, "held_until": route.hold_until,
+                },
             }  # fmt: skip
             decision = await self._decisions.save("veto", name, record)
         finally:
             self.vetoing.discard(name)
         live.event("autopilot", sentence, task=name, action="veto", to=said.to, decision=decision)
-        return {"task": name, "to": said.to, "hold_until": until, "decision": decision}
+        return {"task": name, "to": said.to, "hold_until": held, "decision": decision}
 
 
 def waits_only(verdict: AutoSwapVerdict) -> bool:

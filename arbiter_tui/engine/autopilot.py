@@ -16,20 +16,24 @@ from datetime import datetime
 from typing import Any
 
 from ..core.autoswap import AutoSwapInput, AutoSwapLimits, AutoSwapVerdict, decide, guards
+from ..core.recompute import of_verdict
+from ..core.record import pack_input
 from ..core.routing import Route
 from ..core.snapshot import SwapView, to_wire
 from ..errors import ArbiterError
 from .announcements import Announcements
 from .bench import Asker
-from .decisions import Decisions, whys
+from .decisions import Decisions
 from .evidence import Evidence
 from .hot_swap import Swapper
 from .live import Live
+from .moves import Moves
 from .narrator import Narrator
 from .pool import Pool
 from .recorder import Recorder
 from .sentinels import Sentinels
 
+ASKS = frozenset({"oscillation", "budget"})  # vetoes that an operator should know of
 COLD_LOAD_S = 2.0  # what a load is taken to cost when the version was never loaded here
 
 
@@ -53,6 +57,7 @@ class Autopilot:
         self._said: dict[str, tuple[object, ...]] = {}  # task -> what its last stored verdict said
         self._verdicts: dict[str, AutoSwapVerdict] = {}
         self._swaps: dict[str, asyncio.Task[None]] = {}
+        self.moves = Moves(live)
         self.announcements = Announcements(live, decisions, swapper)
         self.narrator = Narrator(live, evidence, self._verdicts, self.announcements.known)
         self.busy: Callable[[], bool] = lambda: False  # whether a client's request is running
@@ -82,7 +87,7 @@ class Autopilot:
             given = self.inputs(name)
             verdict = self._verdicts[name] = decide(given)
             acts = self.announcements.acts(name, verdict, given)
-            decision = await self._store(name, verdict, acts=acts)
+            decision = await self._store(name, verdict, given, acts=acts)
             if acts and name not in self._swaps:
                 self._act(name, verdict, decision)
         self.narrate()
@@ -122,6 +127,8 @@ class Autopilot:
                 performance_threshold=config.performance_threshold,
                 quality_factor=config.quality_factor,
                 triggers=config.triggers,
+                swaps_per_day=config.swaps_per_day,
+                oscillation_s=config.oscillation_s,
                 load_cost_s=self._load_cost(rows[0].version if rows else None),
             ),
             last_swap_at=self._swapper.last_at.get(name),
@@ -130,6 +137,7 @@ class Autopilot:
             owed=evidence.owed(name),
             closed=not self._open(),
             windows=live.config.schedule.told,
+            moves=self.moves.of(name),
         )
 
     def _resolved(self, route: Route) -> Route:
@@ -187,19 +195,15 @@ class Autopilot:
 
     # ── records ───────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def _store(self, name: str, verdict: AutoSwapVerdict, *, acts: bool) -> str:
-        """A verdict is stored when it is acted upon or says something new; what only counts seconds is no news."""
+    async def _store(self, name: str, verdict: AutoSwapVerdict, given: AutoSwapInput, *, acts: bool) -> str:
+        """A verdict is stored when it is acted upon or says something new; what only counts seconds is no news.
+        Its basis is what it was computed from: whoever reads the record can compute it again."""
         said = (verdict.action, verdict.to, verdict.trigger, tuple(w.rule for w in verdict.why))
         if self._said.get(name) == said and not acts:
             return ""
         self._said[name] = said
-        given = self.inputs(name)
         record = {
-            "verdict": verdict.action,
-            "to": verdict.to,
-            "trigger": verdict.trigger,
-            "sentence": verdict.sentence,
-            "why": whys(verdict.why),
+            **of_verdict(verdict),
             "inputs": {
                 "incumbent": given.route.incumbent,
                 "mode": given.mode.value,
@@ -218,8 +222,13 @@ class Autopilot:
                 "quality_factor": given.limits.quality_factor,
                 "triggers": list(given.limits.triggers),
                 "switching_cost": given.limits.switching_cost,
+                "swaps_per_day": given.limits.swaps_per_day,
+                "oscillation_s": given.limits.oscillation_s,
             },
+            "basis": pack_input(given),
         }
+        if any(why.rule in ASKS for why in verdict.why):
+            self._live.alert("warning", f"{name}: {verdict.sentence}", task=name, version=verdict.to)
         if verdict.action in ("hold", "swap", "rollback"):
             self._live.event("autopilot", verdict.sentence, task=name, action=verdict.action)
         return await self._decisions.save("autopilot", name, record)

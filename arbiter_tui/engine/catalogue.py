@@ -198,7 +198,4 @@ class Catalogue:
         route = Route(task=task, incumbent=choice.primary, since=self._live.clock.now())
         await self._live.store.save_route(route)
         self._live.put_route(route)
-        await self._decisions.of_choice(
-            task, choice.primary, choice.reasoning,
-            {"qualified": [r.version for r in choice.scores], "disqualified": dict(choice.disqualified)},
-        )  # fmt: skip
+        await self._decisions.of_choice(self._live.task(task), choice)

@@ -11,8 +11,13 @@ from dataclasses import asdict
 from typing import Any
 
 from ..core.cost import Outcome
-from ..core.snapshot import SwapView, Why, to_wire
-from ..errors import StoreError, UnknownName
+from ..core.recompute import of_step, same
+from ..core.record import pack_selection, pack_step
+from ..core.rollout import Effects, Event, Rollout
+from ..core.selection import Selection
+from ..core.snapshot import RolloutView, SwapView, to_wire
+from ..core.tasks import Task
+from ..errors import ArbiterError, StoreError, UnknownName
 from .live import Live
 
 SEARCHED = 1_000  # outcomes of the store among which an older request, or what lies around a swap, is looked for
@@ -40,16 +45,27 @@ class Decisions:
         if swap.result == "done":
             self.current[swap.task] = swap.id
 
-    async def of_choice(self, task: str, version: str, reasoning: Sequence[str], inputs: Mapping[str, Any]) -> None:
+    async def of_choice(self, task: Task, choice: Selection) -> None:
         """The first incumbent of a task, by bundled priors or by what was measured."""
-        id = self.current[task] = await self.save(
-            "selection", task, {"verdict": version, "reasoning": list(reasoning), "inputs": dict(inputs)}
-        )
-        self._chosen[task] = {"id": id, "version": version, "at": self._live.clock.now()}
+        name, left_out = task.name, dict(choice.disqualified)
+        record = {
+            "verdict": choice.primary, "reasoning": list(choice.reasoning),
+            "inputs": {"qualified": [s.version for s in choice.ranked], "disqualified": left_out},
+            "basis": pack_selection(task, choice.criteria, choice.at, choice.ranked, left_out),
+        }  # fmt: skip
+        id = self.current[name] = await self.save("selection", name, record)
+        self._chosen[name] = {"id": id, "version": choice.primary, "at": self._live.clock.now()}
         try:
             await self._live.store.save_note("chosen", self._chosen)
         except StoreError as error:
-            self._live.alert("error", f"a decision on {task} could not be stored: {error}", task=task)
+            self._live.alert("error", f"a decision on {name} could not be stored: {error}", task=name)
+
+    async def of_step(
+        self, view: RolloutView, before: Rollout, event: Event, now: float, after: Rollout, effects: Effects
+    ) -> None:
+        """Each step of a rollout that does something is a decision of its own."""
+        told = {"to": view.to, "rollout": to_wire(view), "basis": pack_step(before, event, now)}
+        await self.save("rollout", view.task, {**of_step(after, effects), **told})
 
     async def restore(self, swaps: Sequence[SwapView]) -> None:
         """After a restart: each task serves because of its newest finished swap, or of a choice after it."""
@@ -118,7 +134,7 @@ class Decisions:
         swap = next((s for s in self._live.swaps if s.id == id), None) or await self._live.store.swap(id)
         if swap is None:
             found = await self._live.store.decision(id)
-            return None if found is None else dict(found)
+            return None if found is None else {**found, "recomputed": _again(found)}
         whole = to_wire(swap)
         return {
             "id": id, "kind": "swap", "task": swap.task, "at": swap.started_at, "verdict": swap.result, "swap": whole,
@@ -170,5 +186,9 @@ def _brief(outcome: Outcome) -> dict[str, Any]:
     return {"at": outcome.at, "success": outcome.success, "quality": outcome.quality, "latency_s": outcome.latency_s}
 
 
-def whys(why: Sequence[Why]) -> list[dict[str, Any]]:
-    return [asdict(w) for w in why]
+def _again(record: Mapping[str, Any]) -> bool | None:
+    """Whether the record's own basis leads to what it says; None for one that can't be computed again."""
+    try:
+        return same(record)
+    except (KeyError, TypeError, ValueError, ArbiterError):
+        return False

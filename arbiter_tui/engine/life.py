@@ -66,6 +66,7 @@ class Life:
         await a.rollouts.restore()
         await a.schedule.restore()
         await a.decisions.restore(tuple(live.swaps))
+        a.autopilot.moves.restore(tuple(live.swaps))
         for version in live.registry.versions.values():
             a.pool.pin(version.version, version.pinned)
         await self._read_hardware()

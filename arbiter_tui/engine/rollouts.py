@@ -16,7 +16,7 @@ from typing import Any, cast
 from ..core.cost import Failure, Outcome
 from ..core.registry import Lifecycle, ModelVersion
 from ..core.rollout import CLOSED, Effect, Event, Kind, Plan, Stage, begin, in_share, step
-from ..core.snapshot import RolloutView, to_wire
+from ..core.snapshot import RolloutView
 from ..core.stats import EMPTY
 from ..core.trial import Rule, Trial
 from ..errors import ArbiterError, Refused, UnknownName
@@ -209,10 +209,13 @@ class Rollouts:
             await self._step(running, Event(kind=Kind.TICK))
 
     async def _step(self, running: Running, event: Event) -> None:
-        before = running.state
-        running.state, effects = step(running.state, event, self._live.clock.now())
+        before, now = running.state, self._live.clock.now()
+        running.state, effects = step(before, event, now)
+        after = running.state
         for effect in effects:
             await self._effect(running, effect)
+        if effects:
+            await self._decisions.of_step(running.view(), before, event, now, after, effects)
         if effects or running.state.paused != before.paused:
             self._live.event("rollout", self._sentence(running), task=running.task, rollout=running.id)
             await self._store()
@@ -255,14 +258,10 @@ class Rollouts:
         running.ended_at = self._live.clock.now()
         self._open.pop(running.task, None)
         self._over = [running, *self._over][:KEPT]
-        view = running.view()
         if running.state.stage is Stage.WITHDRAWN:
             self._evidence.bar(running.task, running.new)
             text = f"{running.task}: {running.new} was taken back: {running.state.reason}"
             self._live.alert("warning", text, task=running.task, version=running.new)
-        await self._decisions.save(
-            "rollout", running.task, {"verdict": view.phase, "to": running.new, "rollout": to_wire(view)}
-        )
 
     async def _promote(self, running: Running) -> None:
         view = running.view()

@@ -6,12 +6,13 @@ Owns: packing and unpacking, the view for screens. Never: a rule (core/rollout.p
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 from ..core.cost import Outcome
-from ..core.rollout import Plan, Rollout, Stage
-from ..core.snapshot import RolloutView, Why
+from ..core.record import pack_rollout, unpack_rollout
+from ..core.rollout import Rollout
+from ..core.snapshot import RolloutView
 from ..core.stats import TRUST
 from ..core.trial import Trial, judge
 from ..provider import Request
@@ -50,22 +51,15 @@ def pack(running: Running) -> dict[str, Any]:
     """JSON-ready."""
     return {
         "id": running.id, "task": running.task, "old": running.old, "new": running.new, "name": running.name,
-        "salt": running.salt, "asked": running.asked, "ended_at": running.ended_at, "state": asdict(running.state),
+        "salt": running.salt, "asked": running.asked, "ended_at": running.ended_at,
+        "state": pack_rollout(running.state),
     }  # fmt: skip
 
 
 def unpack(stored: Mapping[str, Any]) -> Running:
     """The reverse of :func:`pack`. Raises KeyError, TypeError, ValueError on what it can't read."""
-    told = dict(stored["state"])
-    state = Rollout(
-        **{
-            **told, "plan": Plan(**told["plan"]), "stage": Stage(told["stage"]), "trial": Trial(**told["trial"]),
-            "ramp": tuple((float(at), float(share)) for at, share in told["ramp"]),
-            "why": tuple(Why(**why) for why in told["why"]),
-        }
-    )  # fmt: skip
     rest = {k: v for k, v in stored.items() if k != "state"}
-    return Running(**rest, state=state)
+    return Running(**rest, state=unpack_rollout(stored["state"]))
 
 
 def key_of(request: Request) -> str:

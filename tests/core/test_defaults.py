@@ -42,6 +42,8 @@ CLAIMS: dict[str, dict[str, Any]] = {
         "performance_threshold": 0.8,
         "quality_factor": 0.9,
         "triggers": ("degraded", "better"),
+        "swaps_per_day": 24,
+        "oscillation_s": 21_600.0,
     },
     "Plan": {"fits": True},
     "ModelVersion": {

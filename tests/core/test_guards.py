@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from core_cases import NOW, measured, version
 
-from arbiter_tui.core.autoswap import AutoSwapInput, AutoSwapLimits, Guard, guards
+from arbiter_tui.core.autoswap import AutoSwapInput, AutoSwapLimits, Guard, Move, decide, guards
 from arbiter_tui.core.drift import Alarm, Signal
 from arbiter_tui.core.routing import Route
 from arbiter_tui.core.scoring import leaderboard
@@ -40,7 +40,8 @@ def test_a_healthy_task_is_asked_everything_once() -> None:
         ("better", "b", "trigger", False, "share"), ("mode", "", "condition", True, ""),
         ("schedule", "", "condition", True, ""), ("hold_until", "", "condition", True, "at"),
         ("rollout", "", "condition", True, ""),
-        ("cooldown", "", "condition", True, "s"), ("min_samples", "a", "condition", True, "samples"),
+        ("cooldown", "", "condition", True, "s"), ("budget", "", "condition", True, ""),
+        ("oscillation", "b", "condition", True, ""), ("min_samples", "a", "condition", True, "samples"),
         ("min_samples", "b", "condition", True, "samples"),
     ]  # fmt: skip
 
@@ -142,3 +143,48 @@ def test_samples_are_counted_on_both_sides() -> None:
     out = guards(asked(few, excluded={"a": "is draft, not active"}))
     assert [g.version for g in out if g.rule == "min_samples"] == ["b"]
     assert not [g for g in guards(asked(few, owed={"b": 20})) if g.rule == "new_evidence"]
+
+
+def moves(*steps: tuple[float, str, str]) -> tuple[Move, ...]:
+    """(seconds ago, from, to)"""
+    return tuple(Move(at=NOW - ago, from_=old, to=new) for ago, old, new in steps)
+
+
+def test_to_and_fro_asks_the_operator() -> None:
+    """Whom the autopilot replaced within the window it does not bring back for being better; a swap by hand does."""
+    before = moves((1000, "b", "a"))
+    asks = guard("oscillation", AHEAD, moves=before)
+    assert (asks.met, asks.version, asks.value, asks.threshold) == (False, "b", 1, 0)
+    assert asks.would_change_if.startswith("you swap by hand")
+    assert "(20600 s more)" in asks.would_change_if
+    verdict = decide(asked(AHEAD, moves=before))
+    assert (verdict.action, verdict.to) == ("hold", "b")
+    assert "oscillation" in {why.rule for why in verdict.why}
+    assert guard("oscillation", AHEAD, moves=moves((21_601, "b", "a"))).met
+    assert guard("oscillation", AHEAD, moves=moves((1000, "c", "a"))).met
+    assert guard("oscillation", AHEAD, moves=before, limits=AutoSwapLimits(oscillation_s=0)).met
+
+
+def test_a_rollback_is_no_oscillation_but_a_second_one_is() -> None:
+    """A degraded version goes back to the one before it; when that has happened before, it asks."""
+    failing = {"a": measured(100, failed=50), "b": measured(100)}
+    back = moves((1000, "b", "a"))
+    assert guard("oscillation", failing, moves=back).threshold == 1
+    assert decide(asked(failing, moves=back)).action == "swap"
+    twice = moves((2000, "b", "a"), (1500, "a", "b"), (1000, "b", "a"))
+    assert not guard("oscillation", failing, moves=twice).met
+    assert "(19600 s more)" in guard("oscillation", failing, moves=twice).would_change_if
+    assert decide(asked(failing, moves=twice)).action == "hold"
+
+
+@pytest.mark.parametrize(("limit", "met"), [(1, False), (2, False), (3, True), (0, True)])
+def test_a_day_has_so_many_swaps(limit: int, met: bool) -> None:
+    """The autopilot's own swaps of the task in the last 24 hours; 0 is no limit, and older ones are forgotten."""
+    done = moves((90_000, "c", "d"), (4000, "c", "d"), (3000, "d", "a"))
+    asks = guard("budget", AHEAD, moves=done, limits=AutoSwapLimits(swaps_per_day=limit))
+    assert (asks.met, asks.value, asks.threshold) == (met, 2, limit or None)
+    if not met:
+        wait = {1: 83_400, 2: 82_400}[limit]
+        assert f"in {wait} s" in asks.would_change_if
+    verdict = decide(asked(AHEAD, moves=done, limits=AutoSwapLimits(swaps_per_day=limit)))
+    assert verdict.action == ("swap" if met else "hold")

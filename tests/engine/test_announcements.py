@@ -143,7 +143,7 @@ async def test_a_degraded_model_is_replaced_without_grace() -> None:
 
 async def test_what_only_the_cooldown_holds_back_is_announced_and_can_be_vetoed() -> None:
     """It is known what will happen and when: even without a grace there is time to object."""
-    async with Engine(mode="on", cooldown_s=100.0, hold_s=500.0) as e:
+    async with Engine(mode="on", cooldown_s=100.0, hold_s=500.0, oscillation_s=0.0) as e:
         await e.teach("b", quality=0.6)
         await e.teach("a", quality=0.6)
         await e.arbiter.swap("work", "b", trigger="auto")

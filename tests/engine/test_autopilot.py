@@ -10,7 +10,7 @@ from arbiter_tui.core.tasks import Criteria, Task
 from arbiter_tui.engine import sentinels
 from arbiter_tui.engine.watch import Watch
 from arbiter_tui.errors import LoadFailed, Refused, UnknownName
-from arbiter_tui.testing import Behaviour
+from arbiter_tui.testing import Behaviour, MemoryStore
 
 ON = {"mode": "on", "cooldown_s": 10.0}
 
@@ -203,3 +203,33 @@ async def test_the_missing_measurement_is_told_to_both_doors() -> None:
         assert (
             e.arbiter.snapshot().narrator == "2 of 2 tasks have no measured quality: press b, or run `arbiter bench`."
         )
+
+
+async def test_going_to_and_fro_is_left_to_the_operator() -> None:
+    """b takes over, then a looks better again: an alert asks, nothing moves by itself, and a swap by hand is done."""
+    async with Engine(mode="on", cooldown_s=5.0, hold_s=0.0, oscillation_s=1000.0) as e:
+        await e.teach("a", quality=0.4)
+        await e.teach("b", quality=1.0)
+        await e.until(lambda: e.serving() == "b", step_s=0.5)
+        await e.teach("b", quality=0.0, count=14)
+        await e.teach("a", quality=1.0, count=60)
+        await e.clock.advance(60.0)
+        assert e.serving() == "b"
+        assert "oscillation" in {w.rule for w in e.arbiter.autopilot.judge("work").why}
+        assert any("swap by hand" in alert.message for alert in e.arbiter.snapshot().alerts)
+        await e.arbiter.swap("work", "a")
+        assert e.serving() == "a"
+
+
+async def test_the_swaps_of_a_day_are_counted_over_a_restart() -> None:
+    """The budget is counted from the records of the store; what a person did is not counted."""
+    store = MemoryStore()
+    async with Engine(mode="on", cooldown_s=5.0, swaps_per_day=1, store=store) as e:
+        await e.teach("a", quality=0.2)
+        await e.teach("b", quality=1.0)
+        await e.until(lambda: e.serving() == "b", step_s=0.5)
+        await e.until(lambda: e.arbiter.swaps[0].result == "done")
+    async with Engine(mode="on", cooldown_s=5.0, swaps_per_day=1, store=store) as e:
+        assert [move.to for move in e.arbiter.autopilot.inputs("work").moves] == ["b"]
+        (budget,) = [g for g in e.arbiter.autopilot.outlook("work")["guards"] if g["rule"] == "budget"]
+        assert (budget["met"], budget["value"], budget["threshold"]) == (False, 1, 1)

@@ -44,7 +44,9 @@ async def test_a_veto_over_the_wire(inside: Stand) -> None:
     verdict = AutoSwapVerdict(
         action="swap", to="fake-b", trigger="better", sentence="fake-b leads chat by .2; swapping"
     )
-    inside.arbiter.autopilot.announcements.known["chat"] = Announced("fake-b", 2e9, 1e9, verdict)
+    inside.arbiter.autopilot.announcements.known["chat"] = Announced(
+        "fake-b", 2e9, 1e9, verdict, inside.arbiter.autopilot.inputs("chat")
+    )
     done = (await inside.http.post(f"{V1}/tasks/chat/veto", json={})).json()
     assert (done["task"], done["to"]) == ("chat", "fake-b")
     assert (await inside.http.get(f"{V1}/tasks/chat")).json()["hold_until"] == done["hold_until"]
