@@ -173,6 +173,7 @@ def build_parser() -> argparse.ArgumentParser:
     p.add_argument("--provider", default=None, help="which runtime serves it (default: llama_server, or ollama)")
     p.add_argument("--name", default=None, help="what to call it (default: after the file)")
     p.add_argument("--activate", action="store_true", help="let tasks use it at once")
+    p.add_argument("--pull", action="store_true", help="let Ollama fetch it first; ctrl+c stops that")
     p = add("discover", "models that are on this machine already; registers none without --apply")
     p.add_argument("--apply", action="store_true", help="register what was found")
     for name, text in _ON_VERSION.items():

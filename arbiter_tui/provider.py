@@ -208,6 +208,17 @@ class Patient(Protocol):
     load_timeout_s: float
 
 
+class Pulling(Protocol):
+    """What a provider may offer besides, where its runtime can fetch models; it is only asked when a person asks."""
+
+    def pull(self, source: str) -> AsyncGenerator[tuple[str, float | None], None]:
+        """What it does now, and the share (0..1) of the bytes that is there, if known. Closing it stops the download.
+
+        Raises ModelUnusable (no such model) and other ProviderErrors.
+        """
+        ...
+
+
 class Placed(Protocol):
     """What a provider may offer besides: whether all that it serves stays on this machine. Without it a ``base_url`` on
     loopback says so; a provider with neither counts as elsewhere, and rules may forbid it tasks."""

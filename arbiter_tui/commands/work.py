@@ -59,9 +59,8 @@ async def _bench(options: Namespace) -> int:
         try:
             operation = await _follow(api, await asyncio.shield(begun), quiet=options.json)
         except asyncio.CancelledError:
-            await api.delete(f"{V1}/operations/{(await begun)['id']}")
-            below = "\n" if sys.stderr.isatty() and not options.json else ""
-            t.note(f"{below}bench cancelled; what was measured is kept, the next `arbiter bench` goes on from there")
+            await _cancel(api, await begun, options)
+            t.note("bench cancelled; what was measured is kept, the next `arbiter bench` goes on from there")
             raise
         snapshot = await api.get(f"{V1}/snapshot")
     if options.json:
@@ -71,13 +70,19 @@ async def _bench(options: Namespace) -> int:
     return 0 if operation["state"] == "done" else 1
 
 
+async def _cancel(api: Any, operation: dict[str, Any], options: Namespace) -> None:
+    await api.delete(f"{V1}/operations/{operation['id']}")
+    if sys.stderr.isatty() and not options.json:
+        sys.stderr.write("\n")  # below the line of its progress
+
+
 async def _follow(api: Any, operation: dict[str, Any], *, quiet: bool) -> dict[str, Any]:
     """Poll until it ends; a line that grows in place on a terminal, a line a tenth elsewhere."""
     tty, shown = sys.stderr.isatty(), -1
     while operation["state"] == "running":
         percent = int(operation["progress"] * 100)
         eta = f", {t.duration(operation['eta_s'])} left" if operation.get("eta_s") else ""
-        line = f"bench {percent}%{eta}  {operation['message']}"
+        line = f"{operation['kind']} {percent}%{eta}  {operation['message']}"
         if not quiet and tty:
             sys.stderr.write(f"\r\x1b[K{t.clean(line)[: shutil.get_terminal_size().columns - 1]}")
             sys.stderr.flush()
@@ -89,7 +94,7 @@ async def _follow(api: Any, operation: dict[str, Any], *, quiet: bool) -> dict[s
     if not quiet and tty:
         sys.stderr.write("\r\x1b[K")
     if operation["state"] != "done" and not quiet:
-        t.note(f"bench {operation['state']}: {operation['message']}")
+        t.note(f"{operation['kind']} {operation['state']}: {operation['message']}")
     return operation
 
 
@@ -111,7 +116,7 @@ def leaderboards(snapshot: dict[str, Any], only: list[str]) -> str:
 
 def register(options: Namespace) -> int:
     refuse_read_only(options, "register")
-    return asyncio.run(_register(options))
+    return signals.run(_register(options))
 
 
 def _source(options: Namespace) -> tuple[str, str]:
@@ -135,7 +140,9 @@ async def _register(options: Namespace) -> int:
     provider, source = _source(options)
     body = {"provider": provider, "source": source, **({"name": options.name} if options.name else {})}
     async with client(options, without_engine="offline") as api:
-        answer = await api.post(f"{V1}/models", body)
+        answer = await _pull(api, body, options) if options.pull else await api.post(f"{V1}/models", body)
+        if answer is None:
+            return 1
         known = bool(answer.get("known"))
         if options.activate:
             path = f"{V1}/models/{quote(answer['version'], safe='')}/activate"
@@ -148,3 +155,19 @@ async def _register(options: Namespace) -> int:
         name = answer["version"]
         t.out(f'  try it: arbiter run {name} "Hello"    use it for tasks: arbiter activate {name}')
     return 0
+
+
+async def _pull(api: Any, body: dict[str, Any], options: Namespace) -> dict[str, Any] | None:
+    """The version, once its runtime has fetched it; None where that failed, which has been said."""
+    begun = asyncio.ensure_future(api.post(f"{V1}/models", {**body, "pull": True}))
+    try:
+        operation = await _follow(api, await asyncio.shield(begun), quiet=options.json)
+    except asyncio.CancelledError:
+        await _cancel(api, await begun, options)
+        t.note("pull cancelled; the same command goes on from there")
+        raise
+    if operation["state"] != "done":
+        if options.json:
+            t.out_json(operation)
+        return None
+    return dict(operation["result"])

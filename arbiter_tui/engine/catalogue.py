@@ -7,13 +7,14 @@ Never: loads a model (the pool does), replaces an incumbent (hot_swap.py does).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import replace
 
 from ..config import ModelBlock
 from ..core.registry import Lifecycle, ModelVersion, Registry
 from ..core.routing import Route
-from ..errors import ArbiterError, NoQualifyingModel, ProviderError, Refused, UnknownName
+from ..errors import ArbiterError, NoQualifyingModel, NotSupported, ProviderError, Refused, UnknownName
 from ..provider import Provider
 from .decisions import Decisions
 from .evidence import Evidence
@@ -41,6 +42,11 @@ class Catalogue:
             raise UnknownName("provider", name, self._providers)
         return found
 
+    def kind(self, version: ModelVersion) -> str | None:
+        """The kind of its provider; None where that is no longer configured."""
+        found = self._providers.get(version.provider)
+        return None if found is None else found.kind
+
     # ── changes ───────────────────────────────────────────────────────────────────────────────────────────────
 
     async def register(
@@ -57,6 +63,20 @@ class Catalogue:
             if registry is not self._live.registry:
                 await self._commit(registry, "register", version.version)
         return version
+
+    async def fetch(self, provider: str, source: str, tell: Callable[[float | None], None]) -> None:
+        """Let the runtime fetch ``source``; ``tell`` hears the share (0..1) that is there. Cancelling stops it.
+
+        Raises NotSupported where it fetches nothing, UnknownName, and what the runtime fails with.
+        """
+        found = self.provider(provider)
+        pull = getattr(found, "pull", None)  # provider.Pulling; most have none
+        if pull is None:
+            raise NotSupported(f"{provider} fetches no models: put the file or model there and register it")
+        self._live.event("registry", f"pull: {provider} fetches {source}")
+        async with aclosing(pull(source)) as steps:
+            async for _, share in steps:
+                tell(share)
 
     async def move(self, name: str, to: Lifecycle) -> ModelVersion:
         """Activate or deprecate. Who serves a task can't be deprecated. Raises Refused, UnknownName."""
@@ -150,7 +170,18 @@ class Catalogue:
             if kind not in ELSEWHERE:
                 registry = registry.move(known.version, Lifecycle.ACTIVE)
             await self._commit(registry, "discover", known.version)
+        self._tell_changed(known)
         return registry.get(known.version)
+
+    def _tell_changed(self, new: ModelVersion) -> None:
+        """Another model lies under a name that was registered before: the old version is never changed for it."""
+        for old in self._live.registry.versions.values():
+            replaced = old.provider == new.provider and old.source == new.source and old.digest != new.digest
+            if replaced and old.digest is not None:
+                self._live.alert(
+                    "warning", f"{old.source} is another model now: {new.version}, a draft; {old.version} can't be "
+                    "loaded any more", version=new.version,
+                )  # fmt: skip
 
     async def configured(self, blocks: Sequence[ModelBlock]) -> None:
         """The configuration's models are active. One that can't be used is told as an alert; the others serve."""

@@ -19,6 +19,7 @@ from ..core.tasks import AutopilotMode, Task
 from ..errors import ArbiterError, ConfigError
 from ..ports import HardwareProbe
 from .chronicle import named
+from .elsewhere import Elsewhere
 from .instance import State
 from .live import OFFLINE
 from .views import settle_hardware
@@ -44,7 +45,7 @@ class Life:
     def __init__(self, arbiter: Arbiter) -> None:
         self._a = arbiter
         self._loops: list[asyncio.Task[None]] = []
-        self._elsewhere: asyncio.Task[None] | None = None
+        self._elsewhere = Elsewhere(arbiter.live, arbiter.pool, arbiter.catalogue)
         self._ticks = 0
         self._told_idle = False
         self._stopped = False
@@ -80,7 +81,7 @@ class Life:
             return
         a.rollouts.resume_loads()
         self._begin_loops()
-        self._elsewhere = asyncio.create_task(a.catalogue.discover_elsewhere(), name="discover-elsewhere")
+        self._elsewhere.tick()
         live.event("engine", "ready")
 
     def _begin_loops(self) -> None:
@@ -119,6 +120,7 @@ class Life:
         a = self._a
         await self._read_hardware()
         await a.pool.tick()
+        self._elsewhere.tick()
         self._ticks += 1
         if self._ticks % PROFILES_EVERY == 0:
             await self._save_profiles()
@@ -212,10 +214,10 @@ class Life:
         a.live.state = "draining"
         a.feed.mark_dirty()
         a.feed.tick()
-        running = [*self._loops, *([self._elsewhere] if self._elsewhere else [])]
-        for loop in running:
+        for loop in self._loops:
             loop.cancel()
-        await asyncio.gather(*running, return_exceptions=True)
+        await asyncio.gather(*self._loops, return_exceptions=True)
+        await self._elsewhere.stop()
         await a.autopilot.stop()
         await a.schedule.stop()
         await a.rollouts.stop()

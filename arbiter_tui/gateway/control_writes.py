@@ -20,6 +20,7 @@ from ..errors import UnknownName
 from .bodies import Field, Fields, invalid
 from .calls import WAIT, Ask, Call, Reply
 from .control import Reads, operation_reply
+from .control_fetch import Fetch
 from .control_trials import Trials
 from .operations import Operations
 
@@ -58,10 +59,13 @@ class Writes:
             "task": NAME, "to": NAME, "mode": Field("text", choices=("immediate", "canary")), "at": Field("any"),
             "strict": Field("flag"), "dry_run": Field("flag"), "reason": Field("text"),
         }  # fmt: skip
-        model = {"provider": NAME, "source": NAME, "name": Field("text"), "labels": Field("texts")}
+        model = {
+            "provider": NAME, "source": NAME, "name": Field("text"), "labels": Field("texts"),
+            "pull": Field("flag", help="the runtime fetches it first: 202 and an operation"),
+        }  # fmt: skip
         return [
             Call(method="POST", path="/models", summary="Register; the same content again: 200, the same version",
-                 do=self.register, body=model, answer="ModelView", status=201),
+                 do=self.register, body=model, query=WAITED, answer="ModelView", status=201),
             *(self._model_call(action) for action in _ACTIONS),
             Call(method="PUT", path="/aliases/{a}", summary="Move an alias", do=self.alias,
                  body={"version": NAME}, answer="ModelView"),
@@ -145,8 +149,19 @@ class Writes:
         return Reply(dict(result))
 
     async def register(self, ask: Ask) -> Reply:
-        known = frozenset(self._arbiter.registry.versions)
         b = ask.body
+        if not b.get("pull"):
+            return await self._registered(b)
+        fetch = Fetch(self._arbiter, b["provider"], b["source"])
+
+        async def run() -> Mapping[str, Any]:
+            await fetch.run()
+            return dict((await self._registered(b)).body)
+
+        return await self._waited(self._operations.start("pull", b["source"], run(), progress=fetch.progress), ask)
+
+    async def _registered(self, b: Mapping[str, Any]) -> Reply:
+        known = frozenset(self._arbiter.registry.versions)
         version = await self._arbiter.register(
             b["provider"], b["source"], name=b.get("name"), labels=tuple(b.get("labels", ()))
         )

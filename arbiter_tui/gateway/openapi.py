@@ -51,7 +51,7 @@ def _operation(call: Call) -> dict[str, Any]:
     answers: dict[str, Any] = {str(call.status): _answer(call.summary, call.answer, "application/json")}
     if call.status == 201:
         answers["200"] = _answer("It was there already", call.answer, "application/json")
-    if call.method != "GET" and "wait" in call.query and call.status == 200:
+    if call.method != "GET" and "wait" in call.query and call.status in (200, 201):
         answers["202"] = _answer("Goes on; watch it at Location", "OperationView", "application/json")
     answers["default"] = _answer("What went wrong", "Problem", "application/problem+json")
     found: dict[str, Any] = {

@@ -24,8 +24,10 @@ from arbiter_tui.errors import (
 from arbiter_tui.provider import Done, FinishReason, Message, Request, Text, TokenLogprob, ToolPiece, Usage
 
 from . import _tools
+from ._errors import Erring
 
-CHAT, GENERATE = "/api/chat", "/api/generate"
+CHAT, GENERATE, SHOW, PULL = "/api/chat", "/api/generate", "/api/show", "/api/pull"
+MOST_BYTES = 8 * 1024 * 1024  # of one line: no real one is near; an endless one must not fill the memory
 BARE_TEMPLATE = "{{ .Prompt }}"  # what Ollama gives a model without a chat template
 _CAPABILITIES = {
     "completion": ("text-generation", "chat"), "embedding": ("embeddings",), "tools": ("tools",),
@@ -36,22 +38,54 @@ _OPTIONS = frozenset(
     {"top_k", "min_p", "typical_p", "repeat_last_n", "repeat_penalty", "presence_penalty", "frequency_penalty",
      "num_keep", "mirostat", "mirostat_tau", "mirostat_eta", "penalize_newline", "tfs_z"}
 )  # fmt: skip
+# How it is loaded and for how long is the arbiter's to say: another value in one request would load the model anew.
+_OURS = frozenset(
+    {"keep_alive", "num_ctx", "num_batch", "num_gpu", "main_gpu", "num_thread", "use_mmap", "use_mlock", "numa"}
+)
+_FROM = re.compile(r"^FROM +(.+)$", re.MULTILINE)
 _DEAD = ("unexpected EOF", "runner process", "connection refused", "connection reset", "broken pipe")
+
+
+def name_of(version: ModelVersion) -> str:
+    return version.source.removeprefix("ollama:")
+
+
+def tagged(entry: Mapping[str, Any]) -> str:
+    """Ollama's own name of an entry of /api/tags or /api/ps."""
+    return str(entry.get("model") or entry.get("name") or "")
+
+
+def digest_of(entry: Mapping[str, Any]) -> str | None:
+    return f"sha256:{entry['digest']}" if entry.get("digest") else None
+
+
+def short(digest: str | None) -> str:
+    return (digest or "no digest").removeprefix("sha256:")[:12]
+
+
+def is_bare(shown: Mapping[str, Any]) -> bool:
+    """Of /api/show: has the model no chat template?"""
+    return str(shown.get("template", "")).strip() == BARE_TEMPLATE
+
+
+def weights_of(shown: Mapping[str, Any]) -> str | None:
+    """Of /api/show: the file that the model's weights lie in; models made from one another share it."""
+    found = _FROM.search(str(shown.get("modelfile", "")))
+    return found[1].strip() if found else None
 
 
 def version_of(tag: Mapping[str, Any], *, provider: str, context: int, parallel: int) -> ModelVersion | None:
     """The draft version of one entry of /api/tags; None for a cloud model: it does not run on this machine."""
-    name = str(tag.get("model") or tag["name"])
+    name = tagged(tag)
     if tag.get("remote_model") or tag.get("remote_host"):
         return None
     details = tag.get("details") or {}
     trained = details.get("context_length")
     told = tag.get("capabilities") or ("completion",)
     safe = re.sub(r"[^A-Za-z0-9._-]+", "-", name.removesuffix(":latest")).strip("-")
-    digest = tag.get("digest")
     return ModelVersion(
         version=f"{safe[:110]}.ollama", provider=provider, model=safe[:110], source=f"ollama:{name}",
-        digest=f"sha256:{digest}" if digest else None, quantization=details.get("quantization_level") or None,
+        digest=digest_of(tag), quantization=details.get("quantization_level") or None,
         family=details.get("family") or None, parameters=_count(details.get("parameter_size")),
         file_bytes=tag.get("size"), context=min(context, trained) if trained else context, parallel=parallel,
         capabilities=frozenset(c for name in told for c in _CAPABILITIES.get(name, (name,))),
@@ -79,9 +113,10 @@ def call(request: Request, *, model: str, context: int | None, bare: bool) -> tu
     stops = [*request.stop, "\n\n"] if plain else list(request.stop)
     if stops:
         options["stop"] = stops
-    extra = dict(request.extra)
+    extra = {name: value for name, value in request.extra.items() if name not in _OURS}
     options |= {name: extra.pop(name) for name in _OPTIONS & extra.keys()}
-    options |= extra.pop("options", {})
+    own = extra.pop("options", None)
+    options |= {n: v for n, v in own.items() if n not in _OURS} if isinstance(own, Mapping) else {}
     # Without these two Ollama cuts a prompt that is too long in silence.
     body: dict[str, Any] = {"model": model, "options": options, "keep_alive": -1, "truncate": False, "shift": False}
     if request.json_schema is not None:
@@ -107,8 +142,7 @@ def _turn(told: Message) -> dict[str, Any]:
     plain: dict[str, Any] = {"role": told.role, "content": told.content}
     if told.tool_calls:
         plain["tool_calls"] = [
-            {"id": c.id, "function": {"name": c.name, "arguments": json.loads(c.arguments or "{}")}}
-            for c in told.tool_calls
+            {"id": c.id, "function": {"name": c.name, "arguments": _tools.arguments(c)}} for c in told.tool_calls
         ]
     if told.tool_call_id is not None:
         plain["tool_call_id"] = told.tool_call_id
@@ -125,7 +159,7 @@ def _pieces(listed: Any, begun: int) -> Iterator[ToolPiece]:
         yield ToolPiece(place, call.get("id") or f"call_{place}", function["name"], arguments)
 
 
-def error(status: int, body: bytes | str, *, name: str) -> ProviderError | Overloaded:
+def error(status: int, body: bytes, *, name: str) -> ProviderError | Overloaded:
     """Ollama's {"error": "..."} as ours."""
     message = _message(body) or f"HTTP {status}"
     sentence = f"Ollama, {name}: {message}"
@@ -134,9 +168,13 @@ def error(status: int, body: bytes | str, *, name: str) -> ProviderError | Overl
         return ContextOverflow(sentence)
     if any(sign.lower() in lower for sign in _DEAD):
         return WorkerDied(sentence)
+    if status in (401, 403):
+        return ProviderError(f"Ollama, {name}: it refuses us (HTTP {status}): set api_key to a reference to its key")
+    if 300 <= status < 400:
+        return ProviderError(f"Ollama, {name}: it redirects (HTTP {status}): set base_url to the new address")
     if status == 404:
         return ModelUnusable(sentence)
-    if status == 503:
+    if status in (429, 503):
         return Overloaded(sentence)
     if status == 501 or "does not support" in lower:
         return NotSupported(sentence)
@@ -145,32 +183,44 @@ def error(status: int, body: bytes | str, *, name: str) -> ProviderError | Overl
     return ProviderError(sentence)
 
 
-def _message(body: bytes | str) -> str:
+def _message(body: bytes) -> str:
+    """Its runner's own error is handed on as JSON within JSON."""
     try:
         told = json.loads(body)
     except ValueError:
-        return (body.decode("utf-8", "replace") if isinstance(body, bytes) else body)[:300]
+        return body.decode("utf-8", "replace")[:300]
     found = told.get("error") if isinstance(told, dict) else told
-    return str(found.get("message", found)) if isinstance(found, dict) else str(found or "")
+    if isinstance(found, dict):
+        return str(found.get("message", found))[:300]
+    if isinstance(found, str) and found.startswith('{"error"'):
+        return _message(found.encode())
+    return str(found or "")[:300]
+
+
+def bounded(rest: bytes, name: str) -> None:
+    """Raises ProviderError for a line that does not end."""
+    if len(rest) > MOST_BYTES:
+        raise ProviderError(f"Ollama, {name}: one line of the answer is over {MOST_BYTES} bytes long")
 
 
 class Lines:
     """Cuts the byte stream into lines and each line into chunks. One per answer."""
 
-    def __init__(self, request: Request, *, name: str, strip: bool) -> None:
-        self._top, self._name, self._strip = request.logprobs, name, strip
+    def __init__(self, request: Request, *, error: Erring, name: str, strip: bool) -> None:
+        self._top, self._error, self._name, self._strip = request.logprobs, error, name, strip
         self._rest = b""
         self._called = 0
 
     def feed(self, data: bytes) -> Iterator[Text | ToolPiece | Done]:
         *lines, self._rest = (self._rest + data).split(b"\n")
+        bounded(self._rest, self._name)
         for line in lines:
             if line.strip():
                 yield from self._line(json.loads(line))
 
     def _line(self, line: dict[str, Any]) -> Iterator[Text | ToolPiece | Done]:
         if "error" in line:
-            raise error(500, json.dumps(line), name=self._name)
+            raise self._error(500, json.dumps(line).encode(), name=self._name)
         content = line["message"]["content"] if "message" in line else line.get("response", "")
         if self._strip and content:
             content = content.lstrip()
@@ -193,6 +243,51 @@ class Lines:
             TokenLogprob(t["token"], t["logprob"], tuple((o["token"], o["logprob"]) for o in t.get("top_logprobs", ())))
             for t in listed
         )
+
+
+class PullLines:
+    """The progress of /api/pull: what it does now, and the share of all bytes known so far that is there.
+
+    ``done`` once it said that all is there.
+    """
+
+    def __init__(self, error: Erring, *, name: str) -> None:
+        self._error, self._name = error, name
+        self._rest = b""
+        self._layers: dict[str, tuple[int, int]] = {}  # digest -> bytes there, bytes in all
+        self.done = False
+
+    def feed(self, data: bytes) -> Iterator[tuple[str, float | None]]:
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        bounded(self._rest, self._name)
+        for line in lines:
+            if line.strip():
+                yield self._line(line)
+
+    def _line(self, line: bytes) -> tuple[str, float | None]:
+        try:
+            told = json.loads(line)
+        except ValueError:
+            told = None
+        if not isinstance(told, dict):
+            raise ProviderError(f"Ollama, {self._name}: its progress can't be read")
+        if told.get("error"):
+            raise self._failed(line)
+        self.done = told.get("status") == "success"
+        total, there = told.get("total"), told.get("completed") or 0
+        if isinstance(total, int) and total > 0 and isinstance(there, int):
+            self._layers[str(told.get("digest"))] = (there, total)
+        return str(told.get("status") or ""), self._share()
+
+    def _failed(self, line: bytes) -> ProviderError | Overloaded:
+        found = self._error(500, line, name=self._name)
+        if "file does not exist" in str(found):
+            return ModelUnusable(f"Ollama, {self._name}: its library has no such model")
+        return found
+
+    def _share(self) -> float | None:
+        whole = sum(total for _, total in self._layers.values())
+        return sum(there for there, _ in self._layers.values()) / whole if whole else None
 
 
 def _usage(line: Mapping[str, Any]) -> Usage:

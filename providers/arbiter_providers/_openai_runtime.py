@@ -26,7 +26,12 @@ _MOST_BYTES = 64 * 1024 * 1024  # of an answer that is read whole: a batch of em
 
 
 class Runtime:
-    """``stall_s``: so long nothing may come in the middle of an answer; a prompt that is read counts, so it is long."""
+    """``stall_s``: so long nothing may come in the middle of an answer; a prompt that is read counts, so it is long.
+
+    Runtimes with another dialect on HTTP (Ollama, Anthropic) are its children: they say what they are and how they err.
+    """
+
+    what = "OpenAI-compatible server"
 
     def __init__(self, base_url: str, *, key: str | None = None, stall_s: float = 120.0) -> None:
         self.base_url = base_url.rstrip("/").removesuffix("/v1")
@@ -40,7 +45,7 @@ class Runtime:
         told = await self.get(wire.MODELS)
         entries = told.get("data")
         if not isinstance(entries, list):
-            raise ProviderError(f"what answers at {self.base_url} lists no models: it is no OpenAI-compatible server")
+            raise ProviderError(f"what answers at {self.base_url} lists no models: it is no {self.what}")
         more = {e.get("id"): e for e in await self._lm_studio()}
         return [{**e, **more.get(e.get("id"), {})} for e in entries if isinstance(e, dict)]
 
@@ -74,29 +79,35 @@ class Runtime:
         async with self.request("GET", path, None, timeout_s=QUICK_S) as response:
             return await self._object(response, name=path)
 
-    async def post(self, path: str, body: Mapping[str, Any], *, name: str) -> dict[str, Any]:
-        async with self.request("POST", path, body) as response:
+    async def post(
+        self, path: str, body: Mapping[str, Any], *, name: str, timeout_s: float | None = None, patient: bool = False
+    ) -> dict[str, Any]:
+        async with self.request("POST", path, body, timeout_s=timeout_s, patient=patient) as response:
             return await self._object(response, name=name)
 
     @asynccontextmanager
     async def request(
-        self, method: str, path: str, body: Mapping[str, Any] | None, *, timeout_s: float | None = None
-    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        self, method: str, path: str, body: Mapping[str, Any] | None, *, timeout_s: float | None = None,
+        patient: bool = False,
+    ) -> AsyncIterator[aiohttp.ClientResponse]:  # fmt: skip
         """One exchange. Leaving early closes the connection, which makes the server stop decoding.
 
+        ``patient``: its answer may take any time to begin (a load); whoever asks keeps the time.
         Raises Unreachable (never connected, or broken off); a redirect is not followed, so that a key stays here.
         """
-        timeout = aiohttp.ClientTimeout(total=timeout_s, sock_connect=QUICK_S, sock_read=self._stall_s)
+        stall_s = None if patient else self._stall_s
+        timeout = aiohttp.ClientTimeout(total=timeout_s, sock_connect=QUICK_S, sock_read=stall_s)
+        why: str | None = None
         try:
             response = await self._http().request(
                 method, self.base_url + path, json=body, timeout=timeout, headers=self._headers, allow_redirects=False
             )
-        except (
-            aiohttp.ClientError,
-            OSError,
-            ValueError,
-        ) as error:  # ValueError: no address; TimeoutError is an OSError
+        except aiohttp.ClientResponseError as error:  # it holds our headers, so it does not go on as a cause
+            why = cause(error)
+        except (aiohttp.ClientError, OSError, ValueError) as error:  # ValueError: no address; TimeoutError: an OSError
             raise Unreachable(f"nobody answers at {self.base_url} ({cause(error)})") from error
+        if why is not None:
+            raise Unreachable(f"nobody answers at {self.base_url} ({why})")
         try:
             yield response
         except (aiohttp.ClientError, OSError) as error:
@@ -105,8 +116,11 @@ class Runtime:
             response.close()
 
     def error(self, status: int, body: bytes, *, name: str) -> ProviderError | Overloaded:
+        return wire.error(status, self.hidden(body), name=name)
+
+    def hidden(self, body: bytes) -> bytes:
         """A server may quote our key: it does not go on."""
-        return wire.error(status, body.replace(self._key, b"...") if self._key else body, name=name)
+        return body.replace(self._key, b"...") if self._key else body
 
     async def close(self) -> None:
         if self._session is not None:
@@ -120,7 +134,7 @@ class Runtime:
         return self._session
 
     async def _object(self, response: aiohttp.ClientResponse, *, name: str) -> dict[str, Any]:
-        data = await _bounded(response)
+        data = await bounded(response)
         if response.status != 200:
             raise self.error(response.status, data, name=name)
         try:
@@ -128,7 +142,7 @@ class Runtime:
         except ValueError:
             told = None
         if not isinstance(told, dict):
-            raise ProviderError(f"what answers at {self.base_url} is no OpenAI-compatible server")
+            raise ProviderError(f"what answers at {self.base_url} is no {self.what}")
         return told
 
 
@@ -147,13 +161,13 @@ class OpenAiModel:
     async def generate(self, request: Request) -> AsyncGenerator[Chunk, None]:
         self._check()
         path, body = wire.call(request, self._dialect)
-        events = wire.Events(request, self._dialect, name=self.version.version)
+        events = wire.Events(request, self._dialect, name=self.version.version, error=self._runtime.error)
         try:
             async with self._runtime.request("POST", path, body) as response:
                 if response.status != 200:
-                    raise self._runtime.error(response.status, await _bounded(response), name=self.version.version)
+                    raise self._runtime.error(response.status, await bounded(response), name=self.version.version)
                 if "json" in response.content_type:
-                    raise self._runtime.error(500, await _bounded(response), name=self.version.version)
+                    raise self._runtime.error(500, await bounded(response), name=self.version.version)
                 async for data in response.content.iter_any():
                     for chunk in events.feed(data):
                         yield chunk
@@ -203,14 +217,14 @@ class OpenAiModel:
         if self._unloaded:
             raise WorkerDied(f"{self.version.version} was unloaded")
 
-    def _gone(self, why: str) -> WorkerDied:
+    def _gone(self, why: str) -> ProviderError:
         if not self._told and not self._unloaded:
             self._told = True
             self._on_event(WorkerEvent(version=self.version.version, kind="exited", message=why))
         return WorkerDied(f"{self.version.version}: {why}")
 
 
-async def _bounded(response: aiohttp.ClientResponse) -> bytes:
+async def bounded(response: aiohttp.ClientResponse) -> bytes:
     data = bytearray()
     async for piece in response.content.iter_any():
         data += piece

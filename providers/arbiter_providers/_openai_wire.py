@@ -25,6 +25,7 @@ from arbiter_tui.errors import (
 from arbiter_tui.provider import Done, FinishReason, Request, Text, TokenLogprob, ToolPiece, Usage
 
 from . import _tools
+from ._errors import Erring
 
 CHAT, COMPLETIONS, EMBEDDINGS, MODELS = "/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/v1/models"
 MOST_BYTES = 8 * 1024 * 1024  # of one event: no real one is near; an endless one must not fill the memory
@@ -38,12 +39,16 @@ _TOO_LONG = re.compile(
 @dataclass(frozen=True, slots=True)
 class Dialect:
     """What one model of one runtime wants. ``grammar``: it takes GBNF; ``chat``: it applies a chat template; ``tools``:
-    there is a place for them in it."""
+    there is a place for them in it; ``raw``: it completes a bare text; ``limit``: its word for the longest answer;
+    ``leave_out``: fields that it refuses."""
 
     model: str
     grammar: bool = False
     chat: bool = True
     tools: bool = True
+    raw: bool = True
+    limit: str = "max_tokens"
+    leave_out: frozenset[str] = frozenset()
 
 
 def call(request: Request, dialect: Dialect) -> tuple[str, dict[str, Any]]:
@@ -52,8 +57,10 @@ def call(request: Request, dialect: Dialect) -> tuple[str, dict[str, Any]]:
         _tools.refuse(request, dialect.model, "its chat template has no place for them")
     if request.grammar is not None and not dialect.grammar:
         raise NotSupported(f"{dialect.model}: its server takes no grammars; a JSON schema works")
+    if not request.messages and not dialect.raw:
+        raise NotSupported(f"{dialect.model} takes conversations only, no bare prompt")
     body: dict[str, Any] = {
-        "model": dialect.model, "max_tokens": request.max_tokens, "temperature": request.temperature,
+        "model": dialect.model, dialect.limit: request.max_tokens, "temperature": request.temperature,
         "top_p": request.top_p, "stream_options": {"include_usage": True},
     }  # fmt: skip
     stops = [*request.stop, "\n\n"] if is_plain(request, dialect) else list(request.stop)
@@ -70,7 +77,8 @@ def call(request: Request, dialect: Dialect) -> tuple[str, dict[str, Any]]:
         body["messages"] = [_tools.message(m) for m in request.messages]
         if request.logprobs is not None:
             body |= {"logprobs": True, "top_logprobs": request.logprobs}
-        return CHAT, {**body, **_tools.fields(request), **request.extra, "stream": True}
+        whole = {**body, **_tools.fields(request), **request.extra, "stream": True}
+        return CHAT, {name: value for name, value in whole.items() if name not in dialect.leave_out}
     _tools.refuse(request, dialect.model, "its server has no chat endpoint for it")
     body["prompt"] = _plain(request) if request.messages else request.prompt or ""
     if request.logprobs is not None:
@@ -126,7 +134,7 @@ def _text(value: Any) -> str | None:
     return value if isinstance(value, str) and value else None
 
 
-def error(status: int, body: bytes | Mapping[str, Any], *, name: str) -> ProviderError | Overloaded:
+def error(status: int, body: bytes, *, name: str) -> ProviderError | Overloaded:
     """The runtime's error, in any of the forms that they use, as ours."""
     message, kind = _told(body)
     sentence = f"{name}: {message or f'HTTP {status}'}"
@@ -136,6 +144,8 @@ def error(status: int, body: bytes | Mapping[str, Any], *, name: str) -> Provide
         return ProviderError(f"{name}: its server refuses us (HTTP {status}): set api_key to a reference to its key")
     if status == 404:
         return ModelUnusable(sentence)
+    if "insufficient_quota" in kind:
+        return ProviderError(sentence)  # waiting does not help
     if status in (429, 503):
         return Overloaded(sentence)
     if status == 501 or "not supported" in message.lower() or "not_supported" in kind:
@@ -145,12 +155,12 @@ def error(status: int, body: bytes | Mapping[str, Any], *, name: str) -> Provide
     return InvalidRequest(sentence) if 400 <= status < 500 else ProviderError(sentence)
 
 
-def _told(body: bytes | Mapping[str, Any]) -> tuple[str, str]:
+def _told(body: bytes) -> tuple[str, str]:
     """(message, kind) of {"error": {...}}, {"error": "…"}, {"message": …}, {"detail": …} or plain text."""
     try:
-        told = json.loads(body) if isinstance(body, bytes) else body
+        told = json.loads(body)
     except ValueError:
-        return (body.decode("utf-8", "replace")[:300] if isinstance(body, bytes) else ""), ""
+        return body.decode("utf-8", "replace")[:300], ""
     inner = told.get("error", told) if isinstance(told, Mapping) else told
     if not isinstance(inner, Mapping):
         return str(inner)[:300], ""
@@ -159,10 +169,10 @@ def _told(body: bytes | Mapping[str, Any]) -> tuple[str, str]:
 
 
 class Events:
-    """Cuts the byte stream into events and each event into chunks. One per answer."""
+    """Cuts the byte stream into events and each event into chunks. One per answer. ``error``: makes ours of theirs."""
 
-    def __init__(self, request: Request, dialect: Dialect, *, name: str) -> None:
-        self._top, self._name, self._tools = request.logprobs, name, bool(request.tools)
+    def __init__(self, request: Request, dialect: Dialect, *, name: str, error: Erring = error) -> None:
+        self._top, self._name, self._tools, self._error = request.logprobs, name, bool(request.tools), error
         self._strip = is_plain(request, dialect)  # blanks before a plain answer are no part of it
         self._rest = b""
         self._finish: FinishReason | None = None
@@ -181,7 +191,7 @@ class Events:
             if line.startswith(b"data:"):
                 yield from self._event(json.loads(line[5:]))
             elif line.startswith(b"error:"):
-                raise error(500, line[6:], name=self._name)
+                raise self._error(500, line[6:], name=self._name)
 
     def ended(self) -> Done | None:
         """The stream is over: some runtimes send no [DONE]. None if the answer had not ended: it was cut off."""
@@ -196,7 +206,8 @@ class Events:
         if event.get("error"):
             inner = event["error"]
             code = inner.get("code") if isinstance(inner, dict) else None
-            raise error(code if isinstance(code, int) else 500, event, name=self._name)
+            status = code if isinstance(code, int) else 500
+            raise self._error(status, json.dumps(event).encode(), name=self._name)
         self._usage = event.get("usage") or self._usage
         self._timings = event.get("timings") or self._timings
         for choice in event.get("choices") or ():

@@ -5,11 +5,12 @@ Owns: pure translation, shared by every runtime that speaks that dialect. Never:
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from arbiter_tui.errors import NotSupported
-from arbiter_tui.provider import Message, Request, ToolPiece
+from arbiter_tui.errors import InvalidRequest, NotSupported
+from arbiter_tui.provider import Message, Request, ToolCall, ToolPiece
 
 
 def message(told: Message) -> dict[str, Any]:
@@ -35,6 +36,17 @@ def fields(request: Request) -> dict[str, Any]:
     if request.tool_choice is not None:
         body["tool_choice"] = request.tool_choice
     return body
+
+
+def arguments(call: ToolCall) -> dict[str, Any]:
+    """For dialects that hold them as an object. Raises InvalidRequest."""
+    try:
+        found = json.loads(call.arguments or "{}")
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise InvalidRequest(f"the arguments of the call {call.name} are no JSON object")
+    return found
 
 
 def refuse(request: Request, version: str, why: str) -> None:

@@ -1,57 +1,63 @@
 """The provider on a running Ollama: its models, over its own HTTP.
 
-Owns: the conversation with one Ollama server. Never: starting it; pulling models; a model in this process.
+Owns: the conversation with one Ollama server; that a version is served by the content that it was registered with.
+Never: starting it; pulling a model unasked; a model in this process.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
-import os
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+import time
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from typing import Any
-
-import aiohttp
 
 from arbiter_tui.core.registry import ModelVersion
 from arbiter_tui.errors import LoadFailed, ModelUnusable, Overloaded, ProviderError, Unreachable, WorkerDied
-from arbiter_tui.provider import (
-    Chunk,
-    Done,
-    EventSink,
-    InstanceStats,
-    LoadedModel,
-    ProviderConfig,
-    Request,
-    WorkerEvent,
-)
+from arbiter_tui.provider import Chunk, EventSink, InstanceStats, LoadedModel, ProviderConfig, Request, WorkerEvent
 
 from . import _ollama_wire as wire
+from ._openai_runtime import QUICK_S, Runtime, bounded
+from ._options import address, positive
+from ._streams import chunks
 
 DEFAULT_URL = "http://127.0.0.1:11434"
-_QUICK_S = 5.0  # for what never waits for a model: lists, health
+LOOK_EVERY_S = 10.0  # at what lies under a loaded model's name: a list of all models, so not at each health question
+
+
+class OllamaRuntime(Runtime):
+    what = "Ollama"
+
+    def error(self, status: int, body: bytes, *, name: str) -> ProviderError | Overloaded:
+        return wire.error(status, self.hidden(body), name=name)
 
 
 class OllamaProvider:
-    """Options: base_url, context (tokens, default 4096), parallel (default 1, as Ollama's own)."""
+    """Options: base_url, context (tokens, default 4096), parallel (default 1, as Ollama's own), api_key (for one behind
+    a proxy that wants it), stall_timeout_s (default 120)."""
 
     kind = "ollama"
 
     def __init__(self, config: ProviderConfig) -> None:
         self.name = config.name
-        self.base_url = str(config.options.get("base_url") or DEFAULT_URL).rstrip("/")
-        self._context = int(config.options.get("context") or 4096)
-        self._parallel = int(config.options.get("parallel") or 1)
-        self._session: aiohttp.ClientSession | None = None
+        url = address(config.options.get("base_url") or DEFAULT_URL, DEFAULT_URL)
+        self._context = positive(config.options.get("context"), "context") or 4096
+        self._parallel = positive(config.options.get("parallel"), "parallel") or 1
+        stall = positive(config.options.get("stall_timeout_s"), "stall_timeout_s")
+        self.runtime = OllamaRuntime(url, key=config.options.get("api_key"), stall_s=stall or 120.0)
         self._loaded: set[OllamaModel] = set()
+        self._weights: dict[str, str | None] = {}  # digest of a model -> the file of its weights
+
+    @property
+    def base_url(self) -> str:
+        return self.runtime.base_url
 
     async def available(self) -> str | None:
         try:
-            await self.get("/api/version")
+            await self.runtime.get("/api/version")
         except Unreachable:
             return f"none answers at {self.base_url}; get it from https://ollama.com, start it with `ollama serve`"
-        except ProviderError as error:
+        except (ProviderError, Overloaded) as error:
             return f"{error}: install it from https://ollama.com and start it with `ollama serve`"
         return None
 
@@ -68,117 +74,142 @@ class OllamaProvider:
         for version in versions:
             if version.source in (f"ollama:{name}", f"ollama:{name}:latest"):
                 return version
-        known = ", ".join(v.source.removeprefix("ollama:") for v in versions) or "nothing"
-        raise ModelUnusable(f"Ollama at {self.base_url} has no model {name!r}; it has {known}")
+        known = ", ".join(wire.name_of(v) for v in versions) or "nothing"
+        raise ModelUnusable(
+            f"Ollama at {self.base_url} has no model {name!r}; it has {known} "
+            f"(`arbiter register ollama:{name} --pull` lets it fetch one)"
+        )
+
+    async def pull(self, source: str) -> AsyncGenerator[tuple[str, float | None], None]:
+        """Ollama fetches it into its own store; leaving early stops that, and the next time goes on from there."""
+        name = source.removeprefix("ollama:")
+        lines = wire.PullLines(self.runtime.error, name=name)
+        body = {"model": name, "stream": True}
+        async with self.runtime.request("POST", wire.PULL, body, patient=True) as response:
+            if response.status != 200:
+                raise self.runtime.error(response.status, await bounded(response), name=name)
+            async for data in response.content.iter_any():
+                for step in lines.feed(data):
+                    yield step
+        if not lines.done:
+            raise ProviderError(f"Ollama, {name}: the download broke off; the same command goes on from there")
 
     def predicted_bytes(self, version: ModelVersion) -> int | None:
         """An estimate: the file and a quarter more for the KV cache and buffers; /api/ps tells once it is loaded."""
         return None if version.file_bytes is None else version.file_bytes * 5 // 4
 
     async def load(self, version: ModelVersion, *, timeout_s: float, on_event: EventSink) -> LoadedModel:
-        name = version.source.removeprefix("ollama:")
+        name = wire.name_of(version)
         options = {} if version.context is None else {"num_ctx": version.context}
         body = {"model": name, "keep_alive": -1, "stream": False, "options": options}
         try:
             async with asyncio.timeout(timeout_s):
-                shown = await self.post("/api/show", {"model": name}, name=name)
-                await self.post(wire.GENERATE, body, name=name)
+                await self.check(version)
+                shown = await self.runtime.post(wire.SHOW, {"model": name}, name=name)
+                await self.runtime.post(wire.GENERATE, body, name=name, patient=True)
         except TimeoutError:
             await self.release(name)
             raise LoadFailed(f"{version.version} was not ready within {timeout_s:g} s") from None
+        except asyncio.CancelledError:
+            await asyncio.shield(self.release(name))
+            raise
         except (ModelUnusable, Unreachable):
             raise
         except (ProviderError, Overloaded) as error:
             raise LoadFailed(f"{version.version} did not load: {error}") from error
-        bare = str(shown.get("template", "")).strip() == wire.BARE_TEMPLATE
-        model = OllamaModel(self, version, name, bare=bare, on_event=on_event)
+        model = OllamaModel(self, version, name, bare=wire.is_bare(shown), on_event=on_event)
+        if version.digest is not None:
+            self._weights[version.digest] = wire.weights_of(shown)
         self._loaded.add(model)
         return model
 
     async def close(self) -> None:
         await asyncio.gather(*(m.unload() for m in list(self._loaded)))
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        await self.runtime.close()
 
     def forget(self, model: OllamaModel) -> None:
         self._loaded.discard(model)
 
     async def release(self, name: str) -> None:
         """Ask Ollama to unload; if it can't be reached there is nothing left to unload."""
+        body = {"model": name, "keep_alive": 0, "stream": False}
         try:
-            async with asyncio.timeout(_QUICK_S):
-                await self.post(wire.GENERATE, {"model": name, "keep_alive": 0, "stream": False}, name=name)
-        except (TimeoutError, ProviderError, Overloaded):
+            await self.runtime.post(wire.GENERATE, body, name=name, timeout_s=QUICK_S)
+        except (ProviderError, Overloaded):
             return
 
-    async def get(self, path: str) -> dict[str, Any]:
-        async with self.request("GET", path, None, timeout_s=_QUICK_S) as response:
-            return await _object(response, name=path)
+    async def check(self, version: ModelVersion) -> None:
+        """Raises ModelUnusable where Ollama has it no more, or something else under its name."""
+        name = wire.name_of(version)
+        tag = next((t for t in await self._tags() if wire.tagged(t) == name), None)
+        if tag is None:
+            raise ModelUnusable(
+                f"Ollama at {self.base_url} has no {name} any more; `arbiter register ollama:{name} --pull` fetches "
+                "what it is today"
+            )
+        if version.digest not in (None, wire.digest_of(tag)):
+            raise ModelUnusable(
+                f"{version.version} is gone: under the name {name} Ollama has another model now "
+                f"({wire.short(wire.digest_of(tag))}, not {wire.short(version.digest)}), a version of its own"
+            )
 
-    async def post(self, path: str, body: Mapping[str, Any], *, name: str) -> dict[str, Any]:
-        async with self.request("POST", path, body) as response:
-            return await _object(response, name=name)
+    async def held(self, version: ModelVersion) -> dict[str, Any] | None:
+        """Our entry in /api/ps. Models with the same weights share a runner, which is listed under one name only."""
+        entries = (await self.runtime.get("/api/ps")).get("models") or []
+        for entry in entries:
+            if wire.digest_of(entry) == version.digest or wire.tagged(entry) == wire.name_of(version):
+                return dict(entry)
+        ours = self._weights.get(version.digest or "")
+        for entry in entries if ours else ():
+            if await self._weights_of(entry) == ours:
+                return dict(entry)
+        return None
 
-    @asynccontextmanager
-    async def request(
-        self, method: str, path: str, body: Mapping[str, Any] | None, *, timeout_s: float | None = None
-    ) -> AsyncIterator[aiohttp.ClientResponse]:
-        """One exchange. Leaving early closes the connection, which makes Ollama stop. Raises Unreachable."""
-        timeout = aiohttp.ClientTimeout(total=timeout_s, sock_connect=_QUICK_S)
-        try:
-            response = await self._http().request(method, self.base_url + path, json=body, timeout=timeout)
-        except (aiohttp.ClientError, OSError) as error:  # TimeoutError is an OSError
-            raise Unreachable(f"Ollama can't be reached at {self.base_url} ({_cause(error)})") from error
-        try:
-            yield response
-        except (aiohttp.ClientError, OSError) as error:
-            raise Unreachable(f"Ollama at {self.base_url} broke off its answer ({_cause(error)})") from error
-        finally:
-            response.close()
+    async def _weights_of(self, entry: dict[str, Any]) -> str | None:
+        digest, name = wire.digest_of(entry) or "", wire.tagged(entry)
+        if digest not in self._weights:
+            shown = await self.runtime.post(wire.SHOW, {"model": name}, name=name, timeout_s=QUICK_S)
+            self._weights[digest] = wire.weights_of(shown)
+        return self._weights[digest]
 
-    def _http(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            self._session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0, force_close=True))
-        return self._session
+    async def _tags(self) -> list[dict[str, Any]]:
+        tags = (await self.runtime.get("/api/tags")).get("models") or []
+        if not isinstance(tags, list):
+            raise ProviderError(f"what answers at {self.base_url} lists no models: it is no Ollama")
+        return [t for t in tags if isinstance(t, dict) and wire.tagged(t)]
 
     async def _versions(self) -> list[ModelVersion]:
-        tags = (await self.get("/api/tags")).get("models") or []
         found = (
-            wire.version_of(tag, provider=self.name, context=self._context, parallel=self._parallel) for tag in tags
+            wire.version_of(tag, provider=self.name, context=self._context, parallel=self._parallel)
+            for tag in await self._tags()
         )
         return [version for version in found if version is not None]
 
 
 class OllamaModel:
-    """One model that Ollama holds for us (keep_alive -1)."""
+    """One model that Ollama holds for us (keep_alive -1: how long is ours to say)."""
 
     def __init__(
         self, provider: OllamaProvider, version: ModelVersion, name: str, *, bare: bool, on_event: EventSink
     ) -> None:
         self.version = version
         self._provider, self._name, self._bare, self._on_event = provider, name, bare, on_event
-        self._gone = False
+        self._gone = self._told = False
+        self._looked_at = time.monotonic()
 
     async def generate(self, request: Request) -> AsyncGenerator[Chunk, None]:
         self._check()
         path, body = wire.call(request, model=self._name, context=self.version.context, bare=self._bare)
-        lines = wire.Lines(request, name=self._name, strip=self._bare and bool(request.messages))
+        strip = self._bare and bool(request.messages)
+        runtime = self._provider.runtime
+        lines = wire.Lines(request, error=runtime.error, name=self._name, strip=strip)
         try:
-            async with self._provider.request("POST", path, body) as response:
-                if response.status != 200:
-                    raise wire.error(response.status, await response.read(), name=self._name)
-                async for data in response.content.iter_any():
-                    for chunk in lines.feed(data):
-                        yield chunk
-                        if isinstance(chunk, Done):
-                            return
+            async with aclosing(chunks(runtime, path, body, lines, name=self._name, gone=self._died)) as pieces:
+                async for chunk in pieces:
+                    yield chunk
         except WorkerDied as error:
-            self._on_event(WorkerEvent(version=self.version.version, kind="exited", message=str(error)))
+            self._tell(str(error))
             raise
-        except (ValueError, KeyError, TypeError) as error:
-            raise ProviderError(f"Ollama, {self._name}: the answer can't be read ({error!r})") from error
-        raise WorkerDied(f"Ollama, {self._name}: the answer broke off without an end")
 
     async def embed(self, texts: Sequence[str]) -> list[list[float]]:
         self._check()
@@ -187,25 +218,35 @@ class OllamaModel:
         body = {"model": self._name, "input": list(texts), "keep_alive": -1, "truncate": False}
         if self.version.context is not None:
             body["options"] = {"num_ctx": self.version.context}
-        told = await self._provider.post("/api/embed", body, name=self._name)
-        vectors: list[list[float]] = told["embeddings"]
-        return vectors
+        told = await self._provider.runtime.post("/api/embed", body, name=self._name)
+        try:
+            return [[float(x) for x in row] for row in told["embeddings"]]
+        except (ValueError, KeyError, TypeError) as error:
+            raise ProviderError(f"Ollama, {self._name}: gave no embeddings ({type(error).__name__})") from error
 
     async def health(self) -> bool:
-        """Does Ollama answer and still hold the model? Asking for the list wakes nothing."""
+        """Does Ollama answer, still hold the model, and still have the same under its name? Asking wakes nothing."""
         try:
-            return not self._gone and await self._held() is not None
+            if self._gone or await self._provider.held(self.version) is None:
+                return False
+            if time.monotonic() - self._looked_at >= LOOK_EVERY_S:
+                await self._provider.check(self.version)
+                self._looked_at = time.monotonic()
+        except ModelUnusable as error:
+            self._tell(str(error))
+            return False
         except (ProviderError, Overloaded):
             return False
+        return True
 
     async def stats(self) -> InstanceStats:
         try:
-            held = await self._held()
+            held = await self._provider.held(self.version) or {}
         except (ProviderError, Overloaded):
-            held = None
-        size, on_gpu = (held or {}).get("size"), (held or {}).get("size_vram")
+            held = {}
+        size, on_gpu = held.get("size"), held.get("size_vram")
         return InstanceStats(
-            resident_bytes=size, context=(held or {}).get("context_length"), parallel=self.version.parallel,
+            resident_bytes=size, context=held.get("context_length"), parallel=self.version.parallel,
             backend=None if on_gpu is None else "GPU" if on_gpu else "CPU", base_url=self._provider.base_url,
         )  # fmt: skip
 
@@ -223,30 +264,10 @@ class OllamaModel:
         if self._gone:
             raise WorkerDied(f"{self.version.version} was unloaded")
 
-    async def _held(self) -> dict[str, Any] | None:
-        """Our entry in /api/ps. Names that share weights are listed once, so the digest counts, too."""
-        for entry in (await self._provider.get("/api/ps")).get("models") or []:
-            same = self.version.digest is not None and f"sha256:{entry.get('digest')}" == self.version.digest
-            if same or entry.get("model") == self._name:
-                found: dict[str, Any] = entry
-                return found
-        return None
+    def _died(self, why: str) -> ProviderError:
+        return WorkerDied(f"Ollama, {self._name}: {why}")
 
-
-async def _object(response: aiohttp.ClientResponse, *, name: str) -> dict[str, Any]:
-    data = await response.read()
-    if response.status != 200:
-        raise wire.error(response.status, data, name=name)
-    try:
-        told = json.loads(data)
-    except ValueError as error:
-        raise ProviderError(f"what answers at {response.url.origin()} is not Ollama") from error
-    if not isinstance(told, dict):
-        raise ProviderError(f"what answers at {response.url.origin()} is not Ollama")
-    return told
-
-
-def _cause(error: Exception) -> str:
-    """In a few words: of a connection that failed, what the system says, not the library's own account of it."""
-    number = getattr(getattr(error, "os_error", error), "errno", None)
-    return os.strerror(number) if number else str(error) or type(error).__name__
+    def _tell(self, why: str) -> None:
+        if not self._told and not self._gone:
+            self._told = True
+            self._on_event(WorkerEvent(version=self.version.version, kind="exited", message=why))

@@ -15,6 +15,7 @@ from arbiter_tui.provider import EventSink, LoadedModel, ProviderConfig
 from . import _openai_wire as wire
 from . import _tools
 from ._openai_runtime import OpenAiModel, Runtime
+from ._options import address, names, positive
 
 _POLL_S = 0.05
 
@@ -27,15 +28,12 @@ class OpenAiCompatibleProvider:
 
     def __init__(self, config: ProviderConfig) -> None:
         self.name = config.name
-        url = config.options.get("base_url")
-        if not isinstance(url, str) or not url.startswith(("http://", "https://")):
-            raise ValueError('base_url is needed, as in "http://127.0.0.1:8080"')
-        wanted = config.options.get("models") or ["*"]
-        self._wanted = [wanted] if isinstance(wanted, str) else [str(name) for name in wanted]
-        self._context = _positive(config.options.get("context"), "context")
-        self._parallel = _positive(config.options.get("parallel"), "parallel")
+        url = address(config.options.get("base_url"), "http://127.0.0.1:8080")
+        self._wanted = names(config.options.get("models"), "models") or ("*",)
+        self._context = positive(config.options.get("context"), "context")
+        self._parallel = positive(config.options.get("parallel"), "parallel")
         self._chat = bool(config.options.get("chat", True))
-        stall = _positive(config.options.get("stall_timeout_s"), "stall_timeout_s")
+        stall = positive(config.options.get("stall_timeout_s"), "stall_timeout_s")
         self._runtime = Runtime(url, key=config.options.get("api_key"), stall_s=stall or 120.0)
         self._loaded: set[OpenAiModel] = set()
 
@@ -126,11 +124,3 @@ def _context(props: dict[str, Any]) -> int | None:
     """Tokens of one slot."""
     told = (props.get("default_generation_settings") or {}).get("n_ctx")
     return told if isinstance(told, int) and told > 0 else None
-
-
-def _positive(value: Any, name: str) -> int | None:
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
-        raise ValueError(f"{name} must be a number above 0, not {value!r}")
-    return int(value)

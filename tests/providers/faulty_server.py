@@ -8,9 +8,11 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import ssl
 import struct
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 RESET = "reset"  # cut the connection with a TCP reset
@@ -46,10 +48,12 @@ GOOD = stream(word("Hel"), word("lo", "stop"), DONE)
 
 
 class FaultyServer:
-    """``script(path, pieces)`` queues an answer for a path; the last one stays. Counts connections that are open."""
+    """``script(path, pieces)`` queues an answer for a path; the last one stays. Counts connections that are open, and
+    those of them that wait in the middle of an answer."""
 
     def __init__(self) -> None:
         self.url = ""
+        self.answering = 0
         self.asked: list[tuple[str, dict[str, str], bytes]] = []
         self.open = 0
         self._answers: dict[str, list[Sequence[Piece]]] = {"/v1/models": [MODELS]}
@@ -90,7 +94,11 @@ class FaultyServer:
                 writer.transport.abort()
                 return
             elif piece == HANG:
-                await reader.read()  # ends when the client leaves
+                self.answering += 1
+                try:
+                    await reader.read()  # ends when the client leaves
+                finally:
+                    self.answering -= 1
             elif piece == ENDLESS:
                 while True:
                     writer.write(last)
@@ -102,8 +110,15 @@ class FaultyServer:
                 await asyncio.sleep(0)
 
 
+def untrusted() -> ssl.SSLContext:
+    """TLS with a certificate that nobody has signed; it serves no other purpose and opens nothing."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(Path(__file__).with_name("untrusted.pem"))
+    return context
+
+
 @asynccontextmanager
-async def faulty_server() -> AsyncIterator[FaultyServer]:
+async def faulty_server(tls: ssl.SSLContext | None = None) -> AsyncIterator[FaultyServer]:
     fault = FaultyServer()
     tasks: set[asyncio.Task[None]] = set()
 
@@ -113,8 +128,8 @@ async def faulty_server() -> AsyncIterator[FaultyServer]:
         tasks.add(task)
         await fault._serve(reader, writer)
 
-    server = await asyncio.start_server(handle, "127.0.0.1", 0)
-    fault.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    server = await asyncio.start_server(handle, "127.0.0.1", 0, ssl=tls)
+    fault.url = f"http{'s' if tls else ''}://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     try:
         yield fault
     finally:

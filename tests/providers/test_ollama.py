@@ -18,14 +18,26 @@ from provider_kit import SCHEMA, until
 from arbiter_tui.core.registry import ModelVersion
 from arbiter_tui.errors import (
     ContextOverflow,
+    InvalidRequest,
     LoadFailed,
     ModelUnusable,
     NotSupported,
     Overloaded,
+    ProviderError,
     Unreachable,
     WorkerDied,
 )
-from arbiter_tui.provider import LoadedModel, Message, Provider, ProviderConfig, Request, Text, WorkerEvent
+from arbiter_tui.provider import (
+    Done,
+    LoadedModel,
+    Message,
+    Provider,
+    ProviderConfig,
+    Request,
+    Text,
+    ToolPiece,
+    WorkerEvent,
+)
 from arbiter_tui.testing import ProviderContract, collect
 
 RECORDINGS = Path(__file__).resolve().parents[2].parent / "shared" / "wire" / "ollama"
@@ -246,7 +258,7 @@ async def test_a_stream_without_end_is_an_error() -> None:
     piece = {"message": {"role": "assistant", "content": "Once"}, "done": False}
     async with serving(ready().script("/api/chat", piece)) as provider:
         model = await loaded(provider)
-        with pytest.raises(WorkerDied, match="without an end"):
+        with pytest.raises(WorkerDied, match="in the middle"):
             await collect(model, hello())
 
 
@@ -311,7 +323,159 @@ async def test_something_else_on_the_port_is_said() -> None:
     fake = FakeOllama()
     fake._answers["GET", "/api/version"].append({"status": 200, "body": "<html>hello</html>"})
     async with serving(fake) as provider:
-        assert "not Ollama" in (await provider.available() or "")
+        assert "no Ollama" in (await provider.available() or "")
+
+
+def tags(digest: str, name: str = "smollm2:135m") -> dict[str, Any]:
+    return {"models": [{"name": name, "model": name, "digest": digest, "size": 1000}]}
+
+
+OLD, NEW = "fd5f44c0b5aff6453726119fc560d73a8a995a55b4a49804bc24b1969ecf1794", "ab" * 32
+
+
+@recorded
+async def test_a_model_that_was_replaced_under_its_name_is_not_loaded() -> None:
+    """A version is its content: other content under the same name, or none, is ModelUnusable, in words that help."""
+    for now, words in ((tags(NEW), "another model now"), ({"models": []}, "any more.*--pull")):
+        fake = ready()
+        fake._answers["GET", "/api/tags"].clear()
+        fake.recording("tags", "get_tags").script("/api/tags", now, method="GET")
+        async with serving(fake) as provider:
+            version = await provider.inspect("smollm2:135m")
+            with pytest.raises(ModelUnusable, match=words):
+                await provider.load(version, timeout_s=10, on_event=lambda e: None)
+            assert fake.bodies("/api/generate") == [], "nothing was loaded"
+
+
+@recorded
+async def test_a_loaded_model_that_is_replaced_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its health is bad and one event says why: what Ollama would answer with is not what was registered."""
+    monkeypatch.setattr("arbiter_providers.ollama.LOOK_EVERY_S", 0.0)
+    fake, events = ready(), []  # type: FakeOllama, list[WorkerEvent]
+    async with serving(fake) as provider:
+        model = await loaded(provider, events)
+        assert await model.health()
+        fake._answers["GET", "/api/tags"].clear()
+        fake.script("/api/tags", tags(NEW), method="GET")
+        assert not await model.health()
+        assert not await model.health()
+        assert len(events) == 1
+        assert "abababababab, not fd5f44c0b5af" in events[0].message
+
+
+@recorded
+async def test_models_that_share_their_weights_share_one_line_of_ps() -> None:
+    """Ollama lists one runner under one of its names: a model made from the same weights is held, too."""
+    fake = FakeOllama().script("/api/tags", tags(NEW, "smollm2-tools:135m"), method="GET")
+    weights = {"modelfile": "# FROM x\nFROM /MODELS/blobs/sha256-94\nTEMPLATE x", "template": "x"}
+    fake.script("/api/show", weights).recording("generate_preload", "preload_again_nonstream")
+    fake.recording("ps", "ps_loaded_one")  # smollm2:135m only
+    async with serving(fake) as provider:
+        version = await provider.inspect("smollm2-tools:135m")
+        model = await provider.load(version, timeout_s=10, on_event=lambda e: None)
+        assert await model.health()
+        assert (await model.stats()).resident_bytes == 160_222_411
+        fake._answers["GET", "/api/ps"].clear()
+        fake.recording("ps", "ps_empty")
+        assert not await model.health()
+
+
+@recorded
+async def test_how_it_is_loaded_is_not_for_a_request_to_say() -> None:
+    """keep_alive, num_ctx and the like would unload or reload the model: they stay here; other options go on."""
+    fake = ready().recording("chat_stream", "chat_stream")
+    async with serving(fake) as provider:
+        told = {"keep_alive": 0, "num_ctx": 64, "top_k": 3, "options": {"num_gpu": 0, "min_p": 0.1}, "think": False}
+        await collect(await loaded(provider), hello(extra=told))
+        body = fake.bodies("/api/chat")[0]
+        assert (body["keep_alive"], body["think"]) == (-1, False)
+        options = body["options"]
+        assert (options["num_ctx"], options["top_k"], options["min_p"]) == (4096, 3, 0.1)
+        assert "num_gpu" not in options
+
+
+@recorded
+async def test_a_schema_that_ollama_refuses_is_told_in_its_runner_s_words() -> None:
+    """The recorded error holds JSON within JSON: what comes out is a sentence."""
+    async with serving(ready().recording("format", "format_bad_schema")) as provider:
+        with pytest.raises(InvalidRequest, match="JSON schema conversion failed") as seen:
+            await collect(await loaded(provider), hello(json_schema={"type": "nonsense"}))
+        assert '{"error"' not in str(seen.value)
+
+
+@recorded
+async def test_structured_output_and_tools_as_recorded() -> None:
+    """The recorded stream under a schema is its JSON; the recorded call comes out whole, and ends as one."""
+    async with serving(ready().recording("format", "format_schema_stream")) as provider:
+        text, done = await collect(await loaded(provider), hello(json_schema=SCHEMA))
+        assert set(json.loads(text)) == {"name", "age"}
+        assert (done.usage.tokens_in, done.usage.prompt_s) == (23, pytest.approx(0.008747))
+    async with serving(ready().recording("tools", "tool_call_stream")) as provider:
+        model = await loaded(provider)
+        tool = {"type": "function", "function": {"name": "get_weather", "parameters": {"type": "object"}}}
+        *pieces, end = [c async for c in model.generate(hello(tools=(tool,)))]
+        assert [(p.name, json.loads(p.arguments)) for p in pieces if isinstance(p, ToolPiece)] == [
+            ("get_weather", {"city": "Paris"})
+        ]
+        assert isinstance(end, Done)
+        assert end.finish_reason == "tool_calls"
+    async with serving(ready().recording("tools", "tools_model_without_capability")) as provider:
+        with pytest.raises(NotSupported, match="does not support tools"):
+            await collect(await loaded(provider), hello(tools=(tool,)))
+
+
+@recorded
+async def test_a_full_queue_and_a_missing_model_as_recorded() -> None:
+    """503 without Retry-After is Overloaded; 404 is ModelUnusable."""
+    for file, name, kind in (
+        ("queue_overflow", "swap_burst_503_api_chat", Overloaded),
+        ("errors_unknown_model", "chat_stream", ModelUnusable),
+    ):
+        async with serving(ready().recording(file, name)) as provider:
+            with pytest.raises(kind):
+                await collect(await loaded(provider), hello())
+
+
+LAYER, OTHER = {"digest": "sha256:1", "total": 300}, {"digest": "sha256:2", "total": 100}
+
+
+async def test_pulling_tells_the_share_of_all_layers() -> None:
+    """Shares of the bytes known so far; the end is Ollama's own success."""
+    fake = FakeOllama().script(
+        "/api/pull", {"status": "pulling manifest"}, {"status": "pulling 1", **LAYER},
+        {"status": "pulling 1", **LAYER, "completed": 150}, {"status": "pulling 2", **OTHER, "completed": 100},
+        {"status": "verifying sha256 digest"}, {"status": "success"},
+    )  # fmt: skip
+    async with serving(fake) as provider:
+        steps = [step async for step in provider.pull("ollama:m:1b")]
+    assert [share for _, share in steps] == [None, 0.0, 0.5, 0.625, 0.625, 0.625]
+    assert steps[-1][0] == "success"
+    assert fake.bodies("/api/pull") == [{"model": "m:1b", "stream": True}]
+
+
+@pytest.mark.parametrize(
+    ("told", "kind", "words"),
+    [
+        ({"error": "pull model manifest: file does not exist"}, ModelUnusable, "no such model"),
+        ({"error": "max retries exceeded: no route to host"}, ProviderError, "no route"),
+        ({"status": "pulling 1"}, ProviderError, "broke off"),
+    ],
+)
+async def test_a_pull_that_fails_is_a_typed_error(told: dict[str, Any], kind: type[Exception], words: str) -> None:
+    """No such model, no way to the library, an end without success."""
+    async with serving(FakeOllama().script("/api/pull", {"status": "pulling manifest"}, told)) as provider:
+        with pytest.raises(kind, match=words):
+            async for _ in provider.pull("ollama:nope"):
+                pass
+
+
+async def test_leaving_a_pull_stops_it() -> None:
+    """Closing the generator closes the connection, which is what makes Ollama stop."""
+    fake = FakeOllama().script("/api/pull", {"status": "pulling 1", **LAYER}, None)
+    async with serving(fake) as provider:
+        async with aclosing(provider.pull("m")) as steps:
+            await anext(steps)
+        await until(fake.left.is_set, "the server saw the client leave")
 
 
 @recorded

@@ -91,7 +91,7 @@ def test_ollamas_form_holds_arguments_as_objects() -> None:
     message = {"role": "assistant", "content": "", "tool_calls": calls}
     lines = [{"message": message, "done": False}, {"message": {"content": ""}, "done": True, "done_reason": "stop"}]
     fed = b"".join(json.dumps(line).encode() + b"\n" for line in lines)
-    found, finish = joined(_ollama_wire.Lines(ASKED, name="m", strip=False).feed(fed))
+    found, finish = joined(_ollama_wire.Lines(ASKED, error=_ollama_wire.error, name="m", strip=False).feed(fed))
     told = [(id, json.loads(arguments)) for _, id, _, arguments in found]
     assert told == [
         ("call_0", {"n": 1}),
