@@ -20,7 +20,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
-from uuid import uuid4
 
 from .errors import ArbiterError, ConfigError
 
@@ -190,7 +189,7 @@ class Daemon:
                 [("state", self.state_dir.absolute()), *(("models", Path(f)) for f in model_folders(self.config))]
             ),
             clock=clock,
-            new_id=lambda: uuid4().hex[:16],
+            new_id=lambda: os.urandom(8).hex(),
             suites={**bundled_suites(), **own_suites(tasks, self.config.path)},
             state_dir=str(self.state_dir.absolute()),
         )

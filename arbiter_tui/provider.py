@@ -52,6 +52,15 @@ class Message:
     name: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Original:
+    """A request as its client wrote it, in OpenAI's dialect. ``path``: "/v1/chat/completions" or "/v1/completions"."""
+
+    path: str
+    body: Mapping[str, Any]
+    stream: bool
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
     """What to generate. Exactly one of ``messages`` (chat) or ``prompt`` (raw completion) is set.
@@ -61,6 +70,7 @@ class Request:
     ``tools``: ``{"type": "function", "function": {name, description, parameters}}``, as most runtimes take them;
     ``tool_choice``: "auto", "none", "required", or ``{"type": "function", "function": {name}}``; None: not said.
     ``extra``: fields of the client's body that the arbiter does not know; passed to the runtime untouched.
+    ``original``: the client's own words, where nothing was added to them.
     """
 
     messages: tuple[Message, ...] = ()
@@ -77,6 +87,7 @@ class Request:
     tools: tuple[Mapping[str, Any], ...] = ()
     tool_choice: str | Mapping[str, Any] | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
+    original: Original | None = field(default=None, compare=False)
 
     @property
     def needs_tools(self) -> bool:
@@ -199,6 +210,18 @@ class Metered(Protocol):
     def cpu_now(self) -> float | None:
         """CPU seconds of its processes since their start, None if unknown. Asked on the way of each request: it must
         cost microseconds."""
+        ...
+
+
+class Relaying(Protocol):
+    """What a loaded model may offer besides, where its runtime speaks the client's dialect itself."""
+
+    def relay(self, request: Request) -> AsyncGenerator[bytes | Done, None] | None:
+        """The runtime's own answer to ``request.original``, byte for byte as it comes, and one Done, last; what was not
+        asked for is not told apart (``Usage`` may be empty). None: this request has to be asked with ``generate``.
+
+        Raises what ``generate`` raises; before the first bytes whatever the runtime refuses.
+        """
         ...
 
 

@@ -73,7 +73,8 @@ class Result:
 
 
 class Answer:
-    """Async iterator of provider chunks: Text pieces, then one Done. Close it with ``aclose`` in every case.
+    """Async iterator of provider chunks: Text pieces (or the runtime's own bytes), then one Done. Close it with
+    ``aclose`` in every case.
 
     Seconds: ``overhead_s`` (what the arbiter itself added), ``queue_s`` (waiting for a place and for a load),
     ``ttft_s`` (from the lease to the first text), ``latency_s`` (the whole, once ended).
@@ -119,11 +120,12 @@ class Answer:
         self._instead = instead
         self._claim: AbstractAsyncContextManager[Lease] | None = None
         self._model: LoadedModel | None = None
-        self._stream: AsyncGenerator[Chunk, None] | None = None
+        self._stream: AsyncGenerator[Chunk | bytes, None] | None = None
         self._leased_at = began
         self._wrote = False
         self._meter: Meter | None = None
         self._cpu_s: float | None = None
+        self._memory_bytes: int | None = None
 
     async def open(self) -> None:
         """Take the lease; everything that can be refused is refused here. Records a load that fails."""
@@ -144,7 +146,15 @@ class Answer:
         self.overhead_s += max(0.0, (self._leased_at - before) - waited)
         self._model = lease.model
         self._meter = Meter(lease)
-        self._stream = lease.model.generate(self.request)
+        self._stream = self._asked(lease.model)
+
+    def _asked(self, model: LoadedModel) -> AsyncGenerator[Chunk | bytes, None]:
+        """The runtime's own bytes where it speaks the client's dialect, else its chunks."""
+        if self.request.original is not None and (relay := getattr(model, "relay", None)) is not None:
+            relayed: AsyncGenerator[bytes | Done, None] | None = relay(self.request)
+            if relayed is not None:
+                return relayed
+        return model.generate(self.request)
 
     def mark_overhead(self) -> None:
         """Everything between the request's arrival and now that was not waiting is the arbiter's own."""
@@ -153,7 +163,7 @@ class Answer:
     def __aiter__(self) -> Answer:
         return self
 
-    async def __anext__(self) -> Chunk:
+    async def __anext__(self) -> Chunk | bytes:
         if self.outcome is not None or self._stream is None:
             raise StopAsyncIteration
         try:
@@ -163,7 +173,7 @@ class Answer:
                 await self._fail(error)
                 raise
             self.request = self.bare
-            self._stream = self._model.generate(self.bare)
+            self._stream = self._asked(self._model)
             return await self.__anext__()
         except (ProviderError, Overloaded, TimeoutError) as error:  # overloaded: the runtime's own queue is full
             return await self._failed(error)
@@ -172,18 +182,20 @@ class Answer:
             return await self._failed(broken)
         return await self._passed(chunk)
 
-    async def _passed(self, chunk: Chunk) -> Chunk:
+    async def _passed(self, chunk: Chunk | bytes) -> Chunk | bytes:
         if isinstance(chunk, Done):
             self.usage = chunk.usage
             await self._run_out()
-            self._cpu_s = self._meter.cpu_s() if self._meter else None
+            if self._meter is not None:
+                self._cpu_s, self._memory_bytes = self._meter.cpu_s(), self._meter.memory_bytes()
             await self._release()
             self._end(None)
             return chunk
-        self.pieces += 1
+        self.pieces += chunk.count(b"data: {") if isinstance(chunk, bytes) else 1
         if not self._wrote:
             self._wrote = True
-            self.ttft_s = self._clock.monotonic() - self._leased_at
+            if not isinstance(chunk, bytes) or chunk.startswith(b"data:"):  # one that came whole has no first token
+                self.ttft_s = self._clock.monotonic() - self._leased_at
         return chunk
 
     async def _run_out(self) -> None:
@@ -191,7 +203,7 @@ class Answer:
         if self._stream is not None:
             await anext(self._stream, None)
 
-    async def _failed(self, error: ArbiterError | TimeoutError) -> Chunk:
+    async def _failed(self, error: ArbiterError | TimeoutError) -> Chunk | bytes:
         if self._wrote or not self._ask_another(error):
             await self._fail(error)
             raise error
@@ -243,6 +255,7 @@ class Answer:
             ttft_s=self.ttft_s,
             queue_s=self.queue_s,
             cpu_s=self._cpu_s,
+            memory_bytes=self._memory_bytes,
             overhead_s=self.overhead_s,
             tokens_in=self.usage.tokens_in,
             tokens_out=self.usage.tokens_out,

@@ -209,9 +209,6 @@ class Arbiter:
         """On the request's path: constant time, no store, no statistics."""
         live = self.live
         self._open.discard(answer)
-        view = self.pool.view(outcome.version) if outcome.success else None
-        if view is not None:
-            outcome = replace(outcome, memory_bytes=view.resident_bytes)
         live.requests += 1
         live.failed += outcome.counts and not outcome.success
         self._rate.count(self.clock.monotonic())

@@ -31,4 +31,5 @@ def posed(task: Task | None, request: Request) -> Request:
         messages=tuple(Message(role, content) for role, content in shown["messages"]),
         few_shot=shown["few_shot"],
         stop=shown["stop"] if free else request.stop,
+        original=None,
     )

@@ -1,4 +1,4 @@
-"""The CPU time of one request: what its worker has used between its lease and its end, if it was alone there.
+"""What one request took of its worker: CPU time between its lease and its end, if it was alone there; memory.
 
 Owns: the difference, and the rule when it means something. Never: reads a process itself (the provider's model does).
 
@@ -27,6 +27,11 @@ class Meter:
             return None
         now = _now(self._lease)
         return None if now is None else max(0.0, now - self._before)
+
+    def memory_bytes(self) -> int | None:
+        """Resident bytes of the worker when it was last looked at; None if its runtime can't say."""
+        stats = self._lease.life.stats
+        return None if stats is None else stats.resident_bytes
 
 
 def _now(lease: Lease) -> float | None:

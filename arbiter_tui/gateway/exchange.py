@@ -1,7 +1,9 @@
-"""One HTTP exchange of the hot routes on raw ASGI: the body in, one answer or one stream out, and a watcher.
+"""One HTTP exchange of the hot routes on raw ASGI: the body in, one answer or one stream out, and its client's leaving.
 
-Owns: the single ``receive()`` watcher task that cancels the work when the client leaves, and keeps a stream alive with
-its dialect's pings while nothing comes. Never: what a dialect says.
+Owns: that the work is cancelled when the client leaves, and that a stream stays alive with its dialect's pings while
+nothing comes. Never: what a dialect says.
+
+Our own server says at once that a client is gone (protocol.py); under any other one ``receive()`` task watches.
 
 A stream is opened late, with its first bytes, so that everything that can be refused still gets its status. After an
 error in an open stream the connection is cut: an end of file must never look like success.
@@ -18,6 +20,7 @@ from typing import Self
 from ..errors import ArbiterError
 from .limits import ClientGone, Receive, Scope, Send, read_body, respond
 from .problems import JSON, OPENAI, Dialect, Headers, internal, retry_after, status_of
+from .protocol import LEAVING, Leaving
 
 PING_S = 10.0  # silence after which a stream gets a comment: below the idle limits of common proxies
 STREAM_HEADERS: Headers = [(b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no")]
@@ -43,39 +46,53 @@ class Exchange:
         self._send = send
         self._body_limit = body_limit
         self._ping_s = ping_s
-        self._streams = False
-        self._wrote = False  # since the last look of the watcher
+        self._wrote = False  # since the last look for silence
+        self._between = True  # events, not within one: the only place for a ping
+        self._pinging: asyncio.Task[None] | None = None
         self._watcher: asyncio.Task[None] | None = None
+        self._worker: asyncio.Task[object] | None = None
+        self._leaving: Leaving | None = scope.get(LEAVING)
+        self._timer: asyncio.TimerHandle | None = None
 
     async def body(self) -> bytes:
         return await read_body(self.scope, self._receive, limit=self._body_limit)
 
     def watch(self, *, streams: bool) -> None:
-        """Start the watcher; from here on the current task is cancelled when the client leaves."""
-        worker = asyncio.current_task()
-        assert worker is not None, "an exchange runs in a task"
-        self._streams = streams and self._dialect.ping is not None
-        self._watcher = asyncio.create_task(self._watch(worker), name="gateway-watcher")
+        """From here on the current task is cancelled when the client leaves."""
+        self._worker = asyncio.current_task()
+        assert self._worker is not None, "an exchange runs in a task"
+        if streams and self._dialect.ping is not None:
+            self._timer = self._worker.get_loop().call_later(self._ping_s, self._silent)
+        if self._leaving is None:
+            self._watcher = asyncio.create_task(self._watch(), name="gateway-watcher")
+            return
+        self._leaving.tell = self._left
+        if self._leaving.gone:
+            self._left()
 
-    async def _watch(self, worker: asyncio.Task[object]) -> None:
-        while True:
-            try:
-                async with asyncio.timeout(self._ping_s if self._streams else None):
-                    message = await self._receive()
-            except TimeoutError:
-                await self._ping()
-                continue
-            if message["type"] == "http.disconnect":
-                self.gone = True
-                worker.cancel()
-                return
+    async def _watch(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        self._left()
 
-    async def _ping(self) -> None:
+    def _left(self) -> None:
+        self.gone = True
+        if self._worker is not None:
+            self._worker.cancel()
+
+    def _silent(self) -> None:
+        """Nothing was written for a while, or something was: look again then."""
+        assert self._worker is not None
+        loop = self._worker.get_loop()
+        self._timer = loop.call_later(self._ping_s, self._silent)
         if self._wrote:
             self._wrote = False
-            return
+        elif self._between:
+            self._pinging = loop.create_task(self._ping(), name="gateway-ping")
+
+    async def _ping(self) -> None:
         await self.write(self._dialect.ping or b"")
-        self._wrote = False
+        self._wrote = False  # a ping is no news: the next one is due as soon
 
     async def open(self, headers: Headers) -> None:
         """Send the stream's head, if a ping has not already. Then they follow as a comment."""
@@ -91,6 +108,7 @@ class Exchange:
         if not self.opened:
             await self.open([])
         self._wrote = True
+        self._between = data.endswith((b"\n\n", b"\r\n\r\n"))
         await self._send({"type": "http.response.body", "body": data, "more_body": True})
 
     async def close(self, data: bytes) -> None:
@@ -115,6 +133,10 @@ class Exchange:
     def _stop_watching(self) -> None:
         if self._watcher is not None:
             self._watcher.cancel()
+        if self._leaving is not None:
+            self._leaving.tell = None
+        if self._timer is not None:
+            self._timer.cancel()
 
     async def __aenter__(self) -> Self:
         return self

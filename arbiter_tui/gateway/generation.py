@@ -10,7 +10,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, TypeVar, cast
 
 from ..core.registry import Lifecycle
 from ..core.routing import TASK_PREFIX
@@ -28,6 +28,7 @@ from .recognition import Recogniser
 
 LOAD_WAIT_S = 60.0  # a request that is not streamed gets 503 + Retry-After after so long: before common client limits
 
+Piece = TypeVar("Piece", bound=Chunk | bytes)
 LATEST = ":latest"  # a tag that says nothing
 
 
@@ -126,8 +127,13 @@ class Generator:
                 self.arbiter.pool.keep(answer.version.version, asked.keep_s)
             chunks = aiter(answer)
             first = await next_chunk(chunks)  # the status is still ours to choose; who answers is certain from here on
-            send = _stream if asked.stream else _whole
-            await send(exchange, first, chunks, asked.request, form(answer), answer_headers(answer))
+            headers = answer_headers(answer)
+            if isinstance(first, bytes):
+                await _relay(exchange, first, chunks, headers, stream=asked.stream)
+            else:
+                send = _stream if asked.stream else _whole
+                told = cast("AsyncIterator[Chunk]", chunks)  # an answer that begins with chunks goes on with chunks
+                await send(exchange, first, told, asked.request, form(answer), headers)
         except ArbiterError as error:
             await exchange.fail(error, answer_headers(answer))
         finally:
@@ -215,6 +221,29 @@ def answer_headers(answer: Answer) -> Headers:
     ]
 
 
+async def _relay(
+    exchange: Exchange, first: bytes, chunks: AsyncIterator[Chunk | bytes], headers: Headers, *, stream: bool
+) -> None:
+    """The runtime's own bytes. A whole answer goes out before anybody looks at what it took."""
+    if not stream:
+        await exchange.answer(200, first, headers)
+        await next_chunk(chunks)
+        return
+    await exchange.open(headers)
+    piece: Chunk | bytes = first
+    last = first
+    try:
+        while isinstance(piece, bytes):
+            await exchange.write(piece)
+            last = piece
+            piece = await next_chunk(chunks)
+    except ArbiterError:
+        if not last.endswith(b"\n\n"):  # cut in the middle of an event: ours must not become a part of it
+            await exchange.write(b"\n\n")
+        raise
+    await exchange.close(b"")
+
+
 async def _stream(
     exchange: Exchange, chunk: Chunk, chunks: AsyncIterator[Chunk], request: Request, shape: Shape, headers: Headers
 ) -> None:
@@ -256,7 +285,7 @@ async def _whole(
     await exchange.answer(200, shape.whole(whole), headers)
 
 
-async def next_chunk(chunks: AsyncIterator[Chunk]) -> Chunk:
+async def next_chunk(chunks: AsyncIterator[Piece]) -> Piece:
     """The next chunk; an answer that ends without Done, or was cut short, is an error: truncation is never success."""
     try:
         chunk = await anext(chunks)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..provider import Message, Request, ToolCall
+from ..provider import Message, Original, Request, ToolCall
 from .fields import (
     MAX_INPUTS,
     MAX_TOKENS,
@@ -41,14 +41,16 @@ _TEXT = _COMMON | {"prompt"}
 def read_chat(body: Mapping[str, Any]) -> Asked:
     """A body of /v1/chat/completions. Raises BadRequest naming the field."""
     tools = functions(body.get("tools"))
+    stream = flag(body, "stream")
     request = Request(
         messages=tuple(_message(m, where) for m, where in messages(body)),
         logprobs=_chat_logprobs(body),
         tools=tools,
         tool_choice=_choice(body.get("tool_choice"), given=bool(tools)),
+        original=Original("/v1/chat/completions", body, stream),
         **_settings(body, _CHAT),
     )
-    return _asked(body, request)
+    return _asked(body, request, stream)
 
 
 def read_completion(body: Mapping[str, Any]) -> Asked:
@@ -61,8 +63,14 @@ def read_completion(body: Mapping[str, Any]) -> Asked:
     for key in ("echo", "suffix"):
         if body.get(key):
             raise bad(key, "is not supported")
-    request = Request(prompt=prompt, logprobs=integer(body, "logprobs", 0, MAX_TOP_LOGPROBS), **_settings(body, _TEXT))
-    return _asked(body, request)
+    stream = flag(body, "stream")
+    request = Request(
+        prompt=prompt,
+        logprobs=integer(body, "logprobs", 0, MAX_TOP_LOGPROBS),
+        original=Original("/v1/completions", body, stream),
+        **_settings(body, _TEXT),
+    )
+    return _asked(body, request, stream)
 
 
 def read_embeddings(body: Mapping[str, Any]) -> tuple[str, list[str], str, int | None]:
@@ -80,14 +88,14 @@ def read_embeddings(body: Mapping[str, Any]) -> tuple[str, list[str], str, int |
     return model_name(body), texts, encoding, integer(body, "dimensions", 1, 1_000_000)
 
 
-def _asked(body: Mapping[str, Any], request: Request) -> Asked:
+def _asked(body: Mapping[str, Any], request: Request, stream: bool) -> Asked:
     options = body.get("stream_options")
     if options is not None and not isinstance(options, dict):
         raise bad("stream_options", "must be an object")
     return Asked(
         name=model_name(body),
         request=request,
-        stream=flag(body, "stream"),
+        stream=stream,
         include_usage=flag(options or {}, "include_usage"),
         keep_s=seconds(body.get("keep_alive")),
     )

@@ -9,7 +9,8 @@ Nothing here stands on the way of an answer's bytes: a timer runs only while a h
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from collections.abc import Callable
+from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
@@ -22,6 +23,27 @@ READER_S = 60.0  # so long a client may take nothing of what is ready for it
 LINGER_S = 1.0  # after a refusal the rest is thrown away: closing on unread data would lose our answer
 SENT_AHEAD = 8  # so many requests may wait behind one of the same connection until nothing more is read
 LINGER_BYTES = 4 * 2**20
+LEAVING = "arbiter.leaving"
+
+
+class Leaving:
+    """Of one request: that its client is gone, told at once to whoever works for it. In the scope under ``LEAVING``."""
+
+    __slots__ = ("gone", "tell")
+
+    def __init__(self) -> None:
+        self.gone = False
+        self.tell: Callable[[], None] | None = None
+
+    def now(self) -> None:
+        self.gone = True
+        if self.tell is not None:
+            self.tell()
+
+
+def leaving_of(scope: Any) -> Leaving:
+    found: Leaving = scope[LEAVING]
+    return found
 
 
 class GuardedProtocol(HttpToolsProtocol):
@@ -55,6 +77,8 @@ class GuardedProtocol(HttpToolsProtocol):
             running.disconnected = True  # uvicorn tells only the newest of requests that were sent ahead
             running.message_event.set()
         super().connection_lost(exc)
+        if running is not None and not running.response_complete:
+            leaving_of(running.scope).now()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._running = cycle
@@ -78,6 +102,7 @@ class GuardedProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         self._in_head = True
         super().on_message_begin()
+        cast(dict[str, Any], self.scope)[LEAVING] = Leaving()
 
     def on_headers_complete(self) -> None:
         self._in_head = False
@@ -129,6 +154,7 @@ class GuardedProtocol(HttpToolsProtocol):
             return False
         cycle.disconnected = True
         cycle.message_event.set()
+        leaving_of(cycle.scope).now()
         return True
 
     def pause_writing(self) -> None:

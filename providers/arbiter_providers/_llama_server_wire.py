@@ -33,6 +33,16 @@ def call(
     return COMPLETION, _completion(request)
 
 
+def original(request: Request, *, model: str) -> dict[str, Any]:
+    """The body that its client sent; what it leaves out is said as ``call`` would say it."""
+    told = request.original.body if request.original is not None else {}
+    body: dict[str, Any] = {"temperature": request.temperature, **told, "model": model}
+    if "max_tokens" not in body and "max_completion_tokens" not in body:
+        body["max_tokens"] = request.max_tokens
+    body.pop("keep_alive", None)
+    return body
+
+
 def is_plain(request: Request, *, chat_template: bool) -> bool:
     """Is this a conversation that goes to the model as plain text?"""
     return bool(request.messages) and not chat_template

@@ -20,6 +20,8 @@ from arbiter_tui.errors import Overloaded, ProviderError, Unreachable, WorkerDie
 from arbiter_tui.provider import Chunk, Done, EventSink, InstanceStats, Request, WorkerEvent
 
 from . import _openai_wire as wire
+from ._relay import Tail, whole
+from ._upstream import Reply, Upstream
 
 QUICK_S = 5.0  # for what never waits for a model: lists, health
 _MOST_BYTES = 64 * 1024 * 1024  # of an answer that is read whole: a batch of embeddings
@@ -39,6 +41,8 @@ class Runtime:
         self._headers = {"Authorization": f"Bearer {key}"} if key else {}
         self._stall_s = stall_s
         self._session: aiohttp.ClientSession | None = None
+        plain = self.base_url.startswith("http://")
+        self.hot = Upstream(self.base_url, headers=self._headers, stall_s=stall_s) if plain else None
 
     async def models(self) -> list[dict[str, Any]]:
         """The entries of /v1/models; LM Studio's own list where there is one tells more."""
@@ -115,6 +119,11 @@ class Runtime:
         finally:
             response.close()
 
+    def broken(self, error: Exception, *, began: bool) -> str:
+        """In words: nobody there, or broken off."""
+        what = "broke off its answer" if began else "nobody answers at"
+        return f"{self.base_url} {what} ({cause(error)})" if began else f"{what} {self.base_url} ({cause(error)})"
+
     def error(self, status: int, body: bytes, *, name: str) -> ProviderError | Overloaded:
         return wire.error(status, self.hidden(body), name=name)
 
@@ -126,6 +135,8 @@ class Runtime:
         if self._session is not None:
             await self._session.close()
             self._session = None
+        if self.hot is not None:
+            self.hot.close()
 
     def _http(self) -> aiohttp.ClientSession:
         # One connection a request: closing it is how a request is cancelled, and none is left half read.
@@ -181,6 +192,48 @@ class OpenAiModel:
         if done is None:
             raise self._gone("its server ended the answer in the middle")
         yield done
+
+    def relay(self, request: Request) -> AsyncGenerator[bytes | Done, None] | None:
+        body = wire.original(request, self._dialect)
+        if body is None or request.original is None or self._runtime.hot is None:
+            return None
+        return self._relay(self._runtime.hot, request.original.path, body, stream=request.original.stream)
+
+    async def _relay(
+        self, hot: Upstream, path: str, body: Mapping[str, Any], *, stream: bool
+    ) -> AsyncGenerator[bytes | Done, None]:
+        self._check()
+        tail, began = Tail(), False
+        try:
+            async with hot.post(path, json.dumps(body).encode()) as reply:
+                if reply.status != 200 or (stream and "json" in reply.kind):
+                    told = await self._all(reply)
+                    status = 500 if reply.status == 200 else reply.status
+                    raise self._runtime.error(status, told, name=self.version.version)
+                began = True
+                if not stream:
+                    told = await self._all(reply)
+                    done = whole(told)
+                    yield told
+                    yield done
+                    return
+                async for data in reply.pieces():
+                    tail.add(data)
+                    yield data
+        except OSError as error:
+            raise self._gone(self._runtime.broken(error, began=began)) from error
+        ended = tail.done()
+        if ended is None:
+            raise self._gone("its server ended the answer in the middle")
+        yield ended
+
+    async def _all(self, reply: Reply) -> bytes:
+        data = bytearray()
+        async for piece in reply.pieces():
+            data += piece
+            if len(data) > _MOST_BYTES:
+                raise ProviderError(f"{self._runtime.base_url} sends an answer without end")
+        return bytes(data)
 
     async def embed(self, texts: Sequence[str]) -> list[list[float]]:
         self._check()

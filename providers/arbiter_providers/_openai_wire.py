@@ -86,6 +86,23 @@ def call(request: Request, dialect: Dialect) -> tuple[str, dict[str, Any]]:
     return COMPLETIONS, {**body, **request.extra, "stream": True}
 
 
+def original(request: Request, dialect: Dialect) -> dict[str, Any] | None:
+    """The body that its client sent, for this model; None where the runtime can't be asked in these words.
+
+    What the client leaves out is said as ``call`` would say it. How long a model stays loaded is our own affair.
+    """
+    told = request.original
+    if told is None or (told.path == CHAT and not dialect.chat) or (request.grammar and not dialect.grammar):
+        return None
+    if request.needs_tools and not dialect.tools:
+        return None
+    body: dict[str, Any] = {"temperature": request.temperature, **told.body, "model": dialect.model}
+    if "max_tokens" not in body and "max_completion_tokens" not in body:
+        body["max_tokens"] = request.max_tokens
+    body.pop("keep_alive", None)
+    return body
+
+
 def is_plain(request: Request, dialect: Dialect) -> bool:
     """Is this a conversation that goes to the model as plain text?"""
     return bool(request.messages) and not dialect.chat

@@ -8,7 +8,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import importlib.util
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from typing import Any
 
 import aiohttp
 
@@ -20,6 +21,7 @@ from . import _llama_server_wire as wire
 from . import _tools
 from ._local import MIB, Settings, describe, embedded_versions, header, predicted_bytes
 from ._process import Child, Message, Vigil, launch
+from ._relay import Tail
 
 _ENGINE_BYTES = 60 * MIB  # measured: interpreter, library, HTTP threads
 _HEALTH_S = 2.0
@@ -108,13 +110,26 @@ class LlamaServerModel:
                 self._tools = not isinstance(props, dict) or _tools.supported(props)
 
     async def generate(self, request: Request) -> AsyncGenerator[Chunk, None]:
-        if not self._child.alive:
-            raise self._child.died()
         path, body = wire.call(
             request, chat_template=self._chat_template, tools=self._tools, version=self.version.version
         )
         plain = wire.is_plain(request, chat_template=self._chat_template)
         events = wire.Events(path, request, version=self.version.version, plain=plain)
+        try:
+            async with contextlib.aclosing(self._answer(path, body)) as pieces:
+                async for data in pieces:
+                    for chunk in events.feed(data):
+                        yield chunk
+                        if isinstance(chunk, Done):
+                            return
+        except (ValueError, KeyError, TypeError) as error:
+            raise ProviderError(f"{self.version.version}: the engine's answer can't be read ({error!r})") from error
+        raise await self._dead()
+
+    async def _answer(self, path: str, body: Mapping[str, Any]) -> AsyncGenerator[bytes, None]:
+        """The bytes of one streamed answer; leaving it stops the decoding. Raises what the engine refuses."""
+        if not self._child.alive:
+            raise self._child.died()
         response: aiohttp.ClientResponse | None = None
         try:
             with self._vigil.request():
@@ -123,18 +138,32 @@ class LlamaServerModel:
                     raise wire.error(response.status, await response.read(), version=self.version.version)
                 async for data in response.content.iter_any():
                     self._vigil.touch()
-                    for chunk in events.feed(data):
-                        yield chunk
-                        if isinstance(chunk, Done):
-                            return
-                raise await self._dead()
+                    yield data
         except (aiohttp.ClientError, OSError) as error:
             raise await self._dead() from error
-        except (ValueError, KeyError, TypeError) as error:
-            raise ProviderError(f"{self.version.version}: the engine's answer can't be read ({error!r})") from error
         finally:
             if response is not None:
                 response.close()  # in mid-answer this is what stops the decoding
+
+    def relay(self, request: Request) -> AsyncGenerator[bytes | Done, None] | None:
+        """Streams alone: of an answer that comes whole the engine would not say when its first token was there."""
+        told = request.original
+        if told is None or not told.stream or (told.path == wire.CHAT and not self._chat_template):
+            return None
+        if request.needs_tools and not self._tools:
+            return None
+        return self._relay(told.path, wire.original(request, model=self.version.version))
+
+    async def _relay(self, path: str, body: Mapping[str, Any]) -> AsyncGenerator[bytes | Done, None]:
+        tail = Tail()
+        async with contextlib.aclosing(self._answer(path, body)) as pieces:
+            async for data in pieces:
+                tail.add(data)
+                yield data
+        done = tail.done()
+        if done is None:
+            raise await self._dead()
+        yield done
 
     async def embed(self, texts: Sequence[str]) -> list[list[float]]:
         """One text at a time: texts of unequal length side by side get wrong means from the engine (cosine .95)."""

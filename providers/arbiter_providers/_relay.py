@@ -1,0 +1,94 @@
+"""The bytes of an answer that passes through as its runtime sends it: whether it came to its end, and what it took.
+
+Owns: the newest bytes of a stream, and what they say once it is over. Never: changes a byte, looks at one on its way.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from arbiter_tui.errors import ProviderError
+from arbiter_tui.provider import Done, FinishReason, Usage
+
+TAIL_BYTES = 16 * 1024  # the reason, the usage and the timings of an answer are its last events, and short
+OVER = b"[DONE]"
+
+
+class Tail:
+    """Of one streamed answer."""
+
+    def __init__(self) -> None:
+        self._bytes = b""
+
+    def add(self, data: bytes) -> None:
+        self._bytes = data[-TAIL_BYTES:] if len(data) >= TAIL_BYTES else (self._bytes + data)[-TAIL_BYTES:]
+
+    def done(self) -> Done | None:
+        """None: the stream broke off. Raises ProviderError where the runtime itself said that something failed."""
+        reason: FinishReason | None = None
+        found: dict[str, Any] = {}
+        over = False
+        for line in reversed(self._bytes.splitlines()):
+            if not line.startswith((b"data:", b"error:")):
+                continue
+            told = line.split(b":", 1)[1].strip()
+            if told == OVER:
+                over = True
+                continue
+            event = _object(told)
+            if event.get("error") or line.startswith(b"error:"):
+                raise ProviderError(f"its runtime said: {told[:300].decode('utf-8', 'replace')}")
+            found = {**event, **found}
+            if event.get("choices"):  # all that follows the reason has none
+                reason = _reason(event)
+                break
+        if reason is None and not over:
+            return None
+        return Done(finish_reason=reason or "stop", usage=usage_of(found))
+
+
+def whole(body: bytes) -> Done:
+    """Of an answer that came in one piece. Raises ProviderError for what is none."""
+    told = _object(body)
+    reason = _reason(told)
+    if reason is None:
+        raise ProviderError("its runtime's answer has no choices")
+    return Done(finish_reason=reason, usage=usage_of(told))
+
+
+def _reason(event: Mapping[str, Any]) -> FinishReason | None:
+    choices = event.get("choices")
+    if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
+        return None
+    reason = choices[0].get("finish_reason")
+    return None if reason is None else reason if reason in ("length", "tool_calls") else "stop"
+
+
+def _object(data: bytes) -> dict[str, Any]:
+    try:
+        told = json.loads(data)
+    except ValueError:
+        return {}
+    return told if isinstance(told, dict) else {}
+
+
+def usage_of(told: Mapping[str, Any]) -> Usage:
+    """``usage`` counts; ``timings`` (llama-server's) count and time. What neither says stays unknown."""
+    usage, timings = (told[k] if isinstance(told.get(k), dict) else {} for k in ("usage", "timings"))
+    details = usage.get("prompt_tokens_details")
+    cached = timings.get("cache_n", details.get("cached_tokens") if isinstance(details, dict) else None)
+    prompt = timings.get("prompt_n")
+    counted = None if prompt is None else prompt + (timings.get("cache_n") or 0)
+    return Usage(
+        tokens_in=usage.get("prompt_tokens", counted),
+        tokens_out=usage.get("completion_tokens", timings.get("predicted_n")),
+        tokens_cached=cached,
+        prompt_s=_seconds(timings.get("prompt_ms")),
+        decode_s=_seconds(timings.get("predicted_ms")),
+    )
+
+
+def _seconds(ms: Any) -> float | None:
+    return ms / 1000 if isinstance(ms, int | float) else None

@@ -1,0 +1,251 @@
+"""The hot path's client: POSTs to one plain HTTP/1.1 address over kept-alive connections, on uvicorn's own parser.
+
+Owns: the connections to one runtime, their time limits, the bytes of an answer as they are read. Never: TLS, redirects,
+what a byte means; everything that is not hot goes through aiohttp, which costs four times as much a request.
+
+An answer that is left before its end closes its connection, which makes the runtime stop decoding. Errors are OSErrors
+(TimeoutError among them), as the system's own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, AsyncIterator
+from urllib.parse import urlsplit
+
+import httptools
+
+CONNECT_S = 5.0
+IDLE_S = 4.0  # below the idle limits of common servers: llama-server and uvicorn close after five seconds
+AHEAD_BYTES = 256 * 1024  # so much may wait for a reader until nothing more is read
+MOST_IDLE = 128
+HEAD_BYTES = 64 * 1024
+
+
+class Broken(OSError):
+    """The other side closed the connection, or what it sent is no HTTP."""
+
+
+class _Connection(asyncio.Protocol):
+    """One connection: one exchange at a time. ``status`` 0: no head yet."""
+
+    def __init__(self) -> None:
+        self.transport: asyncio.Transport | None = None
+        self.idle_since = 0.0
+        self.fresh = True  # nothing was asked of it before
+        self._loop = asyncio.get_running_loop()
+        self._begin()
+
+    def _begin(self) -> None:
+        self.status = 0
+        self.kind = ""
+        self.over = False
+        self.error: OSError | None = None
+        self._keeps = False
+        self._length: int | None = None
+        self._buffer: list[bytes] = []
+        self._held = self._head_seen = 0
+        self._paused = False
+        self._waiter: asyncio.Future[None] | None = None
+        self._parser = httptools.HttpResponseParser(self)
+        self._heard_at = self._loop.time()
+
+    # ── what the transport says ───────────────────────────────────────────────────────────────────────────────
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport  # type: ignore[assignment] # uvloop's is one without inheriting from it
+
+    def data_received(self, data: bytes) -> None:
+        self._heard_at = self._loop.time()
+        if self.status == 0:
+            self._head_seen += len(data)
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserError as error:
+            self._fail(Broken(f"no HTTP: {error}"))
+        if self.status == 0 and self._head_seen > HEAD_BYTES:
+            self._fail(Broken("a head without end"))
+        self._wake()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.transport = None
+        if not self.over and self.error is None:
+            if self.status and self._length is None and not self._framed:
+                self.over = True  # an answer of no stated length ends with its connection
+            else:
+                self.error = exc if isinstance(exc, OSError) else Broken("connection closed")
+        self._wake()
+
+    # ── what the parser says ──────────────────────────────────────────────────────────────────────────────────
+
+    _framed = False
+
+    def on_message_begin(self) -> None:
+        self._framed = False
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        name = name.lower()
+        if name == b"content-type":
+            self.kind = value.decode("latin-1").lower()
+        elif name == b"content-length":
+            self._length = int(value) if value.isdigit() else None
+        elif name == b"transfer-encoding":
+            self._framed = b"chunked" in value.lower()
+
+    def on_headers_complete(self) -> None:
+        self.status = self._parser.get_status_code()
+        self._keeps = self._parser.should_keep_alive()
+
+    def on_body(self, body: bytes) -> None:
+        self._buffer.append(body)
+        self._held += len(body)
+        if self._held > AHEAD_BYTES and not self._paused and self.transport is not None:
+            self._paused = True
+            self.transport.pause_reading()
+
+    def on_message_complete(self) -> None:
+        self.over = self.status >= 200  # 100 Continue is no answer
+
+    # ── one exchange ──────────────────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def reusable(self) -> bool:
+        return self.over and self._keeps and self.error is None and self.transport is not None
+
+    def ask(self, request: bytes) -> None:
+        if not self.fresh:
+            self._begin()
+        assert self.transport is not None
+        self.transport.write(request)
+
+    async def wait(self, limit_s: float) -> None:
+        """Returns when something is new. Raises TimeoutError after ``limit_s`` of silence."""
+        self._waiter = self._loop.create_future()
+        timer = self._loop.call_later(limit_s, self._silent, limit_s)
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
+            timer.cancel()
+
+    def _silent(self, limit_s: float) -> None:
+        self._fail(TimeoutError(f"nothing for {limit_s:g} s"))
+
+    def take(self) -> bytes:
+        """All that was read; empty if nothing was."""
+        if not self._buffer:
+            return b""
+        data = self._buffer[0] if len(self._buffer) == 1 else b"".join(self._buffer)
+        self._buffer.clear()
+        self._held = 0
+        if self._paused and self.transport is not None:
+            self._paused = False
+            self.transport.resume_reading()
+        return data
+
+    def close(self) -> None:
+        if self.transport is not None:
+            self.transport.abort()
+
+    def _fail(self, error: OSError) -> None:
+        self.error = self.error or error
+        self.close()
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+
+class Reply:
+    """An answer whose head is there. ``kind``: its content type, in lower case."""
+
+    def __init__(self, connection: _Connection, stall_s: float) -> None:
+        self.status = connection.status
+        self.kind = connection.kind
+        self._connection, self._stall_s = connection, stall_s
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        """What has come since the last piece, joined. Raises OSError where it breaks off."""
+        connection = self._connection
+        while True:
+            if data := connection.take():
+                yield data
+            elif connection.error is not None:
+                raise connection.error
+            elif connection.over:
+                return
+            else:
+                await connection.wait(self._stall_s)
+
+
+class Upstream:
+    """``url``: http://HOST[:PORT]. ``keep`` False: a connection for each request, for servers that hold a thread for
+    each. ``stall_s``: so long nothing may come."""
+
+    def __init__(self, url: str, *, headers: dict[str, str], stall_s: float, keep: bool = True) -> None:
+        place = urlsplit(url)
+        if place.scheme != "http" or place.hostname is None:
+            raise ValueError(f"{url} is no plain HTTP address")
+        self.keep = keep
+        self._host, self._port, self._path = place.hostname, place.port or 80, place.path.rstrip("/")
+        told = {"Host": place.netloc.rsplit("@", 1)[-1], "Content-Type": "application/json", **headers}
+        self._head = "".join(f"{name}: {value}\r\n" for name, value in told.items())
+        self._stall_s = stall_s
+        self._idle: list[_Connection] = []
+
+    @contextlib.asynccontextmanager
+    async def post(self, path: str, body: bytes) -> AsyncGenerator[Reply, None]:
+        """One exchange. Raises OSError. A kept connection that its server has closed meanwhile gives way to a new
+        one: nothing of the request was answered yet."""
+        kept = "" if self.keep else "Connection: close\r\n"
+        head = f"POST {self._path}{path} HTTP/1.1\r\n{self._head}{kept}Content-Length: {len(body)}\r\n\r\n"
+        request = head.encode("latin-1") + body
+        connection = await self._connected()
+        try:
+            try:
+                await self._heard(connection, request)
+            except OSError as error:
+                if connection.fresh or isinstance(error, TimeoutError) or connection.status:
+                    raise
+                connection.close()
+                connection = await self._connect()
+                await self._heard(connection, request)
+            yield Reply(connection, self._stall_s)
+        finally:
+            self._back(connection)
+
+    async def _heard(self, connection: _Connection, request: bytes) -> None:
+        connection.ask(request)
+        while connection.status < 200:
+            if connection.error is not None:
+                raise connection.error
+            await connection.wait(self._stall_s)
+
+    async def _connected(self) -> _Connection:
+        now = asyncio.get_running_loop().time()
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.transport is not None and now - connection.idle_since < IDLE_S:
+                return connection
+            connection.close()
+        return await self._connect()
+
+    async def _connect(self) -> _Connection:
+        async with asyncio.timeout(CONNECT_S):
+            _, connection = await asyncio.get_running_loop().create_connection(_Connection, self._host, self._port)
+        return connection
+
+    def _back(self, connection: _Connection) -> None:
+        if connection.reusable and self.keep and len(self._idle) < MOST_IDLE:
+            connection.fresh = False
+            connection.idle_since = asyncio.get_running_loop().time()
+            self._idle.append(connection)
+        else:
+            connection.close()
+
+    def close(self) -> None:
+        """Idempotent."""
+        while self._idle:
+            self._idle.pop().close()
