@@ -12,7 +12,7 @@ import heapq
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
-from typing import Any
+from typing import Any, TypeVar
 
 from ._contract import ProviderContract, collect
 from ._memory_store import MemoryStore
@@ -104,6 +104,9 @@ class FakeClock:
             await asyncio.sleep(0)
 
 
+Piece = TypeVar("Piece", bound=Chunk | bytes)
+
+
 @dataclass(slots=True)
 class Behaviour:
     """How a fake model behaves; change it at any time, the next call sees it.
@@ -112,6 +115,7 @@ class Behaviour:
     the provider's clock. ``tools``: calls made by an answer to a request with tools; None: it can't do tools.
     ``fail_load`` / ``fail_generate``: raised once per entry, in order. ``die_after``: number of
     chunks after which the worker dies. ``gate`` / ``load_gate``: when set, generation / loading waits for the event.
+    ``relayed``: the pieces of bytes that its runtime answers a client's own words with; None: it does not relay.
     """
 
     answer: str | Callable[[Request], str] = "ok"
@@ -131,6 +135,7 @@ class Behaviour:
     cpu_s: float | None = None  # CPU seconds of one answer; None: the model can't say
     tools: Sequence[ToolCall] | None = ()
     timed: tuple[float | None, float | None] = (None, None)  # what the engine says of reading and of writing
+    relayed: Sequence[bytes] | None = None
 
 
 class FakeModel:
@@ -163,16 +168,34 @@ class FakeModel:
             self.alive = False
             self._on_event(WorkerEvent(version=self.version.version, kind="exited", message=message))
 
-    async def generate(self, request: Request) -> AsyncGenerator[Chunk, None]:
+    def generate(self, request: Request) -> AsyncGenerator[Chunk, None]:
+        return self._counted(self._answer(self.behaviour, request))
+
+    def relay(self, request: Request) -> AsyncGenerator[bytes | Done, None] | None:
+        how = self.behaviour
+        return None if how.relayed is None else self._counted(self._relayed(how, how.relayed))
+
+    async def _relayed(self, how: Behaviour, pieces: Sequence[bytes]) -> AsyncGenerator[bytes | Done, None]:
+        if how.fail_generate:
+            raise how.fail_generate.pop(0)
+        for n, piece in enumerate(pieces):
+            if how.gate is not None:
+                await how.gate.wait()
+            if how.die_after is not None and n >= how.die_after:
+                raise self._die("scripted death")
+            yield piece
+            await self._provider.clock_sleep(how.chunk_s)
+        yield Done(finish_reason="stop", usage=Usage(tokens_out=len(pieces)))
+
+    async def _counted(self, answer: AsyncGenerator[Piece, None]) -> AsyncGenerator[Piece, None]:
         if self.unloaded:
             raise WorkerDied(f"{self.version.version} was unloaded")
         if not self.alive:
             raise WorkerDied(f"the worker of {self.version.version} is dead")
-        how = self.behaviour
         self.active += 1
         self.peak_active = max(self.peak_active, self.active)
         try:
-            async for chunk in self._answer(how, request):
+            async for chunk in answer:
                 yield chunk
             self.served += 1
         except (asyncio.CancelledError, GeneratorExit):

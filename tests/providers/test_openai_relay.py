@@ -1,0 +1,262 @@
+"""A running server's own bytes: identical, on kept connections, bounded, with typed errors for all that goes wrong."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from arbiter_providers import _upstream
+from arbiter_providers.openai_compatible import OpenAiCompatibleProvider
+from faulty_server import DONE, ENDLESS, HANG, RESET, FaultyServer, Piece, answer, event, faulty_server, stream, word
+from provider_kit import until
+
+from arbiter_tui.errors import ArbiterError, InvalidRequest, ModelUnusable, Overloaded, ProviderError, WorkerDied
+from arbiter_tui.provider import Done, Message, Original, ProviderConfig, Request, Usage, WorkerEvent
+
+CHAT = "/v1/chat/completions"
+KEY = "sk-planted-0123456789"
+CUT = word("Hel")
+TIMED = event({"choices": [{"delta": {}, "finish_reason": "length"}], "timings": {
+    "prompt_n": 7, "cache_n": 2, "prompt_ms": 50, "predicted_n": 3, "predicted_ms": 120}})  # fmt: skip
+COUNTED = event({"choices": [], "usage": {"prompt_tokens": 9, "completion_tokens": 3,
+                                          "prompt_tokens_details": {"cached_tokens": 4}}})  # fmt: skip
+GOOD = stream(CUT, word("lo", "stop"), DONE)
+
+
+def asked(*, streams: bool = True, path: str = CHAT, **fields: Any) -> Request:
+    body = {"model": "arbiter/chat", "messages": [{"role": "user", "content": "hi"}], "stream": streams, **fields}
+    return Request(messages=(Message("user", "hi"),), original=Original(path, body, streams))
+
+
+@asynccontextmanager
+async def loaded(fault: FaultyServer, **options: Any) -> AsyncIterator[tuple[Any, list[WorkerEvent]]]:
+    known = {"base_url": fault.url, "api_key": KEY, "stall_timeout_s": 1, **options}
+    provider = OpenAiCompatibleProvider(ProviderConfig(name="box", kind="openai_compatible", options=known))
+    events: list[WorkerEvent] = []
+    try:
+        version = await provider.inspect("m")
+        yield await provider.load(version, timeout_s=10, on_event=events.append), events
+    finally:
+        await provider.close()
+        await until(lambda: fault.open == 0, "no connection is left open")
+
+
+async def read(relayed: AsyncGenerator[bytes | Done, None]) -> tuple[bytes, Done]:
+    got, done = b"", None
+    async for piece in relayed:
+        assert done is None, "something came after the end"
+        if isinstance(piece, Done):
+            done = piece
+        else:
+            got += piece
+    assert done is not None
+    return got, done
+
+
+@pytest.mark.parametrize(("pieces", "done"), [
+    ([CUT, word("lo", "stop"), DONE], Done(finish_reason="stop")),
+    ([CUT, word("lo", "stop")], Done(finish_reason="stop")),
+    ([CUT, TIMED, DONE], Done(finish_reason="length", usage=Usage(
+        tokens_in=9, tokens_out=3, tokens_cached=2, prompt_s=0.05, decode_s=0.12))),
+    ([CUT, word("", "tool_calls"), COUNTED, DONE], Done(finish_reason="tool_calls", usage=Usage(
+        tokens_in=9, tokens_out=3, tokens_cached=4))),
+    ([b": comment\n\n", CUT, word("x" * 40_000), word("lo", "stop"), DONE], Done(finish_reason="stop")),
+    ([CUT.replace(b"\n", b"\r\n"), word("", "stop").replace(b"\n", b"\r\n"), DONE], Done(finish_reason="stop")),
+])  # fmt: skip
+async def test_a_stream_is_byte_for_byte_and_its_end_is_read(pieces: list[bytes], done: Done) -> None:
+    """Every byte that the server sent, then what its last events say."""
+    async with faulty_server() as fault:
+        fault.script(CHAT, stream(*pieces))
+        async with loaded(fault) as (model, events):
+            assert await read(model.relay(asked())) == (b"".join(pieces), done)
+            assert events == []
+
+
+async def test_a_whole_answer_is_byte_for_byte() -> None:
+    """Spaces and unknown fields included; its usage is read once it is out."""
+    body = b'{ "choices": [ {"finish_reason": "stop"} ], "odd": 1.50, "usage": {"completion_tokens": 3}}'
+    async with faulty_server() as fault:
+        fault.script(CHAT, answer(body))
+        async with loaded(fault) as (model, _):
+            got, done = await read(model.relay(asked(streams=False)))
+            assert (got, done.usage.tokens_out, done.finish_reason) == (body, 3, "stop")
+
+
+async def test_the_clients_words_go_on_untouched() -> None:
+    """But for the model's name and what is the arbiter's own affair; what it leaves out has the arbiter's defaults."""
+    async with faulty_server() as fault:
+        fault.script(CHAT, GOOD)
+        async with loaded(fault) as (model, _):
+            await read(model.relay(asked(odd={"deep": [1]}, keep_alive="5m", temperature=0.7)))
+            path, headers, body = fault.asked[-1]
+            assert (path, headers["authorization"]) == (CHAT, f"Bearer {KEY}")
+            assert json.loads(body) == {
+                "temperature": 0.7, "model": "m", "messages": [{"role": "user", "content": "hi"}], "stream": True,
+                "odd": {"deep": [1]}, "max_tokens": 256,
+            }  # fmt: skip
+
+
+async def test_what_can_not_be_asked_in_the_clients_words_is_not_relayed() -> None:
+    """Nobody's own words, a chat for a model without a template, a grammar that the server does not take."""
+    async with faulty_server() as fault:
+        async with loaded(fault) as (model, _):
+            assert model.relay(Request(messages=(Message("user", "hi"),))) is None
+            assert model.relay(Request(grammar="root ::= x", original=asked().original)) is None
+        async with loaded(fault, chat=False) as (model, _):
+            assert model.relay(asked()) is None
+            assert model.relay(asked(path="/v1/completions")) is not None
+
+
+WRONG: list[tuple[str, Sequence[Piece], type[ArbiterError], str]] = [
+    ("reset before the answer", [RESET], WorkerDied, "nobody answers"),
+    ("reset in the middle", stream(CUT, RESET), WorkerDied, "broke off|in the middle"),
+    ("an end without an end", stream(CUT), WorkerDied, "in the middle"),
+    ("half an event", stream(CUT, b'data: {"choices": [{"del'), WorkerDied, "in the middle"),
+    ("a stall in the middle", stream(CUT, HANG), WorkerDied, "no answer in time"),
+    ("slow headers", [b"HTTP/1.1 200 OK\r\nContent-", HANG], WorkerDied, "no answer in time"),
+    ("rubbish instead of HTTP", [b"\x00\x01\x02 what?\r\n\r\n", RESET], WorkerDied, "nobody answers"),
+    ("a head without end", [b"HTTP/1.1 200 OK\r\nX: " + b"x" * 65536, ENDLESS], WorkerDied, "nobody answers"),
+    ("429", answer({"error": {"message": "busy"}}, status=429), Overloaded, "busy"),
+    ("500", answer({"error": {"message": "oops " + KEY, "code": 500}}, status=500), ProviderError, "oops"),
+    ("503", answer({"error": {"message": "Loading model"}}, status=503), Overloaded, "Loading model"),
+    ("400", answer({"detail": "bad temperature"}, status=400), InvalidRequest, "bad temperature"),
+    ("401", answer({"error": "invalid key " + KEY}, status=401), ProviderError, "api_key"),
+    ("404", answer({"message": "no model m"}, status=404), ModelUnusable, "no model m"),
+    ("a redirect", answer(b"", status=307), ProviderError, "redirects"),
+    ("a page instead of a stream", answer(b"<html>login</html>", kind="text/html"), WorkerDied, "in the middle"),
+    ("a JSON error with 200", answer({"error": {"message": "no stream"}}), ProviderError, "no stream"),
+    ("an error event", stream(CUT, event({"error": {"message": "out of memory"}})), ProviderError, "out of memory"),
+    ("an endless error", [*stream(kind="application/json"), b"x" * 65536, ENDLESS], ProviderError, "without end"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("pieces", "kind", "words"), [case[1:] for case in WRONG], ids=[case[0] for case in WRONG])
+async def test_a_wrong_answer_is_a_typed_error(pieces: Sequence[Piece], kind: type[ArbiterError], words: str) -> None:
+    """As for an answer that is read: the error of that kind, without the key; the next request is answered."""
+    async with faulty_server() as fault:
+        fault.script(CHAT, pieces, GOOD)
+        async with loaded(fault) as (model, events):
+            with pytest.raises(kind, match=words) as seen:
+                await read(model.relay(asked()))
+            assert type(seen.value) is kind
+            assert KEY not in str(seen.value)
+            assert [e.kind for e in events] == (["exited"] if kind is WorkerDied else [])
+            assert (await read(model.relay(asked())))[0] == b"".join(p for p in GOOD[1:] if isinstance(p, bytes))
+
+
+async def test_a_whole_answer_that_is_none_is_an_error() -> None:
+    """JSON without choices, and no JSON at all."""
+    async with faulty_server() as fault:
+        for body in (b"{}", b"<html>", b"[1]"):
+            fault.script(CHAT, answer(body))
+            async with loaded(fault) as (model, _):
+                with pytest.raises(ProviderError, match="no choices"):
+                    await read(model.relay(asked(streams=False)))
+
+
+async def test_who_leaves_frees_the_server() -> None:
+    """Closing the answer in its middle closes its connection, and no other request gets the rest of it."""
+    async with faulty_server() as fault:
+        fault.script(CHAT, stream(CUT, HANG), GOOD)
+        async with loaded(fault, stall_timeout_s=600) as (model, events):
+            relayed = model.relay(asked())
+            assert await anext(relayed) == CUT
+            assert fault.open == 1
+            await relayed.aclose()
+            await until(lambda: fault.open == 0, "the stream that was closed is gone")
+            await read(model.relay(asked()))
+            assert events == []
+
+
+class Keeping(asyncio.Protocol):
+    """A server that keeps its connections: counts them, closes what is idle on demand."""
+
+    made = 0
+    open: list[asyncio.Transport] = []
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        Keeping.made += 1
+        Keeping.open.append(transport)
+        self._transport, self._data = transport, b""
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        Keeping.open.remove(self._transport)
+
+    def data_received(self, data: bytes) -> None:
+        self._data += data
+        head, found, body = self._data.partition(b"\r\n\r\n")
+        length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0]) if found else 1
+        if found and len(body) >= length:
+            self._data = b""
+            told = b'{"choices": [{"finish_reason": "stop"}]}'
+            self._transport.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(told) + told)
+
+
+@asynccontextmanager
+async def keeping() -> AsyncIterator[_upstream.Upstream]:
+    Keeping.made, Keeping.open = 0, []
+    server = await asyncio.get_running_loop().create_server(Keeping, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    upstream = _upstream.Upstream(url, headers={}, stall_s=5.0)
+    try:
+        yield upstream
+    finally:
+        upstream.close()
+        server.close()
+        await until(lambda: not Keeping.open, "every connection is closed")
+
+
+async def post(upstream: _upstream.Upstream) -> bytes:
+    async with upstream.post("/x", b"{}") as reply:
+        return b"".join([piece async for piece in reply.pieces()])
+
+
+async def test_connections_are_kept_and_shared() -> None:
+    """One after another they use one; at once each has its own; later they use those again."""
+    async with keeping() as upstream:
+        for _ in range(5):
+            assert b"choices" in await post(upstream)
+        assert Keeping.made == 1
+        await asyncio.gather(*(post(upstream) for _ in range(8)))
+        await asyncio.gather(*(post(upstream) for _ in range(8)))
+        assert Keeping.made == 8
+
+
+async def test_a_kept_connection_that_was_closed_meanwhile_is_replaced() -> None:
+    """Whether we know of it already or not: the request is answered."""
+    async with keeping() as upstream:
+        await post(upstream)
+        Keeping.open[0].abort()
+        await until(lambda: not Keeping.open, "the server closed it")
+        assert b"choices" in await post(upstream)
+        Keeping.open[0].close()  # says so in the same turn of the loop in which we ask
+        assert b"choices" in await post(upstream)
+        assert Keeping.made == 3
+
+
+async def test_one_for_each_request_where_they_are_not_kept() -> None:
+    """For servers that hold a thread for every connection."""
+    async with keeping() as upstream:
+        upstream.keep = False
+        for _ in range(3):
+            await post(upstream)
+        assert Keeping.made == 3
+
+
+async def test_nothing_is_read_far_ahead_of_a_slow_reader() -> None:
+    """An endless stream whose reader waits fills no memory."""
+    async with faulty_server() as fault:
+        fault.script(CHAT, [*stream(), b"data: " + b"x" * 65536, ENDLESS])
+        upstream = _upstream.Upstream(fault.url, headers={}, stall_s=30.0)
+        async with upstream.post(CHAT, b"{}") as reply:
+            held = 0
+            for _ in range(200):
+                await asyncio.sleep(0)
+                held = max(held, reply._connection._held)
+            assert 0 < held < _upstream.AHEAD_BYTES + 2**20
+        await until(lambda: fault.open == 0, "the endless one is closed")
