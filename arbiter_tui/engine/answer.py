@@ -194,7 +194,8 @@ class Answer:
         self.pieces += chunk.count(b"data: {") if isinstance(chunk, bytes) else 1
         if not self._wrote:
             self._wrote = True
-            if not isinstance(chunk, bytes) or chunk.startswith(b"data:"):  # one that came whole has no first token
+            told = self.request.original
+            if told is None or told.stream or not isinstance(chunk, bytes):  # what came whole has no first token
                 self.ttft_s = self._clock.monotonic() - self._leased_at
         return chunk
 
