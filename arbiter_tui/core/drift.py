@@ -11,6 +11,9 @@ counted only once the suspicion is over, so a slow decline does not become the n
 
 Seconds (latency, as logarithms): Page-Hinkley, m_t = sum of (x_i - mean_i - delta); alarm when m_t - min(m) > lambda.
 
+Prompts of another length than before are no change of the model: log-seconds are told as at the usual lengths, and
+shares are held against those of prompts of about the same length (lengths.py), where a prompt's tokens are known.
+
 After an alarm only what came after the located change is kept, so that one change gives one alarm. What the detectors
 do on real updates of real models, beside CUSUMs that know both rates: benchmarks/detection.py.
 """
@@ -23,6 +26,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from .cost import Outcome
+from .lengths import ByLength, Levels
 
 HISTORY = 500  # newest values kept to locate a change in
 SHIFTS = (0.5, 1.0, 2.0, 3.5)  # by which the logarithm of the odds may have fallen; all that are looked for
@@ -79,6 +83,17 @@ class PageHinkley:
     total: float = 0.0
     lowest: float = 0.0
     history: tuple[float, ...] = ()
+    levels: Levels = field(default_factory=Levels)
+
+    def timed(self, value: float, tokens: int | None) -> tuple[PageHinkley, Alarm | None]:
+        """One more log-latency, of a prompt of so many tokens: as it would be at the usual lengths. A length that is
+        new teaches only."""
+        if tokens is None:
+            return self.step(value)
+        grown = replace(self, levels=self.levels.add(tokens, value))
+        if not self.levels.knows(tokens) and self.n >= self.min_samples:
+            return grown, None
+        return grown.step(self.levels.usually(tokens, value))
 
     def step(self, value: float) -> tuple[PageHinkley, Alarm | None]:
         """One more value (quality 0..1, log seconds, 1 = a failure): the next state, and an alarm on a change."""
@@ -107,6 +122,7 @@ class PageHinkley:
             total=total,
             lowest=min(self.lowest, total),
             history=(*self.history[-(HISTORY - 1) :], value),
+            levels=self.levels,
         )
 
     def _restarted(self, values: Sequence[float]) -> PageHinkley:
@@ -136,10 +152,11 @@ class ShareDrift:
     late_squares: float = 0.0
     sums: tuple[float, ...] = (0.0,) * len(SHIFTS)
     history: tuple[float, ...] = ()
+    lengths: ByLength = field(default_factory=ByLength)
 
-    def step(self, value: float) -> tuple[ShareDrift, Alarm | None]:
-        """One more value (quality 0..1, 1 = a failure): the next state, and an alarm on a change."""
-        grown, evidence = self._fold(value)
+    def step(self, value: float, tokens: int | None = None) -> tuple[ShareDrift, Alarm | None]:
+        """One more value (quality 0..1, 1 = a failure), to a prompt of so many tokens: the next state, and an alarm."""
+        grown, evidence = self._fold(value, tokens)
         if grown.n < self.min_samples or evidence <= self.limit + self.warm * self.min_samples / grown.n:
             return grown, None
         rises = self.signal is not Signal.QUALITY
@@ -149,10 +166,12 @@ class ShareDrift:
             return replace(grown, sums=(0.0,) * len(SHIFTS)), None
         return grown._restarted(grown.history[start:]), alarm
 
-    def _fold(self, value: float) -> tuple[ShareDrift, float]:
+    def _fold(self, value: float, tokens: int | None = None) -> tuple[ShareDrift, float]:
         """The next state, and the logarithm of the weighted evidence for a change."""
         x = value if self.signal is Signal.QUALITY else 1.0 - value
-        sums, evidence = self._weigh(x)
+        strange = self.n >= self.min_samples and not self.lengths.knows(tokens)
+        sums = self.sums if strange else self._weigh(x, tokens)
+        evidence = math.log(sum(w * math.exp(known) for w, known in zip(WEIGHTS, sums, strict=True)))
         n, good, bad, squares = self.n + 1, self.late_good + x, self.late_bad + 1.0 - x, self.late_squares + x * x
         calm = evidence < SUSPICION or n <= self.min_samples
         return ShareDrift(
@@ -170,27 +189,28 @@ class ShareDrift:
             late_squares=0.0 if calm else squares,
             sums=sums,
             history=(*self.history[-(HISTORY - 1) :], value),
+            lengths=self.lengths.add(tokens, x) if calm or strange else self.lengths,
         ), evidence
 
-    def _weigh(self, x: float) -> tuple[tuple[float, ...], float]:
+    def _weigh(self, x: float, tokens: int | None) -> tuple[float, ...]:
         """Odds that fall from p / (1 - p) by f leave (1 - p1) / (1 - p) = 1 / (1 - p + p f) and p1 / p = f times that.
         Grades between 0 and 1 scatter less than a coin does and say the more: divided by their share of its variance.
         """
         seen = self.good + self.bad
         mean = self.good / seen
-        p = min(max(mean, EDGE), 1.0 - EDGE)
-        spread = min(1.0, max(LEAST_SPREAD, (self.squares / seen - mean * mean) / (p * (1.0 - p))))
-        sums = tuple(
+        overall = min(max(mean, EDGE), 1.0 - EDGE)
+        spread = min(1.0, max(LEAST_SPREAD, (self.squares / seen - mean * mean) / (overall * (1.0 - overall))))
+        p = min(max(self.lengths.share(tokens, mean), EDGE), 1.0 - EDGE)
+        return tuple(
             min(HIGHEST, max(0.0, known - (math.log(1.0 - p + p * fallen) + x * shift) / spread))
             for known, fallen, shift in zip(self.sums, FALLEN, SHIFTS, strict=True)
         )
-        return sums, math.log(sum(w * math.exp(known) for w, known in zip(WEIGHTS, sums, strict=True)))
 
     def _restarted(self, values: Sequence[float]) -> ShareDrift:
         fresh = ShareDrift(signal=self.signal, min_samples=self.min_samples, limit=self.limit, warm=self.warm)
         for value in values:
             fresh = replace(fresh._fold(value)[0], sums=(0.0,) * len(SHIFTS))
-        return fresh
+        return fresh  # what lengths explained of the old state says nothing of the new one
 
 
 def _alarm(signal: Signal, history: Sequence[float], start: int) -> Alarm:
@@ -266,19 +286,20 @@ class Detectors:
         """One more outcome. Cancelled and malformed requests, and unknown values, move nothing."""
         if not outcome.counts:
             return self, ()
-        failures, failing = self.failures.step(float(not outcome.success))
+        failures, failing = self.failures.step(float(not outcome.success), outcome.tokens_in)
         latency, slower = self._latency(outcome)
-        grown, worse = replace(self, failures=failures, latency=latency).graded(outcome.quality)
+        grown, worse = replace(self, failures=failures, latency=latency).graded(outcome.quality, outcome.tokens_in)
         return grown, tuple(alarm for alarm in (failing, slower, *worse) if alarm is not None)
 
     def _latency(self, outcome: Outcome) -> tuple[PageHinkley, Alarm | None]:
         if not outcome.success or outcome.latency_s is None:
             return self.latency, None
-        return self.latency.step(math.log(max(1e-6, outcome.latency_s - (outcome.queue_s or 0.0))))
+        served = math.log(max(1e-6, outcome.latency_s - (outcome.queue_s or 0.0)))
+        return self.latency.timed(served, outcome.tokens_in)
 
-    def graded(self, quality: float | None) -> tuple[Detectors, tuple[Alarm, ...]]:
-        """A grade that came later; None moves nothing."""
+    def graded(self, quality: float | None, tokens: int | None = None) -> tuple[Detectors, tuple[Alarm, ...]]:
+        """A grade that came later, of an answer to a prompt of so many tokens; None moves nothing."""
         if quality is None:
             return self, ()
-        detector, alarm = self.quality.step(quality)
+        detector, alarm = self.quality.step(quality, tokens)
         return replace(self, quality=detector), () if alarm is None else (alarm,)

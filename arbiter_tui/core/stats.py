@@ -30,6 +30,8 @@ TRUST: Mapping[str, float] = {
     "reported": 0.8,
 }
 UNKNOWN_TRUST = 0.5
+FIRM = 0.8  # sources trusted so much, or more, are bounded by nothing
+ALONE = 30.0  # exact grades that another source is worth at most where firm ones say little
 Z = 1.645  # intervals are 90%: each bound is passed with P = .05
 
 
@@ -38,8 +40,10 @@ class Stats:
     """Everything measured of one version on one task, bounded. Immutable: ``add`` returns another one.
 
     ``hits`` and ``misses`` are trust-weighted grades (a grade of .7 with trust 1 is .7 hits and .3 misses): with a
-    prior they are the Beta posterior of quality. Latencies are those of answered requests, without the wait in
-    the queue (that is the load's, not the model's). ``quality_sources``: source -> trust that it has contributed.
+    prior they are the Beta posterior of quality. However many grades come from one source below FIRM, of trust t, they
+    weigh at most ALONE grades, or t / (1 - t) of what the firm ones do, and so move the mean by no more than t of the
+    way. ``told``: source -> its hits and misses before that bound; ``quality_sources``: source -> what it weighs.
+    Latencies are those of answered requests, without the wait in the queue (that is the load's, not the model's).
     """
 
     samples: int = 0
@@ -48,6 +52,7 @@ class Stats:
     hits: float = 0.0
     misses: float = 0.0
     quality_sources: Mapping[str, float] = field(default_factory=dict)
+    told: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     latencies: tuple[float, ...] = ()
     ttfts: tuple[float, ...] = ()
     rates: tuple[float, ...] = ()
@@ -88,12 +93,16 @@ class Stats:
         if quality is None:
             return self
         grade, name = min(1.0, max(0.0, quality)), source or "unknown"
-        trust = TRUST.get(name, UNKNOWN_TRUST)
+        trust = trust_of(name)
+        good, bad = self.told.get(name, (0.0, 0.0))
+        told = {**self.told, name: (good + trust * grade, bad + trust * (1.0 - grade))}
+        hits, misses, weights = _bounded(told)
         return replace(
             self,
-            hits=self.hits + trust * grade,
-            misses=self.misses + trust * (1.0 - grade),
-            quality_sources={**self.quality_sources, name: self.quality_sources.get(name, 0.0) + trust},
+            hits=hits,
+            misses=misses,
+            quality_sources=weights,
+            told=told,
             grades=(*self.grades[-(WINDOW - 1) :], (grade, name)),
         )
 
@@ -105,6 +114,7 @@ class Stats:
             hits=0.0,
             misses=0.0,
             quality_sources={},
+            told={},
             grades=(),
             latencies=_tail(self.latencies, grades),
             ttfts=_tail(self.ttfts, grades),
@@ -200,6 +210,23 @@ class Stats:
         """Standard deviation of the Beta(1 + successes, 1 + failures) posterior over the same window."""
         good = sum(self.results)
         return beta_sd(1.0 + good, 1.0 + len(self.results) - good)
+
+
+def trust_of(source: str) -> float:
+    return TRUST.get(source, UNKNOWN_TRUST)
+
+
+def _bounded(told: Mapping[str, tuple[float, float]]) -> tuple[float, float, dict[str, float]]:
+    """Hits, misses, and each source's weight, none above what its trust allows."""
+    firm = sum(good + bad for source, (good, bad) in told.items() if trust_of(source) >= FIRM)
+    hits = misses = 0.0
+    weights: dict[str, float] = {}
+    for source, (good, bad) in told.items():
+        trust, weight = trust_of(source), good + bad
+        most = weight if trust >= FIRM else max(ALONE, firm * trust / (1.0 - trust))
+        share = min(1.0, most / weight) if weight > 0.0 else 1.0
+        hits, misses, weights[source] = hits + share * good, misses + share * bad, share * weight
+    return hits, misses, weights
 
 
 def beta_sd(a: float, b: float) -> float:

@@ -6,19 +6,20 @@ does), decides.
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ..core.compatibility import Compatibility, check
 from ..core.cost import Outcome
 from ..core.drift import Alarm, Signal
+from ..core.intake import flaws, sound, unwelcome
 from ..core.learning import TaskProfile
 from ..core.registry import Lifecycle, ModelVersion
 from ..core.scoring import leaderboard
 from ..core.selection import Selection, disqualified, select
 from ..core.snapshot import RowView
-from ..core.stats import EMPTY, Stats
+from ..core.stats import EMPTY, FIRM, Stats, trust_of
 from ..core.tasks import Criteria
 from .live import Live
 from .pool import Pool
@@ -72,13 +73,23 @@ class Evidence:
         self._graded: OrderedDict[str, None] = OrderedDict()
         self._barred: dict[tuple[str, str], int] = {}
         self._dirty_profiles: set[str] = set()
+        self.intake: Counter[str] = Counter()  # what was wrong with outcomes and grades, and how often
         config = live.config.autopilot
         self.watch = Watch(min_samples=config.drift_min_samples)
 
     # ── in ────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def learn(self, outcome: Outcome) -> None:
-        """Fold one outcome in. A request without a task teaches only the version's totals."""
+        """Fold one outcome in. A request without a task teaches only the version's totals; what can't be true is
+        unknown, and of an archived version nothing is learnt."""
+        now = self._live.clock.now()
+        wrong = flaws(outcome, now)
+        self.intake.update(f"{name} {what}" for name, what in wrong.items())
+        outcome = sound(outcome, wrong, now)
+        version = self._live.registry.versions.get(outcome.version)
+        if version is not None and unwelcome(version):
+            self.intake["version is archived"] += 1
+            return
         self._totals[outcome.version] = self._totals.get(outcome.version, Totals()).add(outcome)
         if not outcome.task:
             return
@@ -95,6 +106,9 @@ class Evidence:
         """A grade for an outcome that was learnt before; a second one of the same answer teaches nothing more."""
         if outcome.id in self._graded:
             return
+        if not 0.0 <= quality <= 1.0:
+            self.intake["quality is outside 0..1"] += 1
+            return
         self._graded[outcome.id] = None
         if len(self._graded) > KEPT_GRADED:
             self._graded.popitem(last=False)
@@ -102,14 +116,18 @@ class Evidence:
         known[outcome.version] = known.get(outcome.version, EMPTY).graded(quality, source)
         self._profiles[outcome.task] = self.profile(outcome.task).graded(quality)
         self._dirty_profiles.add(outcome.task)
-        self._note_alarms(outcome, self.watch.grade(outcome.task, outcome.version, quality))
+        self._note_alarms(outcome, self.watch.grade(outcome.task, outcome.version, quality, outcome.tokens_in))
         self._changed(outcome.task)
 
     def _note_alarms(self, outcome: Outcome, alarms: Sequence[Alarm]) -> None:
-        """A change was found: what was measured before it says nothing about what answers now."""
+        """A change was found: what was measured before it says nothing about what answers now, unless it is only said
+        by sources that are trusted less than those before it."""
         known = self._stats[outcome.task]
-        for alarm in alarms:
-            known[outcome.version] = since(known[outcome.version], alarm)
+        for found in alarms:
+            alarm = weighed(found, known[outcome.version])
+            self.watch.stand(outcome.task, outcome.version, alarm)
+            if not hearsay(found, known[outcome.version]):
+                known[outcome.version] = since(known[outcome.version], alarm)
             text = f"{outcome.version} on {outcome.task}: {alarm.sentence}"
             self._live.alert("warning", text, task=outcome.task, version=outcome.version)
 
@@ -254,9 +272,29 @@ def since(stats: Stats, alarm: Alarm) -> Stats:
     match alarm.signal:
         case Signal.QUALITY:
             return replace(
-                stats, hits=kept.hits, misses=kept.misses, quality_sources=kept.quality_sources, grades=kept.grades
-            )
+                stats, hits=kept.hits, misses=kept.misses, quality_sources=kept.quality_sources, told=kept.told,
+                grades=kept.grades,
+            )  # fmt: skip
         case Signal.LATENCY:
             return replace(stats, latencies=kept.latencies)
         case Signal.FAILURES:
             return replace(stats, results=kept.results)
+
+
+def weighed(alarm: Alarm, stats: Stats) -> Alarm:
+    """A fall of quality by as much of what it seems as the sources of the grades since then are trusted."""
+    if alarm.signal is not Signal.QUALITY:
+        return alarm
+    sources = [source for _, source in stats.grades[-alarm.since :]]
+    if not sources:
+        return alarm
+    trust = sum(trust_of(source) for source in sources) / len(sources)
+    return replace(alarm, after=alarm.before + trust * (alarm.after - alarm.before))
+
+
+def hearsay(alarm: Alarm, stats: Stats) -> bool:
+    """Whether a fall of quality is told by grades below FIRM alone, while firm ones stand before it."""
+    if alarm.signal is not Signal.QUALITY:
+        return False
+    firm = [trust_of(source) >= FIRM for _, source in stats.grades]
+    return any(firm[: -alarm.since]) and not any(firm[-alarm.since :])

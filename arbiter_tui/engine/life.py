@@ -252,6 +252,7 @@ class Life:
             "outcomes_saved": a.recorder.saved,
             "outcomes_dropped": a.recorder.dropped,
             "lost_at_last_crash": live.lost,
+            "intake": {**a.evidence.intake, "duplicates": a.recorder.duplicates},
             "memory": {"budget_bytes": a.pool.budget_bytes, "used_bytes": a.pool.used_bytes()},
             "models": {v: asdict(a.evidence.totals(v)) for v in live.registry.versions},
             "tasks": {

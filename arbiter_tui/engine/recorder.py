@@ -47,6 +47,7 @@ class Recorder:
         self._early: asyncio.Task[None] | None = None
         self.dropped = 0
         self.saved = 0
+        self.duplicates = 0  # outcomes with an id that was there already: they teach nothing
 
     def append(self, outcome: Outcome) -> bool:
         """Constant time, never waits. False if the queue was full: the outcome is dropped and counted."""
@@ -90,6 +91,7 @@ class Recorder:
         """Commit, then teach: for outcomes whose sender waits for the acknowledgement. Returns how many were new."""
         self.absorb()
         fresh = [o for o in outcomes if o.id not in self._seen]
+        self.duplicates += len(outcomes) - len(fresh)
         await self._store.record(fresh)
         taught = [o for o in fresh if self._new(o.id)]
         for outcome in taught:
@@ -109,6 +111,7 @@ class Recorder:
 
     def _new(self, outcome_id: str) -> bool:
         if outcome_id in self._seen:
+            self.duplicates += 1
             return False
         self._seen[outcome_id] = None
         if len(self._seen) > SEEN:

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from ..core.cost import Outcome
+from ..core.intake import flaws, unwelcome
 from ..errors import Refused, UnknownName
 from .evidence import Evidence
 from .live import Live
@@ -35,11 +36,20 @@ class Reported:
         return outcome
 
     async def report(self, outcomes: Iterable[Outcome]) -> None:
-        """Committed when this returns, idempotent by id. Raises UnknownName."""
+        """Committed when this returns, idempotent by id; all of them or none. Raises UnknownName, Refused (values that
+        can't be true, an archived version)."""
         several = list(outcomes)
-        for outcome in several:
+        now = self._live.clock.now()
+        for place, outcome in enumerate(several):
             self._live.task(outcome.task)
-            self._live.registry.get(outcome.version)
+            version = self._live.registry.get(outcome.version)
+            wrong = [f"{name} {what}" for name, what in flaws(outcome, now).items() if name != "at"]
+            if unwelcome(version):
+                wrong.append("version is archived")
+            if wrong:
+                self._evidence.intake.update(wrong)
+                said = f"outcome {place + 1} of {len(several)}, of {version.version}"
+                raise Refused(f"{said}: {', '.join(wrong)}; none of them was taken")
         graded = [
             replace(
                 o, source="reported", quality_source=o.quality_source or (None if o.quality is None else "reported")

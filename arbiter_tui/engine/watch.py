@@ -50,16 +50,20 @@ class Watch:
         grown, alarms = self._detectors.get(key, self._fresh).observe(outcome)
         return self._raised(key, grown, alarms)
 
-    def grade(self, task: str, version: str, quality: float) -> tuple[Alarm, ...]:
+    def grade(self, task: str, version: str, quality: float, tokens: int | None = None) -> tuple[Alarm, ...]:
         """New alarms that a late grade raises."""
         key = (task, version)
         self._clear(key, Signal.QUALITY, quality)
-        grown, alarms = self._detectors.get(key, self._fresh).graded(quality)
+        grown, alarms = self._detectors.get(key, self._fresh).graded(quality, tokens)
         return self._raised(key, grown, alarms)
 
     def alarms(self, task: str, version: str) -> tuple[Alarm, ...]:
         """Those that stand now."""
         return tuple(s.alarm for s in self._standing.get((task, version), {}).values())
+
+    def stand(self, task: str, version: str, alarm: Alarm) -> None:
+        """An alarm that was raised stands with these figures."""
+        self._standing.setdefault((task, version), {})[alarm.signal] = Standing(alarm)
 
     def reset(self, task: str, version: str) -> None:
         self._standing.pop((task, version), None)

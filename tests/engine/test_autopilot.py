@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from engine_kit import ASK, Engine
 
+from arbiter_tui.core.cost import Outcome
 from arbiter_tui.core.drift import Alarm, Signal
+from arbiter_tui.core.registry import Lifecycle
 from arbiter_tui.core.tasks import Criteria, Task
 from arbiter_tui.engine import sentinels
 from arbiter_tui.engine.watch import Watch
@@ -233,3 +237,46 @@ async def test_the_swaps_of_a_day_are_counted_over_a_restart() -> None:
         assert [move.to for move in e.arbiter.autopilot.inputs("work").moves] == ["b"]
         (budget,) = [g for g in e.arbiter.autopilot.outlook("work")["guards"] if g["rule"] == "budget"]
         assert (budget["met"], budget["value"], budget["threshold"]) == (False, 1, 1)
+
+
+async def test_what_can_not_be_true_is_refused_or_bounded_and_counted() -> None:
+    """Reported values that can't be true: none of the list is taken. A moment of the future is now, a duplicate and an
+    archived version teach nothing; statistics count each."""
+    async with Engine() as e:
+        good = Outcome(id="good", task="work", version="a", at=e.clock.now(), success=True, quality=1.0)
+        for wrong in ({"quality": float("nan")}, {"quality": 1.5}, {"latency_s": -1.0}, {"latency_s": float("inf")}):
+            with pytest.raises(Refused, match="outcome 2 of 2"):
+                await e.arbiter.report([good, replace(good, id="bad", **wrong)])
+        assert not e.store.outcomes
+        assert e.arbiter.evidence.stats("work") == {}
+        await e.arbiter.report([good, replace(good, id="late", at=e.clock.now() + 1e6), good])
+        assert e.arbiter.evidence.stats("work")["a"].samples == 2
+        assert e.arbiter.evidence.stats("work")["a"].last_at == e.clock.now()
+        await e.arbiter.report([good])
+        await e.arbiter.deprecate("b")
+        e.arbiter.live.registry = e.arbiter.live.registry.move("b", Lifecycle.ARCHIVED)
+        with pytest.raises(Refused, match="archived"):
+            await e.arbiter.report([replace(good, id="b", version="b")])
+        counted = e.arbiter.statistics()["intake"]
+        assert counted["quality is outside 0..1"] == 2
+        assert counted["latency_s is negative"] == counted["latency_s is not a number"] == 1
+        assert counted["at is in the future"] == counted["version is archived"] == 1
+        assert counted["duplicates"] == 2
+
+
+async def test_a_thousand_false_scores_do_not_move_the_route() -> None:
+    """One client calls every answer of the better version wrong: its quality falls by no more than feedback is trusted,
+    and it goes on serving beside one that is truly worse."""
+    async with Engine(mode="on", cooldown_s=5.0, hold_s=0.0) as e:
+        await e.teach("a", quality=0.9, count=60)
+        await e.teach("b", quality=0.2, count=60)
+        for n in range(1000):
+            e.arbiter.evidence.grade(
+                Outcome(id=f"r{n}", task="work", version="a", at=e.clock.now(), success=True), 0.0, "feedback"
+            )
+        await e.clock.advance(60.0)
+        quality = e.arbiter.evidence.stats("work")["a"].quality
+        assert quality is not None
+        assert quality >= 0.9 * 0.4 - 1e-9
+        assert all(alarm.after >= 0.35 for alarm in e.arbiter.evidence.watch.alarms("work", "a"))
+        assert e.serving() == "a"
