@@ -208,8 +208,9 @@ def build_parser() -> argparse.ArgumentParser:
     p = add("replay", "what would the policy have done on recorded outcomes? Loads and changes nothing")
     _add_replay(p, common)
     add("doctor", "what works here, what doesn't, and how to get it")
-    p = add("config", "check, show or describe the configuration")
-    p.add_argument("action", choices=("check", "show", "schema"))
+    p = add("config", "check, show or describe the configuration; let the engine read it again")
+    p.add_argument("action", choices=("check", "show", "schema", "reload"))
+    p.add_argument("--dry-run", action="store_true", help="reload: only say what would change")
     _add_key(add("key", "who may come in: keys for programs and for other machines"))
     add("ledger", "the chain of who changed what").add_argument("action", choices=("verify",))
     return top

@@ -20,6 +20,11 @@ ANY_ADDRESS = frozenset({"0.0.0.0", "::"})
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LimitsConfig:
     body_bytes: int = setting(8 * 2**20, kind="size", low=1024, help="largest request body")
+    body_s: float = setting(30.0, kind="number", low=0.1, high=3600, help="from a request's head to its body's end")
+    head_bytes: int = setting(64 * 2**10, kind="size", low=1024, high=2**20, help="largest head of a request")
+    head_s: float = setting(15.0, kind="number", low=0.1, high=3600, help="from a head's first byte to its last")
+    reader_s: float = setting(60.0, kind="number", low=0.1, high=3600, help="so long a client may read nothing")
+    idle_s: int = setting(30, kind="int", low=1, high=3600, help="an idle connection is closed after so long")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

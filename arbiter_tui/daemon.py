@@ -16,10 +16,10 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .errors import ArbiterError, ConfigError
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from .core.tasks import Task
     from .core.verify import SuiteItem
     from .engine.arbiter import Arbiter
-    from .engine.webhooks import Hook
+    from .engine.webhooks import Hook, Webhooks
     from .ports import Clock, Store
 
 STOP_DEADLINE_S = 10.0
@@ -57,6 +57,7 @@ class Daemon:
     """One engine process. ``run`` returns the exit code."""
 
     def __init__(self, config: Config, state_dir: Path, *, port: int | None = None, announce: bool = True) -> None:
+        self._file = config  # as it was read: --port is not the file's
         self.config = config if port is None else replace(config, server=replace(config.server, port=port))
         self.state_dir = state_dir
         self.announce = announce
@@ -109,12 +110,11 @@ class Daemon:
         await self._lock_doors(arbiter)
         log = EventLog(asyncio.get_running_loop(), lambda text, level: arbiter.live.event("log", text, level=level))
         log.listen()
-        server = _server(arbiter, self.request_stop)
-        poster, posting = Poster(), None
-        if hooks := hooks_of(self.config):
-            webhooks = Webhooks(hooks, arbiter.live, poster.post)
-            arbiter.live.on_swap.append(webhooks.saw)
-            posting = asyncio.create_task(webhooks.run(), name="webhooks")
+        poster = Poster()
+        webhooks = Webhooks(hooks_of(self.config), arbiter.live, poster.post)
+        arbiter.live.on_swap.append(webhooks.saw)
+        posting = asyncio.create_task(webhooks.run(), name="webhooks")
+        server = _server(arbiter, self.request_stop, Rereader(self._file, arbiter, webhooks).reload)
         serving = asyncio.create_task(server.serve(sockets=[listener]), name="http")
         starting = asyncio.create_task(arbiter.start(), name="start")
         stopping = asyncio.create_task(self._stop.wait(), name="stop")
@@ -132,9 +132,8 @@ class Daemon:
                 with contextlib.suppress(asyncio.CancelledError):
                     await starting
             await self._wind_down(arbiter, server, serving)
-            if posting is not None:
-                posting.cancel()
-                await asyncio.gather(posting, return_exceptions=True)
+            posting.cancel()
+            await asyncio.gather(posting, return_exceptions=True)
             await poster.close()
             log.leave()
         return 0
@@ -240,17 +239,66 @@ def own_suites(tasks: Sequence[Task], config: Path | None) -> dict[str, tuple[Su
     return found
 
 
-def _server(arbiter: Arbiter, on_stop: Callable[[], None]) -> uvicorn.Server:
+class Rereader:
+    """The configuration file of an engine that serves, read again. ``file``: what it said at the start."""
+
+    def __init__(self, file: Config, arbiter: Arbiter, webhooks: Webhooks) -> None:
+        self._file = file
+        self._arbiter = arbiter
+        self._webhooks = webhooks
+        self._one_at_a_time = asyncio.Lock()
+
+    async def reload(self, dry_run: bool) -> dict[str, Any]:
+        """{file, applied, not_applied}. Raises ConfigError: then nothing has changed."""
+        from .engine.reload import adopt, compare
+
+        async with self._one_at_a_time:
+            file, config, suites, hooks = await asyncio.to_thread(self._read)
+            if dry_run:
+                found = compare(self._arbiter.config, config)
+            else:
+                found = await adopt(self._arbiter, config, suites)
+                self._webhooks.adopt(hooks)
+        later = [{"key": key, "why": why} for key, why in found.later.items()]
+        return {"file": file, "dry_run": dry_run, "applied": list(found.applied), "not_applied": later}
+
+    def _read(self) -> tuple[str | None, Config, dict[str, tuple[SuiteItem, ...]], list[Hook]]:
+        """All that can be wrong with a file is found here."""
+        from .adapters.plugins import check_kinds
+        from .config import load, merge_tasks
+        from .config_rules import check_rule_tasks
+        from .data import bundled_suites, bundled_tasks
+
+        fresh = load(self._file.path)
+        check_kinds(fresh.providers, file=str(fresh.path))
+        tasks = merge_tasks(bundled_tasks(), fresh.tasks)
+        check_rule_tasks(fresh.rules, (t.name for t in tasks), file=str(fresh.path))
+        if fresh.server.port == self._file.server.port:  # the one that listens may be --port's, or the system's choice
+            fresh = replace(fresh, server=replace(fresh.server, port=self._arbiter.config.server.port))
+        suites = {**bundled_suites(), **own_suites(tasks, fresh.path)}
+        file = None if fresh.path is None else str(fresh.path)
+        return file, replace(fresh, tasks=tasks), suites, hooks_of(fresh)
+
+
+def _server(
+    arbiter: Arbiter, on_stop: Callable[[], None], on_reload: Callable[[bool], Awaitable[dict[str, Any]]]
+) -> uvicorn.Server:
     import uvicorn
 
     from .gateway.app import build_app
-    from .gateway.protocol import GuardedProtocol
+    from .gateway.protocol import guarded
 
+    protocol = guarded(arbiter.config.server.limits)
+
+    def adopt(config: Config) -> None:
+        protocol.limits = config.server.limits
+
+    arbiter.live.on_config.append(adopt)
     config = uvicorn.Config(
-        build_app(arbiter, on_stop=on_stop),
+        build_app(arbiter, on_stop=on_stop, on_reload=on_reload),
         log_level="warning", access_log=False, lifespan="off", server_header=False, date_header=False,
-        proxy_headers=False, http=GuardedProtocol, ws="none",
-        timeout_keep_alive=30, timeout_graceful_shutdown=1,
+        proxy_headers=False, http=protocol, ws="none",
+        timeout_graceful_shutdown=1,
     )  # fmt: skip
     server = uvicorn.Server(config)
     # uvicorn would take the signals for itself and close connections before the engine has drained.

@@ -36,6 +36,18 @@ def provider_kinds() -> list[str]:
     return sorted(_found())
 
 
+def check_kinds(blocks: Sequence[ProviderBlock], *, file: str) -> None:
+    """What is installed is no matter of a file's grammar; still a kind that nobody provides would stop the engine.
+
+    Raises ConfigError.
+    """
+    known = provider_kinds()
+    for block in blocks:
+        if block.kind not in known:
+            where = f"{file}: providers.{block.name}.kind"
+            raise ConfigError(f"{where}: {block.kind!r} is not installed; known: {', '.join(known)}")
+
+
 def load_provider(block: ProviderBlock) -> Provider:
     """Make exactly this one. Raises UnknownName (no such kind) or ConfigError (broken, or its options are wrong)."""
     point = _found().get(block.kind)

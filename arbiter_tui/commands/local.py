@@ -1,15 +1,15 @@
-"""``config check|show|schema`` and ``ledger verify``. Owns: their words. Never: an engine's life."""
+"""``config check|show|schema|reload`` and ``ledger verify``. Owns: their words. Never: an engine's life."""
 
 from __future__ import annotations
 
 import asyncio
 from argparse import Namespace
 from dataclasses import asdict
+from typing import Any
 
-from ..config import Config, find, schema
-from ..errors import ConfigError
+from ..config import find, schema
 from . import text as t
-from .connect import client, load_config
+from .connect import client, load_config, refuse_read_only
 from .look import checked
 
 
@@ -17,26 +17,42 @@ def config(options: Namespace) -> int:
     if options.action == "schema":
         t.out_json(schema())
         return 0
+    if options.action == "reload":
+        return _reload(options)
     loaded = load_config(options)
     if options.action == "show":
         t.out_json({k: v for k, v in _plain(asdict(loaded)).items() if k != "path"})
         return 0
+    from ..adapters.plugins import check_kinds
+
     path = loaded.path or find()
-    _check_kinds(loaded)
+    check_kinds(loaded.providers, file=str(path))
     checked(loaded)
     t.out(f"{path}: correct" if path else "no configuration file; the defaults are in force")
     return 0
 
 
-def _check_kinds(loaded: Config) -> None:
-    """What is installed is no matter of the file's grammar; still a kind that nobody provides would stop the engine."""
-    from ..adapters.plugins import provider_kinds
+def _reload(options: Namespace) -> int:
+    """The running engine reads its own file; without one there is nobody to tell."""
+    if not options.dry_run:
+        refuse_read_only(options, "reload")
 
-    known = provider_kinds()
-    for block in loaded.providers:
-        if block.kind not in known:
-            where = f"{loaded.path}: providers.{block.name}.kind"
-            raise ConfigError(f"{where}: {block.kind!r} is not installed; known: {', '.join(known)}")
+    async def ask() -> dict[str, Any]:
+        async with client(options, without_engine="fail") as api:
+            return dict(await api.post("/arbiter/v1/config/reload", {"dry_run": options.dry_run}))
+
+    answer = asyncio.run(ask())
+    if options.json:
+        t.out_json(answer)
+        return 0
+    would = "would count" if options.dry_run else "counts"
+    for key in answer["applied"]:
+        t.out(f"{key}: {would} from now on")
+    for later in answer["not_applied"]:
+        t.out(f"{later['key']}: {later['why']}")
+    if not answer["applied"] and not answer["not_applied"]:
+        t.out(f"{answer['file'] or 'no configuration file'}: nothing has changed")
+    return 0
 
 
 def _plain(value: object) -> dict[str, object]:

@@ -1,6 +1,7 @@
 """What a request may reach: the tasks of its key, what the constitution allows; and what its answer takes of that key.
 
-Owns: the check between a name and a version that depends on who asks. Never: a key's secret (keyring.py), a route.
+Owns: the check between a name and a version that depends on who asks, and how long who asks may
+keep a model. Never: a key's secret (keyring.py), a route.
 
 All of it is synchronous: nothing changes between the check and the lease.
 """
@@ -17,6 +18,7 @@ from .answer import Answer
 from .constitution import Constitution, forbidden
 from .keyring import CALLER
 from .live import Live, Target
+from .pool import Pool
 
 BYTES_PER_TOKEN = 4  # where nobody counted: of English text, about
 
@@ -65,11 +67,31 @@ class Admission:
         tokens_in = outcome.tokens_in if outcome.tokens_in is not None else _estimate(answer.request)
         caller.used(tokens_in + (outcome.tokens_out if outcome.tokens_out is not None else answer.pieces))
 
+    def keep(self, pool: Pool, version: str, seconds: float) -> None:
+        """A client's ``keep_alive``. A key that may only ask models can make one stay longer, never shorter."""
+        if not _steers():
+            view = pool.view(version)
+            held = None if view is None else view.keep_s
+            held = self._live.config.pool.idle_ttl_s if held is None else held
+            if held is None or seconds < held:
+                return
+        pool.keep(version, seconds)
+
+    def check_unload(self) -> None:
+        """Others use the model, too: whoever may only ask models can't take one away. Raises Forbidden."""
+        if not _steers():
+            raise Forbidden("unloading a model needs a key with the scope control; this key's scope is infer")
+
     def embedded(self, texts: Sequence[str]) -> None:
         """Embeddings were made of these."""
         caller = CALLER.get()
         if caller is not None:
             caller.used(sum(len(t.encode()) for t in texts) / BYTES_PER_TOKEN)
+
+
+def _steers() -> bool:
+    caller = CALLER.get()
+    return caller is None or caller.key.allows("control")
 
 
 def _estimate(request: Request) -> float:

@@ -31,8 +31,12 @@ class Constitution:
     def __init__(self, live: Live, providers: Mapping[str, Provider]) -> None:
         self._live = live
         self._providers = providers
-        self._rules = rules_of(live.config.constitution)
+        self.adopt()
         self._options: Mapping[str, Mapping[str, Any]] = {b.name: b.options for b in live.config.providers}
+
+    def adopt(self) -> None:
+        """The configuration's rules bind from here on."""
+        self._rules = rules_of(self._live.config.constitution)
 
     def forbids(self, task: str, version: ModelVersion) -> Breach | None:
         """The rule that ``version`` would break by serving ``task``; synchronous, and nothing where there are none."""
@@ -76,7 +80,7 @@ class Constitution:
         return provider.kind in OWN_PROCESSES and not any(options.get(name) for name in OTHER_NODES)
 
     def tell(self) -> None:
-        """Once, at the start: which waivers hold, and which tasks are routed against a rule."""
+        """At the start, and when they change: which waivers hold, and which tasks are routed against a rule."""
         now = self._live.clock.now()
         for rule in self._rules:
             for waiver in rule.waivers:

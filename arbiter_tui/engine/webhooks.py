@@ -84,7 +84,15 @@ def secret_bytes(secret: str) -> bytes:
 class Webhooks:
     def __init__(self, hooks: Sequence[Hook], live: Live, post: Post) -> None:
         self._live = live
-        self._senders = [_Sender(hook, live, post) for hook in hooks]
+        self._post = post
+        self._news = asyncio.Event()
+        self._senders: dict[Hook, _Sender] = {}
+        self.adopt(hooks)
+
+    def adopt(self, hooks: Sequence[Hook]) -> None:
+        """These hooks from here on. One that stays as it is keeps what waits in its queue."""
+        self._senders = {hook: self._senders.get(hook) or _Sender(hook, self._live, self._post) for hook in hooks}
+        self._news.set()
 
     def saw(self, before: SwapView | None, after: SwapView) -> None:
         """A swap's record changed. Constant time; never waits."""
@@ -96,14 +104,25 @@ class Webhooks:
         at = datetime.fromtimestamp(now, UTC).isoformat()
         body = json.dumps({"type": event, "timestamp": at, "data": data}).encode()
         message = Message(f"msg_{after.id}_{event}", event, now, body)
-        for sender in self._senders:
+        for sender in self._senders.values():
             sender.put(message)
 
     async def run(self) -> None:
         """Deliver until cancelled."""
-        async with asyncio.TaskGroup() as group:
-            for sender in self._senders:
-                group.create_task(sender.run())
+        working: dict[_Sender, asyncio.Task[None]] = {}
+        try:
+            while True:
+                self._news.clear()
+                wanted = set(self._senders.values())
+                for sender in wanted - working.keys():
+                    working[sender] = asyncio.create_task(sender.run(), name="webhook")
+                for sender in working.keys() - wanted:
+                    working.pop(sender).cancel()
+                await self._news.wait()
+        finally:
+            for task in working.values():
+                task.cancel()
+            await asyncio.gather(*working.values(), return_exceptions=True)
 
 
 class _Sender:

@@ -16,7 +16,7 @@ from .anthropic_in import read_count, read_messages
 from .anthropic_out import Shape
 from .exchange import PING_S, Endpoint, Exchange
 from .generation import Generator, estimated_tokens, task_header
-from .limits import parse_object
+from .limits import BodyLimit, parse_object
 from .problems import ANTHROPIC
 
 PATH = "/v1/messages"
@@ -25,7 +25,7 @@ PATH = "/v1/messages"
 class AnthropicDoor:
     """The endpoints, bound to one engine."""
 
-    def __init__(self, generator: Generator, *, body_limit: int, ping_s: float = PING_S) -> None:
+    def __init__(self, generator: Generator, *, body_limit: BodyLimit, ping_s: float = PING_S) -> None:
         self._generator = generator
         self._body_limit = body_limit
         self._ping_s = ping_s

@@ -13,11 +13,25 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ..provider import Message, Request, ToolCall
-from .fields import MAX_TOKENS, Asked, bad, call, entry, flag, integer, messages, model_name, number, stops
+from .fields import (
+    MAX_TOKENS,
+    Asked,
+    bad,
+    call,
+    entry,
+    flag,
+    integer,
+    messages,
+    model_name,
+    number,
+    seconds,
+    stops,
+)
 
 _KNOWN = frozenset(
     {"model", "messages", "system", "max_tokens", "stop_sequences", "stream", "temperature", "top_p", "tools",
-     "tool_choice", "thinking", "metadata", "service_tier", "output_config", "output_format", "inference_geo"}
+     "tool_choice", "thinking", "metadata", "service_tier", "output_config", "output_format", "inference_geo",
+     "keep_alive"}
 )  # fmt: skip
 _CHOICES = {"auto": "auto", "any": "required", "none": "none"}
 _THOUGHTS = frozenset({"thinking", "redacted_thinking"})
@@ -28,7 +42,7 @@ def read_messages(body: Mapping[str, Any]) -> Asked:
     limit = integer(body, "max_tokens", 1, MAX_TOKENS)
     if limit is None:
         raise bad("max_tokens", "is required")
-    return Asked(model_name(body), _request(body, limit), flag(body, "stream"))
+    return Asked(model_name(body), _request(body, limit), flag(body, "stream"), keep_s=seconds(body.get("keep_alive")))
 
 
 def read_count(body: Mapping[str, Any]) -> tuple[str, Request]:
@@ -144,7 +158,7 @@ def _choice(value: Any, *, given: bool) -> str | Mapping[str, Any] | None:
         raise bad("tool_choice", "needs tools")
     if kind == "tool" and isinstance(value.get("name"), str):
         return {"type": "function", "function": {"name": value["name"]}}
-    if kind not in _CHOICES:
+    if not isinstance(kind, str) or kind not in _CHOICES:
         raise bad("tool_choice", "must have the type auto, any, none, or tool with a name")
     return _CHOICES[kind]
 

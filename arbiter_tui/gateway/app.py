@@ -17,7 +17,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 
 from ..config import Config
-from ..config_server import ANY_ADDRESS
+from ..config_server import ANY_ADDRESS, ServerConfig
 from ..engine.arbiter import Arbiter
 from ..errors import ConfigError
 from .access_log import AccessLog, PrivateFile, opened
@@ -27,11 +27,11 @@ from .calls import PREFIX, Ask, Call, Reply, mount
 from .control import Reads
 from .control_history import Histories
 from .control_keys import Keys
-from .control_writes import Writes
+from .control_writes import Reload, Writes
 from .exchange import PING_S
 from .generation import LOAD_WAIT_S, Generator
 from .health import Health
-from .limits import App, HostGuard, Receive, Scope, Send
+from .limits import App, BodyLimit, HostGuard, Receive, Scope, Send
 from .ollama import OllamaDoor
 from .openai import OpenAIDoor
 from .openapi import document
@@ -46,17 +46,19 @@ def build_app(
     load_wait_s: float = LOAD_WAIT_S,
     ping_s: float = PING_S,
     trusted: bool = False,
+    on_reload: Reload | None = None,
 ) -> App:
-    """``on_stop``: called once by POST /arbiter/v1/engine/stop, must return at once.
+    """``on_stop``: called once by POST /arbiter/v1/engine/stop, must return at once. ``on_reload``: reads the
+    configuration again; given True it only says what that would do.
 
     ``load_wait_s``: longest wait of a request that is not streamed for a model to load (seconds); ``ping_s``: silence
     after which a stream gets a comment; ``trusted``: in-process, for a command that holds the state folder's lock.
     """
     server = arbiter.config.server
-    limit = server.limits.body_bytes
+    limit = BodyLimit(server.limits)
     operations = Operations(arbiter)
     reads = Reads(arbiter, operations)
-    writes = Writes(arbiter, operations, reads, on_stop=on_stop)
+    writes = Writes(arbiter, operations, reads, on_stop=on_stop, on_reload=on_reload)
     calls = [*reads.calls(), *writes.calls(), *Histories(arbiter).calls(), *Keys(arbiter).calls()]
     calls.append(_described(calls))
     generator = Generator(arbiter, load_wait_s)
@@ -70,19 +72,29 @@ def build_app(
         *mount(calls, body_limit=limit, audit=arbiter.store.note_change),
         *Health(arbiter, body_limit=limit).routes(),
     ]
-    hosts = {server.host, *server.hosts} - ANY_ADDRESS
     rest = Starlette(routes=routes, exception_handlers={404: _refused, 405: _refused})
     hot = {**door.streaming(), **ollama.streaming(), **anthropic.streaming()}
     keyed = KeyGuard(
         _HotFirst(hot, rest), arbiter.keyring, arbiter.clock,
         required=server.keys_required and not trusted,
     )  # fmt: skip
-    guarded = HostGuard(keyed, hosts=hosts, origins=server.cors_origins, exposed=server.exposed)
+    guarded = HostGuard(keyed, hosts=_names(server), origins=server.cors_origins, exposed=server.exposed)
+
+    def adopt(config: Config) -> None:
+        limit.adopt(config.server.limits)
+        guarded.adopt(_names(config.server), config.server.cors_origins)
+        generator.recogniser.adopt(config.rules)
+
+    arbiter.live.on_config.append(adopt)
     if server.access_log is None or trusted:
         return guarded
     return AccessLog(
         guarded, _log_file(arbiter.config), prompt=arbiter.history.prompt_of if server.access_log_prompts else None
     )
+
+
+def _names(server: ServerConfig) -> set[str]:
+    return {server.host, *server.hosts} - ANY_ADDRESS
 
 
 def _log_file(config: Config) -> PrivateFile:

@@ -21,7 +21,7 @@ from ..core.access import masked
 from ..engine.keyring import who
 from .bodies import Field, Fields, check, read_query
 from .exchange import Endpoint, Exchange
-from .limits import header, parse_object
+from .limits import BodyLimit, header, parse_object
 from .problems import JSON, PROBLEMS, BadRequest, Headers
 
 PREFIX = "/arbiter/v1"
@@ -108,7 +108,7 @@ async def _shielded(work: Callable[[], Awaitable[Reply]]) -> Reply:
     return await work()
 
 
-def mount(calls: list[Call], *, body_limit: int, audit: Audit) -> list[Route]:
+def mount(calls: list[Call], *, body_limit: BodyLimit, audit: Audit) -> list[Route]:
     """Routes of the rows; ``audit`` (who, what, of what) is awaited before each that changes something.
 
     Starlette answers 405 for a path that exists with another method.

@@ -5,7 +5,7 @@ Owns: which write exists, its fields, and whether it is waited for. Never: wheth
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from ..config import OPTIONAL
 from ..core.cost import Failure, Outcome
 from ..core.snapshot import SwapView, to_wire
 from ..engine.arbiter import Arbiter
-from ..errors import UnknownName
+from ..errors import Refused, UnknownName
 from .bodies import Field, Fields, invalid
 from .calls import WAIT, Ask, Call, Reply
 from .control import Reads, operation_reply
@@ -46,12 +46,19 @@ OUTCOME: Fields = {
 }  # fmt: skip
 
 
+Reload = Callable[[bool], Awaitable[dict[str, Any]]]
+
+
 class Writes:
-    def __init__(self, arbiter: Arbiter, operations: Operations, reads: Reads, *, on_stop: Callable[[], None]) -> None:
+    def __init__(
+        self, arbiter: Arbiter, operations: Operations, reads: Reads, *, on_stop: Callable[[], None],
+        on_reload: Reload | None,
+    ) -> None:  # fmt: skip
         self._arbiter = arbiter
         self._operations = operations
         self._reads = reads
         self._on_stop = on_stop
+        self._on_reload = on_reload
         self._trials = Trials(arbiter)
 
     def calls(self) -> list[Call]:
@@ -99,6 +106,9 @@ class Writes:
                  answer="OperationView", status=202),
             Call(method="DELETE", path="/operations/{id}", summary="Cancel long work", do=self.cancel,
                  answer="OperationView"),
+            Call(method="POST", path="/config/reload", summary="Read the configuration file again; nothing is unloaded",
+                 do=self.reload, body={"dry_run": Field("flag", help="only say what would change")},
+                 looks=lambda body: bool(body.get("dry_run"))),
             Call(method="POST", path="/engine/stop", summary="Drain and stop the engine", do=self.stop, body={},
                  status=202),
         ]  # fmt: skip
@@ -283,6 +293,11 @@ class Writes:
 
     async def cancel(self, ask: Ask) -> Reply:
         return Reply(to_wire(await self._operations.cancel(ask.path["id"])))
+
+    async def reload(self, ask: Ask) -> Reply:
+        if self._on_reload is None:
+            raise Refused("this engine was given its configuration by a program, and can't read it again")
+        return Reply(await self._on_reload(ask.body.get("dry_run", False)))
 
     async def stop(self, ask: Ask) -> Reply:
         self._on_stop()

@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import Self
 
 from ..errors import ArbiterError
-from .limits import ClientGone, Receive, Scope, Send, read_body, respond
+from .limits import BodyLimit, ClientGone, Receive, Scope, Send, read_body, respond
 from .problems import JSON, OPENAI, Dialect, Headers, internal, retry_after, status_of
 from .protocol import LEAVING, Leaving
 
@@ -35,7 +35,7 @@ class Exchange:
     """``async with Exchange(...)`` around the work: leaving clients cancel it (``gone`` is then True)."""
 
     def __init__(
-        self, scope: Scope, receive: Receive, send: Send, *, body_limit: int, ping_s: float = PING_S,
+        self, scope: Scope, receive: Receive, send: Send, *, body_limit: BodyLimit, ping_s: float = PING_S,
         dialect: Dialect = OPENAI,
     ) -> None:  # fmt: skip
         self.scope = scope
@@ -55,7 +55,7 @@ class Exchange:
         self._timer: asyncio.TimerHandle | None = None
 
     async def body(self) -> bytes:
-        return await read_body(self.scope, self._receive, limit=self._body_limit)
+        return await read_body(self.scope, self._receive, self._body_limit)
 
     def watch(self, *, streams: bool) -> None:
         """From here on the current task is cancelled when the client leaves."""
@@ -158,7 +158,7 @@ Work = Callable[[Exchange], Awaitable[None]]
 class Endpoint:
     """A raw ASGI endpoint (Starlette routes class instances as ASGI apps): runs ``work`` in an Exchange."""
 
-    def __init__(self, work: Work, *, body_limit: int, ping_s: float = PING_S, dialect: Dialect = OPENAI) -> None:
+    def __init__(self, work: Work, *, body_limit: BodyLimit, ping_s: float = PING_S, dialect: Dialect = OPENAI) -> None:
         self._dialect = dialect
         self._work = work
         self._body_limit = body_limit

@@ -124,7 +124,7 @@ class Generator:
         answer = await self._begin(exchange, asked)
         try:
             if asked.keep_s is not None:
-                self.arbiter.pool.keep(answer.version.version, asked.keep_s)
+                self.arbiter.admission.keep(self.arbiter.pool, answer.version.version, asked.keep_s)
             chunks = aiter(answer)
             first = await next_chunk(chunks)  # the status is still ours to choose; who answers is certain from here on
             headers = answer_headers(answer)

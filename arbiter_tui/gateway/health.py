@@ -12,6 +12,7 @@ from starlette.routing import BaseRoute, Route
 from .. import __version__
 from ..engine.arbiter import Arbiter
 from .exchange import Endpoint, Exchange
+from .limits import BodyLimit
 from .metrics import render
 from .problems import Headers
 
@@ -19,7 +20,7 @@ PROMETHEUS = b"text/plain; version=0.0.4; charset=utf-8"
 
 
 class Health:
-    def __init__(self, arbiter: Arbiter, *, body_limit: int) -> None:
+    def __init__(self, arbiter: Arbiter, *, body_limit: BodyLimit) -> None:
         self._arbiter = arbiter
         self._body_limit = body_limit
 

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Collection, MutableMapping
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
-from ..config_server import is_address, is_loopback
+from ..config_server import LimitsConfig, is_address, is_loopback
 from .problems import BadRequest, Headers, dialect_of
 
 Scope = MutableMapping[str, Any]
@@ -21,8 +21,7 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-BODY_BYTES = 8 * 2**20
-BODY_SECONDS = 30.0
+BODY_SECONDS = 30.0  # for a body that nobody wants: it is thrown away, so that the client gets to read our refusal
 DRAIN_BYTES = 64 * 2**20  # of a body that is too large we discard so much, so that the client gets to read our 413
 
 
@@ -33,6 +32,18 @@ PREFLIGHT: Headers = [
     (b"access-control-allow-headers", b"authorization, content-type, x-api-key, x-arbiter-task, x-arbiter-examples"),
     (b"access-control-max-age", b"600"),
 ]
+
+
+class BodyLimit:
+    """What a request's body may be: bytes, and seconds until it is there. A reload changes it for the next."""
+
+    __slots__ = ("seconds", "size")
+
+    def __init__(self, limits: LimitsConfig) -> None:
+        self.adopt(limits)
+
+    def adopt(self, limits: LimitsConfig) -> None:
+        self.size, self.seconds = limits.body_bytes, limits.body_s
 
 
 class ClientGone(Exception):
@@ -71,9 +82,13 @@ class HostGuard:
         self, app: App, *, hosts: Collection[str] = (), origins: Collection[str] = (), exposed: bool = False
     ) -> None:
         self._app = app
+        self._exposed = exposed
+        self.adopt(hosts, origins)
+
+    def adopt(self, hosts: Collection[str], origins: Collection[str]) -> None:
+        """These names and origins count from here on."""
         self._hosts = frozenset(h.lower() for h in hosts)
         self._origins = frozenset(o.lower() for o in origins)
-        self._exposed = exposed
         self._known: set[bytes] = set()  # host values already judged good: the hot path is one set lookup
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -149,8 +164,9 @@ def _same_origin(origin: str, host: str) -> bool:
 # --- the body ----------------------------------------------------------------------------------------------------
 
 
-async def read_body(scope: Scope, receive: Receive, *, limit: int = BODY_BYTES, seconds: float = BODY_SECONDS) -> bytes:
-    """The whole body, at most ``limit`` bytes. Raises BadRequest (413 too large, 408 too slow) or ClientGone."""
+async def read_body(scope: Scope, receive: Receive, allowed: BodyLimit) -> bytes:
+    """The whole body. Raises BadRequest (413 too large, 408 too slow) or ClientGone."""
+    limit, seconds = allowed.size, allowed.seconds
     declared = header(scope, b"content-length")
     if declared is not None and declared.isdigit() and int(declared) > limit:
         await discard(receive, seconds)

@@ -25,9 +25,9 @@ from ..engine.answer import Answer
 from ..engine.live import Target
 from ..errors import ArbiterError, NotSupported, Refused
 from .exchange import Endpoint, Exchange
-from .fields import Asked
+from .fields import Asked, seconds
 from .generation import LATEST, Generator
-from .limits import parse_object
+from .limits import BodyLimit, parse_object
 from .ollama_in import Job, read_chat, read_generate, read_inputs, read_name, with_room
 from .ollama_out import Shape, loaded, running, shown, tag
 from .openai_out import cut
@@ -44,7 +44,7 @@ _NOT_OFFERED = {
 class OllamaDoor:
     """The endpoints, bound to one engine."""
 
-    def __init__(self, generator: Generator, *, body_limit: int) -> None:
+    def __init__(self, generator: Generator, *, body_limit: BodyLimit) -> None:
         self._generator = generator
         self._arbiter = generator.arbiter
         self._body_limit = body_limit
@@ -98,11 +98,12 @@ class OllamaDoor:
         target = self._generator.target(exchange, job.name)
         exchange.watch(streams=False)
         if job.keep_s == 0:
+            self._arbiter.admission.check_unload()
             await self._unload(target.version)
         else:
             await self._arbiter.pool.ensure(target.version)
             if job.keep_s is not None:
-                self._arbiter.pool.keep(target.version.version, job.keep_s)
+                self._arbiter.admission.keep(self._arbiter.pool, target.version.version, job.keep_s)
         reason = "unload" if job.keep_s == 0 else "load"
         await exchange.answer(200, loaded(job.name, reason, chat=chat), _headers(target), kind=_JSON)
 
@@ -118,8 +119,9 @@ class OllamaDoor:
 
     async def embed(self, exchange: Exchange) -> None:
         began = perf_counter_ns()
-        name, texts, dimensions = read_inputs(parse_object(await _body(exchange)))
-        target, vectors = await self._embedded(exchange, name, texts)
+        body = parse_object(await _body(exchange))
+        name, texts, dimensions = read_inputs(body)
+        target, vectors = await self._embedded(exchange, name, texts, seconds(body.get("keep_alive")))
         told: dict[str, Any] = {"model": name, "embeddings": [cut(v, dimensions) for v in vectors]}
         if texts:  # nobody counts the tokens of an embedding: four bytes stand for one
             tokens = -(-sum(len(t.encode()) for t in texts) // 4)
@@ -129,21 +131,29 @@ class OllamaDoor:
     async def embeddings(self, exchange: Exchange) -> None:
         body = parse_object(await _body(exchange))
         name, texts, _ = read_inputs({**body, "input": body.get("prompt")})
-        target, vectors = await self._embedded(exchange, name, texts)
+        target, vectors = await self._embedded(exchange, name, texts, seconds(body.get("keep_alive")))
         told = {"embedding": vectors[0] if vectors else []}
         await exchange.answer(200, json.dumps(told).encode(), _headers(target), kind=_JSON)
 
-    async def _embedded(self, exchange: Exchange, name: str, texts: list[str]) -> tuple[Target, list[list[float]]]:
+    async def _embedded(
+        self, exchange: Exchange, name: str, texts: list[str], keep_s: float | None
+    ) -> tuple[Target, list[list[float]]]:
         target = self._generator.target(exchange, name)
         exchange.watch(streams=False)
+        vectors = await self._vectors(target, texts)
+        if keep_s is not None:
+            self._arbiter.admission.keep(self._arbiter.pool, target.version.version, keep_s)
+        return target, vectors
+
+    async def _vectors(self, target: Target, texts: list[str]) -> list[list[float]]:
         if not texts:
             await self._arbiter.pool.ensure(target.version)
-            return target, []
+            return []
         try:
             _, vectors = await self._arbiter.embed(target.version.version, texts, target.task or None)
         except NotSupported as error:
             raise BadRequest(str(error), status=501, code=error.code) from error
-        return target, vectors
+        return vectors
 
     # ── lists ─────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -20,9 +20,9 @@ from ..core.routing import TASK_PREFIX
 from ..engine.answer import Answer
 from ..errors import UnknownName
 from .exchange import PING_S, Endpoint, Exchange
-from .fields import Asked
+from .fields import Asked, seconds
 from .generation import Generator, task_header
-from .limits import parse_object
+from .limits import BodyLimit, parse_object
 from .openai_in import read_chat, read_completion, read_embeddings
 from .openai_out import Shape, cut, embeddings
 from .problems import OPENAI, RESPONSES, Dialect, Headers
@@ -33,7 +33,7 @@ from .responses_out import Shape as ResponseShape
 class OpenAIDoor:
     """The endpoints, bound to one engine."""
 
-    def __init__(self, generator: Generator, *, body_limit: int, ping_s: float = PING_S):
+    def __init__(self, generator: Generator, *, body_limit: BodyLimit, ping_s: float = PING_S):
         self._generator = generator
         self._arbiter = generator.arbiter
         self._body_limit = body_limit
@@ -82,11 +82,15 @@ class OpenAIDoor:
 
     async def embeddings(self, exchange: Exchange) -> None:
         started = time.perf_counter()
-        name, texts, encoding, dimensions = read_embeddings(parse_object(await exchange.body()))
+        body = parse_object(await exchange.body())
+        name, texts, encoding, dimensions = read_embeddings(body)
+        keep_s = seconds(body.get("keep_alive"))
         exchange.watch(streams=False)
         name = name or self._generator.unnamed(exchange, None, task_header(exchange))
         overhead = time.perf_counter() - started
         version, whole = await self._arbiter.embed(self._generator.known(name), texts)
+        if keep_s is not None:
+            self._arbiter.admission.keep(self._arbiter.pool, version, keep_s)
         vectors = [cut(v, dimensions) for v in whole]
         size = sum(len(t.encode()) for t in texts)
         headers: Headers = [

@@ -15,7 +15,8 @@ does. ::
     Refused and its other children,         409      conflict_error / the error's own code
       OutOfBudget
     Overloaded                              429      rate_limit_error / overloaded
-    WorkerDied, Unreachable                 502      server_error / the error's own code
+    WorkerDied, Unreachable, and what else  502      server_error / the error's own code
+      a runtime gets wrong (ProviderError)
     Draining, LoadFailed, CircuitOpen,      503      server_error / the error's own code
       StoreError
     StateFull                               507      server_error / state_full
@@ -59,6 +60,7 @@ _STATUS: tuple[tuple[type[e.ArbiterError], int], ...] = (  # the first match cou
     (e.CircuitOpen, 503),
     (e.StateFull, 507),
     (e.StoreError, 503),
+    (e.ProviderError, 502),
 )
 _OPENAI_CODE = {"context_overflow": "context_length_exceeded", "unknown_name": "model_not_found"}
 _RESERVED = frozenset({"type", "title", "status", "detail", "code", "instance"})

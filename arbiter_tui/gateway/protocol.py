@@ -1,7 +1,8 @@
 """The connection itself, on top of uvicorn's: what may come before a request is one, and how slowly.
 
-Owns: the limits that the server has none of (size and time of a request's head, silence before the first one, a reader
-that takes nothing), and refusals in the dialect for what is no HTTP. Never: a body (limits.py), an answer's content.
+Owns: the limits that the server has none of ([server.limits]: size and time of a request's head, silence before the
+first one, a reader that takes nothing), and refusals in the dialect for what is no HTTP. Never: a body (limits.py), an
+answer's content.
 
 Nothing here stands on the way of an answer's bytes: a timer runs only while a head is incomplete or a reader is behind.
 """
@@ -14,12 +15,10 @@ from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
+from ..config_server import LimitsConfig
 from ..errors import ArbiterError
 from .problems import BadRequest, Headers, dialect_of, status_of
 
-HEAD_BYTES = 64 * 1024
-HEAD_S = 15.0  # from the first byte of a request to the end of its headers
-READER_S = 60.0  # so long a client may take nothing of what is ready for it
 LINGER_S = 1.0  # after a refusal the rest is thrown away: closing on unread data would lose our answer
 SENT_AHEAD = 8  # so many requests may wait behind one of the same connection until nothing more is read
 LINGER_BYTES = 4 * 2**20
@@ -47,14 +46,13 @@ def leaving_of(scope: Any) -> Leaving:
 
 
 class GuardedProtocol(HttpToolsProtocol):
-    """Seconds: ``head_s``, ``reader_s``; bytes: ``head_bytes``. Subclass to change them."""
+    """``guarded`` makes a class with other limits; they are read when they are needed, by every connection there is."""
 
-    head_bytes = HEAD_BYTES
-    head_s = HEAD_S
-    reader_s = READER_S
+    limits = LimitsConfig()
 
     def __init__(self, *given: Any, **named: Any) -> None:
         super().__init__(*given, **named)
+        self.timeout_keep_alive = self.limits.idle_s
         self.url = b""
         self._in_head = False
         self._head_seen = 0
@@ -92,12 +90,12 @@ class GuardedProtocol(HttpToolsProtocol):
             return
         if self._timer is not None and not self._in_head:
             self._stop_timer()  # the silence before the first request is over
-        if self._in_head and self._head_seen > self.head_bytes:
-            self._refuse(_too_large(self.head_bytes))
+        if self._in_head and self._head_seen > self.limits.head_bytes:
+            self._refuse(_too_large(self.limits.head_bytes))
             return
         super().data_received(data)
         if self._in_head and self._timer is None and not self._refused:
-            self._timer = self.loop.call_later(self.head_s, self._too_slow)
+            self._timer = self.loop.call_later(self.limits.head_s, self._too_slow)
 
     def on_message_begin(self) -> None:
         self._in_head = True
@@ -108,8 +106,9 @@ class GuardedProtocol(HttpToolsProtocol):
         self._in_head = False
         if self._timer is not None:
             self._stop_timer()
-        if self._head_seen > self.head_bytes and self._size() > self.head_bytes:
-            self._refusal = _too_large(self.head_bytes)
+        allowed = self.limits.head_bytes
+        if self._head_seen > allowed and self._size() > allowed:
+            self._refusal = _too_large(allowed)
             raise ValueError("the head is too large")  # the parser stops, and ``send_400_response`` says why
         self._head_seen = 0
         super().on_headers_complete()
@@ -125,7 +124,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def _too_slow(self) -> None:
         self._timer = None
-        told = f"the request's head did not arrive within {self.head_s:g} s"
+        told = f"the request's head did not arrive within {self.limits.head_s:g} s"
         self._refuse(BadRequest(told, status=408, code="head_too_slow"))
 
     def _refuse(self, error: ArbiterError) -> None:
@@ -160,7 +159,7 @@ class GuardedProtocol(HttpToolsProtocol):
     def pause_writing(self) -> None:
         super().pause_writing()
         if self._reader is None:
-            self._reader = self.loop.call_later(self.reader_s, self._give_up)
+            self._reader = self.loop.call_later(self.limits.reader_s, self._give_up)
 
     def resume_writing(self) -> None:
         if self._reader is not None:
@@ -179,5 +178,14 @@ class GuardedProtocol(HttpToolsProtocol):
             self._timer = None
 
 
+def guarded(limits: LimitsConfig) -> type[GuardedProtocol]:
+    """A protocol for one server. Its ``limits`` may be replaced at any time."""
+    return type("GuardedProtocol", (GuardedProtocol,), {"limits": limits})
+
+
 def _too_large(limit: int) -> BadRequest:
-    return BadRequest(f"the request's head is larger than {limit // 1024} KiB", status=431, code="head_too_large")
+    return BadRequest(
+        f"the request's head is larger than {limit / 1024:g} KiB ([server.limits] head_bytes)",
+        status=431,
+        code="head_too_large",
+    )

@@ -35,6 +35,10 @@ class Recogniser:
 
     def __init__(self, rules: Sequence[RuleConfig], tasks: Mapping[str, Task]) -> None:
         self._tasks = tasks
+        self.adopt(rules)
+
+    def adopt(self, rules: Sequence[RuleConfig]) -> None:
+        """These rules count from here on."""
         self._rules = tuple(
             _Rule(TASK_PREFIX + r.task, tuple((k, re.compile(p)) for k, p in r.patterns().items())) for r in rules
         )

@@ -203,3 +203,30 @@ async def test_over_real_http_the_status_comes_back_and_redirects_are_not_follow
     with pytest.raises(OSError, match="Client"):
         await poster.post(f"http://127.0.0.1:{port}/hook", b"{}", {})
     await poster.close()
+
+
+async def test_hooks_change_while_they_deliver() -> None:
+    """One that stays keeps what waits for it; one that goes is sent nothing more; one that comes gets what follows."""
+    slow, receiver = asyncio.Event(), Receiver()
+    sent: list[str] = []
+
+    async def post(url: str, body: bytes, headers: Mapping[str, str]) -> int:
+        await slow.wait()
+        sent.append(url)
+        return await receiver.post(URL, body, headers)
+
+    kept, gone, new = (Hook(name=n, url=f"http://{n}", events=("swap-complete",)) for n in ("kept", "gone", "new"))
+    async with Engine() as e:
+        webhooks = Webhooks([kept, gone], e.arbiter.live, post)
+        e.arbiter.live.on_swap.append(webhooks.saw)
+        running = asyncio.create_task(webhooks.run())
+        await swap(e, other(e))
+        webhooks.adopt([kept, new])
+        await e.clock.settle()
+        await swap(e, other(e))
+        slow.set()
+        await e.until(lambda: len(sent) == 3)
+        await e.clock.settle()
+        assert sorted(sent) == ["http://kept", "http://kept", "http://new"]
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)

@@ -12,7 +12,8 @@ from urllib.parse import urlsplit
 import pytest
 from gateway_cases import CHAT, Stand, served, until
 
-from arbiter_tui.gateway.protocol import GuardedProtocol
+from arbiter_tui.config import LimitsConfig, ServerConfig, parse
+from arbiter_tui.gateway.protocol import GuardedProtocol, guarded
 from arbiter_tui.testing import MIB, Behaviour
 
 BODY = json.dumps({"model": "fake-a", "messages": [{"role": "user", "content": "hi"}]}).encode()
@@ -21,8 +22,7 @@ BODY = json.dumps({"model": "fake-a", "messages": [{"role": "user", "content": "
 class Hasty(GuardedProtocol):
     """Deadlines that a test can wait for."""
 
-    head_s = 0.2
-    reader_s = 0.2
+    limits = LimitsConfig(head_s=0.2, reader_s=0.2)
 
 
 async def connect(one: Stand) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
@@ -34,6 +34,14 @@ async def told(reader: asyncio.StreamReader) -> tuple[int, bytes]:
     """Status and body of an answer that ends with its connection."""
     async with asyncio.timeout(10):
         head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+    return int(head.split()[1]), body
+
+
+async def answered(reader: asyncio.StreamReader) -> tuple[int, bytes]:
+    """Status and body of an answer that says its length."""
+    async with asyncio.timeout(10):
+        head = await reader.readuntil(b"\r\n\r\n")
+        body = await reader.readexactly(int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0]))
     return int(head.split()[1]), body
 
 
@@ -109,8 +117,7 @@ async def test_a_slow_head_is_408_and_a_slow_one_again_after_an_answer() -> None
     async with served(protocol=Hasty) as one:
         reader, writer = await connect(one)
         writer.write(b"GET /health HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n")
-        first = await reader.readuntil(b"\r\n\r\n")
-        await reader.readexactly(int(first.lower().split(b"content-length: ")[1].split(b"\r\n")[0]))
+        await answered(reader)
 
         async def drip() -> None:
             with suppress(ConnectionError):
@@ -120,7 +127,7 @@ async def test_a_slow_head_is_408_and_a_slow_one_again_after_an_answer() -> None
                     await asyncio.sleep(0.01)
 
         dripping = asyncio.create_task(drip())
-        status, body = await told(reader)
+        status, body = await answered(reader)  # not to the end: whoever goes on talking may have it reset
         assert (status, "head" in json.loads(body)["error"]) == (408, True)
         dripping.cancel()
         writer.close()
@@ -195,14 +202,37 @@ async def test_a_thousand_idle_connections_and_two_hundred_slow_ones_disturb_nob
         assert not any(reader.at_eof() for reader in idle)
 
 
-async def test_a_body_that_drips_is_408(live: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_body_that_drips_is_408() -> None:
     """A body has its own deadline, from its head to its end."""
-    from arbiter_tui.gateway import limits
+    async with served(config={"server": ServerConfig(limits=LimitsConfig(body_s=0.2))}) as one:
+        reader, writer = await connect(one)
+        writer.write(request(CHAT, LENGTH, body=BODY[:10]))
+        status, body = await told(reader)
+        assert (status, json.loads(body)["error"]["code"]) == (408, "body_too_slow")
+        writer.close()
+        assert one.provider.loads == []
 
-    monkeypatch.setattr(limits.read_body, "__kwdefaults__", {**(limits.read_body.__kwdefaults__ or {}), "seconds": 0.2})
-    reader, writer = await connect(live)
-    writer.write(request(CHAT, LENGTH, body=BODY[:10]))
-    status, body = await told(reader)
-    assert (status, json.loads(body)["error"]["code"]) == (408, "body_too_slow")
-    writer.close()
-    assert live.provider.loads == []
+
+async def test_the_limits_are_the_configurations() -> None:
+    """[server.limits] makes the protocol of the server that runs: a smaller head is 431 where the default takes it."""
+    text = '[server.limits]\nhead_bytes = "2KiB"\nhead_s = 5\nreader_s = 1.5\nidle_s = 7\nbody_s = 2'
+    limits = parse(text).server.limits
+    assert (limits.head_bytes, limits.head_s, limits.reader_s, limits.idle_s, limits.body_s) == (2048, 5, 1.5, 7, 2)
+    fat = request(CHAT, f"x: {'y' * 3000}", LENGTH)
+    async with served(protocol=guarded(limits)) as one:
+        assert (await says(one, fat))[0] == 431
+    async with served() as one:
+        assert (await says(one, fat))[0] == 200
+
+
+async def test_an_idle_connection_is_closed_in_its_time() -> None:
+    """``idle_s`` counts from the connection, and again from each answer."""
+    async with served(protocol=guarded(LimitsConfig(idle_s=1))) as one:
+        silent, writer = await connect(one)
+        used, other = await connect(one)
+        other.write(b"GET /health HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n")
+        async with asyncio.timeout(10):
+            assert await silent.read() == b""
+            assert (await used.read()).startswith(b"HTTP/1.1 200")
+        writer.close()
+        other.close()

@@ -194,7 +194,7 @@ async def test_a_tool_result_reaches_the_model(seen: tuple[Stand, list[Request]]
 async def test_a_call_that_is_no_call_is_an_error(inside: Stand, answer: str) -> None:
     """Arguments that are no JSON object can't be said in this dialect: an error, never half a call."""
     inside.how("fake-a").tools = (ToolCall("c1", "clock", answer),)
-    assert (await post(inside, "chat", **ASK, tools=[CLOCK], stream=False)).status_code == 500
+    assert (await post(inside, "chat", **ASK, tools=[CLOCK], stream=False)).status_code == 502
 
 
 async def test_what_a_model_can_not_do_is_said(inside: Stand) -> None:
