@@ -1,4 +1,4 @@
-"""``arbiter config reload`` on a running engine: the loaded model stays, what can counts at once, a mistake changes nothing."""
+"""``arbiter config reload`` on a running engine: the loaded model stays, what can counts at once, a mistake nothing."""
 
 from __future__ import annotations
 
