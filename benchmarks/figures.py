@@ -199,6 +199,15 @@ def judging(m: Measured) -> str:
     return f"{line('natural')}; adversarial {line('adversarial')}; PandaLM kappa {number(m['pandalm_best_kappa'])}"
 
 
+def prediction(m: Measured) -> str:
+    every, span = m["all"], m["coverage_interval"]
+    return (
+        f"{number(every['coverage'])} ({number(span['low'])}–{number(span['high'])}), {number(every['width'])} wide; "
+        f"{share(every['lower_by'])} lower ({number(every['error'])}; {share(m['reported']['lower_by'])} on the tasks "
+        "that no constant saw)"
+    )
+
+
 def tests(m: Measured) -> str:
     failed = (
         f", {m['failed']} of {m['passed'] + m['failed']} tests fail" if m["failed"] else f", {m['passed']} tests pass"
@@ -278,6 +287,10 @@ FIGURES = (
         "judging", "Judges on pairs whose better answer is known: all judges together, weighted by trust "
         "that was learnt on other pairs; the best judge's kappa with most of three humans",
         "natural pairs ≥ .95, coverage stated; ≥ .53", judging,
+    ),
+    Figure(
+        "prediction", "A model that has answered nothing yet, from its name: coverage of the 80% interval, its width; "
+        "error against the mean of its family", ".8 within the coverage's interval; ≥ 20% lower", prediction,
     ),
     Figure("tests", "Tests: branches covered; whole suite", "≥ 90% of core/ and engine/; < 10 minutes", tests),
 )  # fmt: skip
