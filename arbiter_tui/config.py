@@ -33,6 +33,7 @@ from .config_tasks import (
     patch_task,
     read_task,
 )
+from .core.scaling import Span
 from .core.tasks import Task
 from .errors import ConfigError
 
@@ -152,6 +153,9 @@ class ProviderBlock:
 
     name: str = setting(kind="text", pattern=NAME, required=True, help="unique")
     kind: str = setting(kind="text", required=True, help="an installed kind of provider")
+    replicas: Span | None = setting(
+        None, kind="span", help='copies of each of its models; "1-3": as many as are needed'
+    )
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -166,6 +170,7 @@ class ModelBlock:
     parallel: int | None = setting(None, kind="int", low=1, high=1024, help="requests at once")
     capabilities: tuple[str, ...] = setting((), kind="texts", help="text-generation, code, embeddings …")
     labels: tuple[str, ...] = setting((), kind="texts", help="free words")
+    replicas: Span | None = setting(None, kind="span", help='loaded copies; "1-3": as many as are needed')
     pinned: bool = setting(False, kind="flag", help="never evicted")
     options: Mapping[str, Any] = setting(factory=dict, kind="table", help="load options of the provider")
 

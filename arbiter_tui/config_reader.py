@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
+from .core.scaling import MOST, SPAN, Span, span_of
 from .errors import ConfigError, nearest
 
 T = TypeVar("T")
@@ -25,7 +26,8 @@ _UNITS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
-    """What one key accepts. ``kind``: text, int, number, size, flag, texts, table (free keys), section, sections."""
+    """What one key accepts. ``kind``: text, int, number, size, flag, texts, table (free keys), section, sections,
+    span (a whole number, or a text like "1-3")."""
 
     kind: str
     help: str = ""
@@ -130,6 +132,8 @@ def read_value(spec: Setting, value: Any, where: Where) -> Any:
             return int(_ranged(spec, _whole(value, where), where))
         case "number":
             return _ranged(spec, _number(value, where), where)
+        case "span":
+            return _span(value, where)
         case _:
             return _text(spec, value, where)
 
@@ -183,6 +187,13 @@ def _size(value: Any, where: Where) -> int:
     return _whole(value, where)
 
 
+def _span(value: Any, where: Where) -> Span:
+    span = span_of(value)
+    if span is None:
+        raise where.error(value, f'must be a whole number from 1 to {MOST}, or a text like "1-3"')
+    return span
+
+
 def _ranged(spec: Setting, value: float, where: Where) -> float:
     low, high = spec.low, spec.high
     if (low is None or value >= low) and (high is None or value <= high):
@@ -199,6 +210,7 @@ _JSON_TYPES: Mapping[str, dict[str, Any]] = {
     "flag": {"type": "boolean"},
     "table": {"type": "object"},
     "texts": {"type": "array", "items": {"type": "string"}},
+    "span": {"anyOf": [{"type": "integer", "minimum": 1}, {"type": "string", "pattern": f"^{SPAN}$"}]},
     "size": {"anyOf": [{"type": "integer"}, {"type": "string", "pattern": _SIZE.pattern}]},
 }
 

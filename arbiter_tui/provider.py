@@ -242,6 +242,18 @@ class Pulling(Protocol):
         ...
 
 
+class Several(Protocol):
+    """What a provider may offer besides: the same model at several places, each of which is a replica of its own."""
+
+    def replicas(self, version: ModelVersion) -> int: ...
+
+    async def load_replica(
+        self, version: ModelVersion, number: int, *, timeout_s: float, on_event: EventSink
+    ) -> LoadedModel:
+        """As :meth:`Provider.load`, at the place ``number`` (from 0)."""
+        ...
+
+
 class Placed(Protocol):
     """What a provider may offer besides: whether all that it serves stays on this machine. Without it a ``base_url`` on
     loopback says so; a provider with neither counts as elsewhere, and rules may forbid it tasks."""

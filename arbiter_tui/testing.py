@@ -150,13 +150,14 @@ class FakeModel:
         self.alive = True
         self.unloaded = False
         self._provider = provider
+        self.own: Behaviour | None = None  # of this copy alone, where a version is loaded several times
         self._on_event = on_event
         self._cpu_s = 0.0
         self._log: list[str] = [f"{version.version}: loaded"]
 
     @property
     def behaviour(self) -> Behaviour:
-        return self._provider.behaviour(self.version.version)
+        return self.own or self._provider.behaviour(self.version.version)
 
     def _die(self, message: str) -> WorkerDied:
         self.kill(message)
@@ -272,6 +273,7 @@ class FakeProvider:
         self.behaviours: dict[str, Behaviour] = dict(models or {"fake-a": Behaviour(), "fake-b": Behaviour()})
         self.loaded: dict[str, FakeModel] = {}
         self.loads: list[str] = []
+        self.born: list[FakeModel] = []  # every model that was loaded, in order
         self.unloads: list[str] = []
         self.closed = False
 
@@ -325,6 +327,7 @@ class FakeProvider:
             raise LoadFailed(f"{version.version} was not ready within {timeout_s:g} s") from None
         model = FakeModel(self, version, on_event)
         self.loaded[version.version] = model
+        self.born.append(model)
         return model
 
     def note_unload(self, model: FakeModel) -> None:

@@ -48,6 +48,7 @@ from .pool import Pool
 from .recorder import Recorder
 from .reported import Reported
 from .rollouts import Rollouts
+from .scaling import spans_of
 from .schedule import Schedule
 from .views import SHOWN_ROLLOUTS, Rate, build_snapshot
 
@@ -79,15 +80,17 @@ class Arbiter:
         self.live = live = Live(config, store=store, probe=probe, clock=clock, new_id=new_id, suites=suites)
         live.state_dir = state_dir
         self.admission = Admission(live, providers)
+        spans = spans_of(config, providers)
         self.evidence = Evidence(
-            live, lambda v: providers[v.provider].predicted_bytes(v) if v.provider in providers else None
-        )
+            live, lambda v: providers[v.provider].predicted_bytes(v) if v.provider in providers else None,
+            copies=lambda v: spans(v).low,
+        )  # fmt: skip
         self.pool = Pool(
             providers, clock, budget_bytes=budget(config, probe), max_loaded=config.pool.max_loaded,
             idle_ttl_s=config.pool.idle_ttl_s, load_timeout_s=config.pool.load_timeout_s,
             queue_limit=config.pool.queue_limit, on_change=live.dirty, on_event=live.step,
             measured=lambda name: self.evidence.totals(name).memory_bytes,
-            serving=lambda: live.serving() | self.rollouts.on_trial(),
+            serving=lambda: live.serving() | self.rollouts.on_trial(), spans=spans,
         )  # fmt: skip
         self.recorder = Recorder(store, clock, self.evidence.learn, on_trouble=lambda text: live.alert("error", text))
         self.decisions = Decisions(live)

@@ -59,11 +59,15 @@ def _eased(old: float | None, new: float | None) -> float | None:
 
 
 class Evidence:
-    """``predict``: bytes that a provider expects of a version; None if it can't say."""
+    """``predict``: bytes that a provider expects of a version; None if it can't say. ``copies``: loaded together."""
 
-    def __init__(self, live: Live, predict: Callable[[ModelVersion], int | None]) -> None:
+    def __init__(
+        self, live: Live, predict: Callable[[ModelVersion], int | None],
+        copies: Callable[[ModelVersion], int] = lambda version: 1,
+    ) -> None:  # fmt: skip
         self._live = live
         self._predict = predict
+        self._copies = copies
         self._stats: dict[str, dict[str, Stats]] = {}
         self._profiles: dict[str, TaskProfile] = {}
         self._totals: dict[str, Totals] = {}
@@ -241,9 +245,11 @@ class Evidence:
         return frozenset({"cpu", self._live.hardware.backend.lower()})
 
     def predicted_bytes(self, version: ModelVersion) -> int | None:
-        """Measured when it last ran, else what its provider expects."""
-        measured = self.totals(version.version).memory_bytes
-        return measured if measured is not None else self._predict(version)
+        """Of all copies that are loaded together: measured when it last ran, else what its provider expects."""
+        each = self.totals(version.version).memory_bytes
+        if each is None:
+            each = self._predict(version)
+        return None if each is None else each * self._copies(version)
 
     def compatibility(
         self, task: str, old: ModelVersion | None, new: ModelVersion, *, strict: bool, pool: Pool

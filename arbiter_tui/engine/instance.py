@@ -23,9 +23,12 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from ..core.registry import ModelVersion
+from ..core.scaling import CALM
+from ..core.scaling import State as Scaling
 from ..provider import InstanceStats, LoadedModel
 from .balancer import Line, Turn
 from .health import Failures
+from .replicas import ReplicaSet
 
 
 class State(StrEnum):
@@ -60,6 +63,15 @@ class InstanceView:
     pid: int | None = None
     base_url: str | None = None  # where the runtime itself speaks HTTP on loopback
     keep_s: float | None = None  # idle time that a client asked for
+    replicas: int = 1  # copies that are wanted
+    replicas_ready: int | None = None  # None where there are no replicas
+
+    @property
+    def each_bytes(self) -> int | None:
+        """Resident bytes of one copy; unknown while one of several is on its way."""
+        if self.resident_bytes is None or self.replicas_ready is None:
+            return self.resident_bytes
+        return self.resident_bytes // self.replicas if self.replicas_ready == self.replicas else None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -90,6 +102,8 @@ class Life:
     strikes: int = 0
     shielded: bool = False  # warmed on purpose and not used yet: not the next victim for a moment
     stats: InstanceStats | None = None
+    each: int = 0  # bytes that one copy was predicted to take
+    scaling: Scaling = CALM
     keep_s: float | None = None  # idle time that a client asked for, instead of the pool's own; ends with this life
 
 
@@ -125,8 +139,15 @@ class Instance:
         return self.version.version
 
     @property
+    def replicas(self) -> ReplicaSet | None:
+        model = self.life.model if self.life is not None else None
+        return model if isinstance(model, ReplicaSet) else None
+
+    @property
     def parallel(self) -> int:
-        return max(1, self.version.parallel)
+        """Requests at once; of several replicas those that are ready count."""
+        copies = self.replicas
+        return max(1, self.version.parallel) if copies is None else copies.slots
 
     @property
     def in_flight(self) -> int:
@@ -169,6 +190,7 @@ class Instance:
     def view(self, now: float, expected_load_s: float | None) -> InstanceView:
         """``now``: monotonic seconds."""
         stats = self.life.stats if self.life else None
+        copies = self.replicas
         progress, eta = self._progress(now, expected_load_s)
         return InstanceView(
             version=self.name,
@@ -189,6 +211,8 @@ class Instance:
             pid=stats.pid if stats else None,
             base_url=stats.base_url if stats else None,
             keep_s=self.life.keep_s if self.life else None,
+            replicas=copies.copies if copies is not None else 1,
+            replicas_ready=copies.ready if copies is not None else None,
         )
 
     def _progress(self, now: float, expected_load_s: float | None) -> tuple[float | None, float | None]:

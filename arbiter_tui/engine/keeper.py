@@ -16,13 +16,18 @@ from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
 from typing import Any
 
+from ..core.registry import ModelVersion
+from ..core.scaling import ONE, Span
 from ..errors import ArbiterError, LoadFailed, ProviderError
 from ..ports import Clock
-from ..provider import LoadedModel, Provider, WorkerEvent
+from ..provider import EventSink, LoadedModel, Provider, WorkerEvent
 from .health import measure
 from .instance import Instance, Life, State
+from .replica import Owner, loader
+from .replicas import ReplicaSet
 
 EventLog = Callable[[str, str, str], None]
+Spans = Callable[[ModelVersion], Span]
 LOAD_GRACE_S = 5.0  # a provider keeps its own deadline; this one is for a provider that doesn't
 UNLOAD_WITHIN_S = 20.0
 SHIELD_S = 1.0  # whoever warmed it gets this long to take the first lease
@@ -38,6 +43,7 @@ class Keeper:
         changed: Callable[[], None],
         log: EventLog,
         newest_number: Callable[[], int],
+        spans: Spans = lambda version: ONE,
     ) -> None:
         self._providers = providers
         self._clock = clock
@@ -45,6 +51,7 @@ class Keeper:
         self._changed = changed
         self._log = log
         self._newest_number = newest_number
+        self._spans = spans
         self._tasks: set[asyncio.Task[Any]] = set()
         self.closing = False
         self.seconds_per_byte: dict[str, float] = {}  # provider -> of its newest load
@@ -67,7 +74,7 @@ class Keeper:
 
     def start(self, instance: Instance, claim: int) -> None:
         """Cold, failed or quarantined -> loading. ``claim``: bytes held from now on."""
-        life = Life(started_at=self._clock.monotonic())
+        life = Life(started_at=self._clock.monotonic(), each=claim // self._spans(instance.version).low)
         if instance.failures.count:
             instance.restarts += 1
         instance.state, instance.life, instance.claimed, instance.error = State.LOADING, life, claim, None
@@ -84,12 +91,32 @@ class Keeper:
     async def _load(self, instance: Instance, life: Life) -> LoadedModel:
         version = instance.version
         provider = self._providers[version.provider]
+        hear = partial(self._hear, instance, life)
         limit_s: float = getattr(provider, "load_timeout_s", self._load_timeout_s)
         try:
             async with asyncio.timeout(limit_s + LOAD_GRACE_S):
-                return await provider.load(version, timeout_s=limit_s, on_event=partial(self._hear, instance, life))
+                if self._spans(version).high > 1:
+                    return await self._load_several(instance, life, provider, limit_s, hear)
+                return await provider.load(version, timeout_s=limit_s, on_event=hear)
         except TimeoutError as late:
             raise LoadFailed(f"{version.version} did not load within {limit_s:.0f} s") from late
+
+    async def _load_several(
+        self, instance: Instance, life: Life, provider: Provider, limit_s: float, hear: EventSink
+    ) -> LoadedModel:
+        owner = Owner(
+            changed=self._changed, freed=partial(self._freed, instance, life), died=hear,
+            tell=lambda text: self._log("replica", instance.name, text),
+        )  # fmt: skip
+        load = loader(provider, instance.version, limit_s)
+        several = ReplicaSet(instance.version, load, self._clock, owner, low=self._spans(instance.version).low)
+        await several.start()
+        return several
+
+    def _freed(self, instance: Instance, life: Life) -> None:
+        """A replica that was one too many has ended."""
+        if instance.life is life:
+            instance.claimed = max(0, instance.claimed - life.each)
 
     def _settle(self, instance: Instance, life: Life, task: asyncio.Task[LoadedModel]) -> None:
         instance.load_task = None

@@ -15,16 +15,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
-from types import TracebackType
 
 from ..core.registry import ModelVersion
+from ..core.scaling import ONE
 from ..errors import Draining, LoadFailed, Overloaded, UnknownName
 from ..ports import Clock
 from ..provider import Done, Message, Provider, Request
 from .balancer import Line, Turn, Waiter
 from .caretaker import Caretaker
 from .instance import Instance, InstanceView, Lease, State
-from .keeper import UNLOAD_WITHIN_S, EventLog, Keeper, fail_all
+from .keeper import UNLOAD_WITHIN_S, EventLog, Keeper, Spans, fail_all
+from .leasing import LeaseContext
+from .scaling import Scaler
 from .scheduler import Scheduler, grant
 
 _STOPPING = Draining("the engine is stopping")
@@ -33,32 +35,11 @@ PROBE = Request(messages=(Message("user", "Hi"),), max_tokens=2)
 __all__ = ["InstanceView", "Lease", "Pool", "State"]
 
 
-class _LeaseContext(AbstractAsyncContextManager[Lease]):
-    """Takes the lease on entry; where an instance is ready and free, entering never suspends."""
-
-    __slots__ = ("_lease", "_pool", "_timeout_s", "_version")
-
-    def __init__(self, pool: Pool, version: ModelVersion, timeout_s: float | None) -> None:
-        self._pool, self._version, self._timeout_s = pool, version, timeout_s
-        self._lease: Lease | None = None
-
-    async def __aenter__(self) -> Lease:
-        lease = self._pool.try_lease(self._version)
-        self._lease = lease or await self._pool.wait_lease(self._version, self._timeout_s)
-        return self._lease
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        lease, self._lease = self._lease, None
-        if lease is not None:
-            self._pool.release(lease, succeeded=kind is None)
-
-
 class Pool:
     """``budget_bytes`` for all instances together; ``measured``: bytes that a version held when it last ran, or None.
 
     ``serving``: versions worth an automatic restart and the last to be evicted (None: everything that ran).
+    ``spans``: how many replicas of a version there may be.
     ``on_change()`` follows every visible change; ``on_event(kind, version, message)`` every step of an instance's life.
     """
 
@@ -76,6 +57,7 @@ class Pool:
         load_timeout_s: float = 120.0,
         queue_limit: int = 64,
         serving: Callable[[], Iterable[str]] | None = None,
+        spans: Spans = lambda version: ONE,
     ) -> None:
         self._providers, self._clock, self._on_change = providers, clock, on_change
         self._queue_limit, self._load_timeout_s = queue_limit, load_timeout_s
@@ -86,16 +68,18 @@ class Pool:
         self._quiet: Line[None] = Line()
         self._keeper = Keeper(
             providers, clock, load_timeout_s=load_timeout_s, changed=self._step, log=on_event,
-            newest_number=lambda: self._number,
+            newest_number=lambda: self._number, spans=spans,
         )  # fmt: skip
         self._scheduler = Scheduler(
             self._instances, providers, clock, self._keeper, budget_bytes=budget_bytes, max_loaded=max_loaded,
-            measured=measured, serving=serving or tuple, next_number=self._next,
+            measured=measured, serving=serving or tuple, next_number=self._next, spans=spans,
         )  # fmt: skip
         self._caretaker = Caretaker(
             self._instances, clock, self._keeper, self._scheduler, idle_ttl_s=idle_ttl_s, serving=serving,
             next_number=self._next,
         )  # fmt: skip
+
+        self._scaler = Scaler(self._instances, clock, self._scheduler, spans=spans, log=on_event)
 
     # ── leases ────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -105,7 +89,7 @@ class Pool:
         Raises Overloaded (line full, or not served in time), Draining, UnknownName (provider), OutOfBudget,
         LoadFailed and what else its provider's load raises.
         """
-        return _LeaseContext(self, version, timeout_s)
+        return LeaseContext(self, version, timeout_s)
 
     def try_lease(self, version: ModelVersion) -> Lease | None:
         """A lease if the version is ready, has a free slot and nobody waits for it. Never suspends."""
@@ -308,9 +292,10 @@ class Pool:
     # ── time ──────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def tick(self) -> None:
-        """About once a second: time-to-live, health, restarts after their back-off, resident bytes."""
+        """About once a second: time-to-live, health, restarts after their back-off, resident bytes, replicas."""
         if not self._closing:
             await self._caretaker.look()
+            self._scaler.look()
             self._step()
 
     async def close(self, deadline_s: float) -> None:

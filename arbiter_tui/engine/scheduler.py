@@ -21,12 +21,13 @@ from collections.abc import Callable, Iterable, Mapping
 
 from ..core.placement import Held, Need, Plan, plan
 from ..core.registry import ModelVersion
+from ..core.scaling import ONE
 from ..errors import OutOfBudget
 from ..ports import Clock
 from ..provider import Provider
 from .balancer import Line, Turn
 from .instance import Instance, Lease, State
-from .keeper import Keeper, as_provider_error, fail_all
+from .keeper import Keeper, Spans, as_provider_error, fail_all
 
 TURN_S = 2.0  # a victim may start admitted work for this long, or twice its own load, whichever is longer
 UNKNOWN_RELOAD_S = 1.0
@@ -45,6 +46,7 @@ class Scheduler:
         measured: Callable[[str], int | None],
         serving: Callable[[], Iterable[str]],
         next_number: Callable[[], int],
+        spans: Spans = lambda version: ONE,
     ) -> None:
         self._instances = instances
         self._providers = providers
@@ -55,20 +57,28 @@ class Scheduler:
         self._measured = measured
         self._serving = serving
         self._next_number = next_number
+        self._spans = spans
         self.blocked = False  # somebody waits for memory: each release is news
 
     # ── sizes ─────────────────────────────────────────────────────────────────────────────────────────────────
 
     def predict(self, instance: Instance) -> int | None:
-        """Bytes: what it held last time, else what its provider predicts, else the size of its file."""
+        """Bytes of all copies that it starts with: what one held last time, else what its provider predicts, else the
+        size of its file."""
         version = instance.version
-        measured = self._measured(version.version)
-        if measured is None:
-            measured = self._providers[version.provider].predicted_bytes(version)
-        return version.file_bytes if measured is None else measured
+        each = self._measured(version.version)
+        if each is None:
+            each = self._providers[version.provider].predicted_bytes(version)
+        if each is None:
+            each = version.file_bytes
+        return None if each is None else each * self._spans(version).low
 
     def claimed(self) -> int:
         return sum(i.claimed for i in self._instances.values())
+
+    def room_for(self, need: int) -> bool:
+        """Whether so many bytes are free and nobody waits for memory."""
+        return not self.blocked and self._room(need, 0, 0, models=0)
 
     def occupied(self) -> int:
         """Instances with a process: loading, loaded, or not yet ended."""
@@ -145,9 +155,9 @@ class Scheduler:
         elif self._room(need, reserved, seats):
             self._keeper.start(instance, need)
 
-    def _room(self, need: int, reserved: int, seats: int) -> bool:
+    def _room(self, need: int, reserved: int, seats: int, models: int = 1) -> bool:
         bytes_fit = self.claimed() + reserved + need <= self.budget_bytes
-        return bytes_fit and (self.max_loaded is None or self.occupied() + seats < self.max_loaded)
+        return bytes_fit and (self.max_loaded is None or self.occupied() + seats + models <= self.max_loaded)
 
     def _plan(self, instance: Instance, need: int, budget: int, max_loaded: int | None) -> Plan:
         """What is being unloaded is as good as gone: planning with it would evict a second victim."""

@@ -7,9 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from arbiter_tui.config import AutopilotConfig, Config, PoolConfig, RolloutConfig
+from arbiter_tui.config import AutopilotConfig, Config, PoolConfig, ProviderBlock, RolloutConfig
 from arbiter_tui.config_gates import RuleBlock
 from arbiter_tui.core.cost import Outcome
+from arbiter_tui.core.scaling import Span
 from arbiter_tui.core.tasks import Task
 from arbiter_tui.core.verify import SuiteItem
 from arbiter_tui.engine.answer import Answer
@@ -41,6 +42,7 @@ class Engine:
         questions: int = 12,
         rollout: RolloutConfig | None = None,
         constitution: Sequence[RuleBlock] = (),
+        replicas: Span | None = None,
         **autopilot: Any,
     ) -> None:
         self.clock = clock or FakeClock()
@@ -54,6 +56,7 @@ class Engine:
             autopilot=AutopilotConfig(**settings),
             rollout=rollout or RolloutConfig(),
             constitution=tuple(constitution),
+            providers=(ProviderBlock(name="fake", kind="fake", replicas=replicas),) if replicas else (),
         )
         ids = itertools.count(1)
         generation = len(self.store.swaps) + len(self.store.outcomes) + len(self.store.decisions)
@@ -67,7 +70,8 @@ class Engine:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        for behaviour in self.provider.behaviours.values():
+        own = [model.own for model in self.provider.born if model.own is not None]
+        for behaviour in (*self.provider.behaviours.values(), *own):
             for gate in (behaviour.gate, behaviour.load_gate):
                 if gate is not None:
                     gate.set()
