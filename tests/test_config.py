@@ -60,6 +60,8 @@ WRONG = [
     ('[[providers]]\nname = "a b"\nkind = "x"', "providers[0].name", "match"),
     ('[[providers]]\nname = "a"\nkind = "x"\n[[providers]]\nname = "a"\nkind = "y"', "providers[1].name", "unique"),
     ('[[models]]\nname = "m"\nprovider = "p"\nsource = "s"\nparalel = 2', "models[0].paralel", "models[0].parallel"),
+    ('[[models]]\nname = "m"\nprovider = "p"\nsource = "s"\nreplicas = "3-1"', "models[0].replicas", '"1-3"'),
+    ('[[providers]]\nname = "p"\nkind = "server"\nreplicas = 0', "providers[0].replicas", '"1-3"'),
     ('[[tasks]]\nname = "t"\nweights = { qualty = 1 }', "tasks[0].weights.qualty", "tasks[0].weights.quality"),
     (
         '[[tasks]]\nname = "t"\nweights = { quality = 0, latency = 0, memory = 0, reliability = 0, recency = 0 }',

@@ -22,6 +22,7 @@ class Breakers:
     def __init__(self, live: Live) -> None:
         self._live = live
         self._states: dict[str, State] = {}
+        live.shut = lambda version: self.phase(version) is not Phase.CLOSED
 
     def phase(self, version: str) -> Phase:
         return self._states.get(version, NEW).phase

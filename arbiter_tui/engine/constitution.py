@@ -71,11 +71,11 @@ class Constitution:
         said = getattr(provider, "local", None)
         if isinstance(said, bool):
             return said
-        address = getattr(provider, "base_url", None)
-        if isinstance(address, str):
-            host = urlsplit(address).hostname
+        addresses = getattr(provider, "base_urls", None) or (getattr(provider, "base_url", None),)
+        if isinstance(addresses[0], str):
+            hosts = [urlsplit(str(address)).hostname for address in addresses]
             handed_on = provider.kind == "ollama" and version.source.rpartition(":")[2].endswith(CLOUD)
-            return host is not None and is_loopback(host) and not handed_on
+            return all(host is not None and is_loopback(host) for host in hosts) and not handed_on
         options = self._options.get(provider.name, {})
         return provider.kind in OWN_PROCESSES and not any(options.get(name) for name in OTHER_NODES)
 

@@ -38,6 +38,7 @@ class Totals:
     tokens_per_second: float | None = None
     ttft_s: float | None = None
     memory_bytes: int | None = None
+    failing_since: float | None = None  # unix seconds; None if the newest generation here succeeded
 
     def add(self, outcome: Outcome) -> Totals:
         rate, ttft = outcome.tokens_per_second, outcome.ttft_s
@@ -48,7 +49,14 @@ class Totals:
             tokens_per_second=_eased(self.tokens_per_second, rate),
             ttft_s=_eased(self.ttft_s, ttft),
             memory_bytes=self.memory_bytes if outcome.memory_bytes is None else outcome.memory_bytes,
+            failing_since=self._failing(outcome),
         )
+
+    def _failing(self, outcome: Outcome) -> float | None:
+        """What was measured elsewhere, and what the client itself ended, says nothing of the model's health here."""
+        if outcome.source == "reported" or not outcome.counts:
+            return self.failing_since
+        return None if outcome.success else self.failing_since or outcome.at
 
 
 def _eased(old: float | None, new: float | None) -> float | None:

@@ -99,6 +99,7 @@ class Live:
         self.forbids: Callable[[str, ModelVersion], Breach | None] = lambda task, version: (
             None
         )  # the constitution's word
+        self.shut: Callable[[str], bool] = lambda version: False  # whether a version's breaker is not closed
         self.measures = Measures()
         # Told of each change of a swap's record: before, after.
         self.on_swap: list[Callable[[SwapView | None, SwapView], None]] = [self.measures.swapped]

@@ -27,7 +27,7 @@ from ..core.snapshot import (
     TaskView,
 )
 from ..core.tasks import AutopilotMode, Task
-from .evidence import Evidence
+from .evidence import Evidence, Totals
 from .instance import InstanceView
 from .live import Live
 from .pool import Pool
@@ -120,7 +120,7 @@ def _model(live: Live, pool: Pool, evidence: Evidence, version: ModelVersion) ->
         ttft_s=_rounded(total.ttft_s, 4),
         requests=total.requests,
         failures=total.failures,
-        health=_HEALTH.get(seen.state, "unknown"),
+        health=_health(live, seen, total),
         last_used_at=seen.last_used_at,
         progress=_rounded(seen.progress, 2),
         eta_s=_rounded(seen.eta_s, 1),
@@ -132,6 +132,15 @@ def _model(live: Live, pool: Pool, evidence: Evidence, version: ModelVersion) ->
         aliases=tuple(sorted(a for a, v in live.registry.aliases.items() if v == name)),
         context=seen.context or version.context,
     )
+
+
+def _health(live: Live, seen: InstanceView, total: Totals) -> str:
+    """That a process lives is not enough: while its newest generations fail, or its breaker is not closed, it is not
+    well. What failed before this engine's start has had its restart."""
+    told = _HEALTH.get(seen.state, "unknown")
+    started = live.clock.now() - (live.clock.monotonic() - live.started_at)
+    failing = total.failing_since is not None and total.failing_since >= started
+    return "degraded" if told == "ok" and (failing or live.shut(seen.version)) else told
 
 
 def _task(live: Live, evidence: Evidence, task: Task, rows: int | None) -> TaskView:

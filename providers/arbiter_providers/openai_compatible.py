@@ -6,6 +6,7 @@ Owns: which of that server's models are ours to use. Never: starts or stops it (
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import Any
 
 from arbiter_tui.core.registry import ModelVersion
@@ -21,29 +22,42 @@ _POLL_S = 0.05
 
 
 class OpenAiCompatibleProvider:
-    """Options: base_url (without /v1), models (default ["*"]), api_key, context, parallel (default 4), chat (default
-    true; false: the model has no chat template), stall_timeout_s (default 120)."""
+    """Options: base_url (without /v1), or base_urls (replicas: each serves the same models), models (default ["*"]),
+    api_key, context, parallel (default 4), chat (default true; false: the model has no chat template), stall_timeout_s
+    (default 120)."""
 
     kind = "openai_compatible"
 
     def __init__(self, config: ProviderConfig) -> None:
         self.name = config.name
-        url = address(config.options.get("base_url"), "http://127.0.0.1:8080")
+        several = names(config.options.get("base_urls"), "base_urls") or (config.options.get("base_url"),)
+        urls = [address(url, "http://127.0.0.1:8080") for url in several]
+        if len(set(urls)) < len(urls):
+            raise ValueError("base_urls names an address twice: each is a replica of its own")
         self._wanted = names(config.options.get("models"), "models") or ("*",)
         self._context = positive(config.options.get("context"), "context")
         self._parallel = positive(config.options.get("parallel"), "parallel")
         self._chat = bool(config.options.get("chat", True))
         stall = positive(config.options.get("stall_timeout_s"), "stall_timeout_s")
-        self._runtime = Runtime(url, key=config.options.get("api_key"), stall_s=stall or 120.0)
+        key = config.options.get("api_key")
+        self._runtimes = [Runtime(url, key=key, stall_s=stall or 120.0) for url in urls]
         self._loaded: set[OpenAiModel] = set()
 
     @property
     def base_url(self) -> str:
-        return self._runtime.base_url
+        return self._runtimes[0].base_url
+
+    @property
+    def base_urls(self) -> tuple[str, ...]:
+        return tuple(runtime.base_url for runtime in self._runtimes)
+
+    def replicas(self, version: ModelVersion) -> int:
+        """One at each address."""
+        return len(self._runtimes)
 
     async def available(self) -> str | None:
         try:
-            await self._runtime.models()
+            await self._listed()
         except Unreachable as error:
             return f"{error}: start that server, or correct base_url"
         except (ProviderError, Overloaded) as error:
@@ -72,18 +86,25 @@ class OpenAiCompatibleProvider:
     async def load(self, version: ModelVersion, *, timeout_s: float, on_event: EventSink) -> LoadedModel:
         """Waits until the server is ready and lists the model; a server that loads on demand does so at the first
         request."""
+        return await self.load_replica(version, 0, timeout_s=timeout_s, on_event=on_event)
+
+    async def load_replica(
+        self, version: ModelVersion, number: int, *, timeout_s: float, on_event: EventSink
+    ) -> LoadedModel:
+        """As ``load``, at the address ``number``."""
+        runtime = self._runtimes[number]
         try:
             async with asyncio.timeout(timeout_s):
-                while not await self._ready(version):  # noqa: ASYNC110 - another process's readiness
+                while not await _ready(runtime, version):  # noqa: ASYNC110 - another process's readiness
                     await asyncio.sleep(_POLL_S)
-                props = await self._runtime.props()
+                props = await runtime.props()
         except TimeoutError:
-            raise LoadFailed(f"{version.version} was not ready at {self.base_url} within {timeout_s:g} s") from None
+            raise LoadFailed(f"{version.version} was not ready at {runtime.base_url} within {timeout_s:g} s") from None
         chat = bool(version.options.get("chat", self._chat))
         # llama-server alone has /props; it alone takes GBNF.
         dialect = wire.Dialect(version.source, grammar=bool(props), chat=chat, tools=_tools.supported(props))
         model = OpenAiModel(
-            self._runtime, version, dialect, on_event=on_event, forget=self._loaded.discard, slots=_slots(props)
+            runtime, version, dialect, on_event=on_event, forget=self._loaded.discard, slots=_slots(props)
         )
         self._loaded.add(model)
         return model
@@ -91,20 +112,20 @@ class OpenAiCompatibleProvider:
     async def close(self) -> None:
         for model in list(self._loaded):
             await model.unload()
-        await self._runtime.close()
+        for runtime in self._runtimes:
+            await runtime.close()
 
-    async def _ready(self, version: ModelVersion) -> bool:
-        try:
-            listed = [e.get("id") for e in await self._runtime.models()]
-        except Overloaded:
-            return False  # llama-server answers 503 while it loads
-        if version.source not in listed:
-            raise ModelUnusable(f"{self.base_url} has no model {version.source!r} (any more)")
-        return True
+    async def _listed(self) -> tuple[Runtime, list[dict[str, Any]]]:
+        """The first address that answers, and the models that it lists. Raises what the last of them failed with."""
+        *others, last = self._runtimes
+        for runtime in others:
+            with contextlib.suppress(ProviderError, Overloaded):
+                return runtime, await runtime.models()
+        return last, await last.models()
 
     async def _versions(self, *, everything: bool = False) -> list[ModelVersion]:
-        entries = await self._runtime.models()
-        props = await self._runtime.props() if entries else {}
+        runtime, entries = await self._listed()
+        props = await runtime.props() if entries else {}
         context = self._context or _context(props)
         found = (
             wire.version_of(e, provider=self.name, context=context, parallel=self._parallel or _slots(props) or 4,
@@ -113,6 +134,16 @@ class OpenAiCompatibleProvider:
             if everything or "*" in self._wanted or e.get("id") in self._wanted
         )  # fmt: skip
         return [version for version in found if version is not None]
+
+
+async def _ready(runtime: Runtime, version: ModelVersion) -> bool:
+    try:
+        listed = [e.get("id") for e in await runtime.models()]
+    except Overloaded:
+        return False  # llama-server answers 503 while it loads
+    if version.source not in listed:
+        raise ModelUnusable(f"{runtime.base_url} has no model {version.source!r} (any more)")
+    return True
 
 
 def _slots(props: dict[str, Any]) -> int | None:

@@ -243,6 +243,13 @@ def test_an_unknown_provider_is_elsewhere_and_addresses_are_read_as_configured()
     )
     found = constitution(remote)
     assert not found.is_local(ModelVersion(version="v", provider="p", model="m", source="s"))
+    here, there = "http://127.0.0.1:1", "http://10.1.1.1:1"
+    for urls, local in (([here, "http://127.0.0.1:2"], True), ([here, there], False)):
+        several = OpenAiCompatibleProvider(
+            ProviderConfig(name="p", kind="openai_compatible", options={"base_urls": urls})
+        )
+        version = ModelVersion(version="v", provider="p", model="m", source="s")
+        assert constitution(several).is_local(version) is local
     assert not found.is_local(ModelVersion(version="v", provider="gone", model="m", source="s"))
 
 

@@ -226,3 +226,22 @@ async def test_an_explored_version_that_fails_costs_the_client_nothing() -> None
         e.provider.behaviours["b"].fail_generate = [ProviderError(BROKEN)]
         e.arbiter._explorer.version_for = lambda target: b  # type: ignore[method-assign]
         assert await read(await e.arbiter.begin("arbiter/work", ASK)) == "a"
+
+
+async def test_health_is_a_real_generation_not_a_living_process() -> None:
+    """It is ready and its process answers, but its generations fail: degraded, until one succeeds."""
+
+    def health(e: Engine) -> str:
+        return next(m.health for m in e.arbiter.snapshot().models if m.version == "a")
+
+    async with engine([]) as e:
+        await serving_a(e)
+        await e.arbiter.warm("a")
+        assert health(e) == "ok"
+        e.provider.behaviours["a"].fail_generate = [ProviderError(BROKEN), InvalidRequest("your fault")]
+        for expected in ("degraded", "degraded"):
+            with pytest.raises(ProviderError):
+                await read(await e.arbiter.begin("arbiter/work", ASK))
+            assert health(e) == expected
+        assert await read(await e.arbiter.begin("arbiter/work", ASK)) == "a"
+        assert health(e) == "ok"

@@ -169,3 +169,29 @@ def test_wrong_options_are_named(options: dict[str, Any]) -> None:
     """No address, no scheme, numbers that are none."""
     with pytest.raises(ValueError, match=r"base_url|parallel|context"):
         OpenAiCompatibleProvider(ProviderConfig(name="box", kind="openai_compatible", options=options))
+
+
+async def test_several_addresses_are_replicas_of_which_one_may_be_away() -> None:
+    """What the first that answers lists is found; each is loaded by its number; the one that is away says so."""
+    async with faulty_server() as there:
+        there.script("/v1/models", MODELS).script(CHAT, GOOD)
+        away = "http://127.0.0.1:9"
+        options = {"base_urls": [away, there.url], "stall_timeout_s": 1}
+        provider = OpenAiCompatibleProvider(ProviderConfig(name="box", kind="openai_compatible", options=options))
+        try:
+            assert await provider.available() is None
+            version = await provider.inspect("m")
+            assert provider.replicas(version) == 2
+            with pytest.raises(Unreachable):
+                await provider.load_replica(version, 0, timeout_s=5, on_event=lambda event: None)
+            model = await provider.load_replica(version, 1, timeout_s=5, on_event=lambda event: None)
+            assert (await model.stats()).base_url == there.url
+        finally:
+            await provider.close()
+
+
+@pytest.mark.parametrize("urls", [["http://a", "http://a"], ["a"], [1], {"a": 1}])
+def test_addresses_that_can_not_be_replicas_are_refused(urls: Any) -> None:
+    """The same one twice, or no address."""
+    with pytest.raises(ValueError, match="base_url"):
+        OpenAiCompatibleProvider(ProviderConfig(name="b", kind="openai_compatible", options={"base_urls": urls}))
