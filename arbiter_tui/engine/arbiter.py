@@ -80,7 +80,7 @@ class Arbiter:
         self.live = live = Live(config, store=store, probe=probe, clock=clock, new_id=new_id, suites=suites)
         live.state_dir = state_dir
         self.admission = Admission(live, providers)
-        spans = spans_of(config, providers)
+        spans = spans_of(lambda: live.config, providers)
         self.evidence = Evidence(
             live, lambda v: providers[v.provider].predicted_bytes(v) if v.provider in providers else None,
             copies=lambda v: spans(v).low,

@@ -66,13 +66,6 @@ class InstanceView:
     replicas: int = 1  # copies that are wanted
     replicas_ready: int | None = None  # None where there are no replicas
 
-    @property
-    def each_bytes(self) -> int | None:
-        """Resident bytes of one copy; unknown while one of several is on its way."""
-        if self.resident_bytes is None or self.replicas_ready is None:
-            return self.resident_bytes
-        return self.resident_bytes // self.replicas if self.replicas_ready == self.replicas else None
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Lease:

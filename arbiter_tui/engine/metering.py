@@ -9,6 +9,7 @@ that nobody measured is not made up.
 from __future__ import annotations
 
 from .instance import Lease
+from .replicas import ReplicaSet
 
 
 class Meter:
@@ -29,9 +30,12 @@ class Meter:
         return None if now is None else max(0.0, now - self._before)
 
     def memory_bytes(self) -> int | None:
-        """Resident bytes of the worker when it was last looked at; None if its runtime can't say."""
-        stats = self._lease.life.stats
-        return None if stats is None else stats.resident_bytes
+        """Resident bytes of the worker when it was last looked at, of one of several copies; None if its runtime can't
+        say, or one of them was on its way."""
+        stats, copies = self._lease.life.stats, self._lease.model
+        if stats is None or stats.resident_bytes is None or not isinstance(copies, ReplicaSet):
+            return None if stats is None else stats.resident_bytes
+        return stats.resident_bytes // copies.copies if copies.ready == copies.copies else None
 
 
 def _now(lease: Lease) -> float | None:

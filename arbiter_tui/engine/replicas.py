@@ -17,9 +17,10 @@ instance, as a single model would. ::
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
+from typing import Any
 
 from ..core.balancing import Seat, choose, prefix_key
 from ..core.breaker import NEW, REPLICA, Effect, Event, step
@@ -35,7 +36,7 @@ from ..errors import (
     WorkerDied,
 )
 from ..ports import Clock
-from ..provider import Chunk, InstanceStats, LoadedModel, Request, WorkerEvent
+from ..provider import Chunk, Done, InstanceStats, LoadedModel, Request, WorkerEvent
 from .health import BACK_OFF_CAP_S, Answer, ask, back_off, is_hung, measure, strikes_after
 from .replica import Loader, Owner, Replica, Stage
 
@@ -228,11 +229,24 @@ class ReplicaSet:
 
     # ── requests ──────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def generate(self, request: Request) -> AsyncGenerator[Chunk, None]:
+    def generate(self, request: Request) -> AsyncGenerator[Chunk, None]:
+        return self._answers(request, lambda model: model.generate(request))
+
+    def relay(self, request: Request) -> AsyncGenerator[bytes | Done, None] | None:
+        """The bytes of whoever answers, where the runtime behind the first of them passes this request on."""
+        models = [r.model for r in self._replicas if r.stage is Stage.READY and r.model is not None]
+        if not models or _relayed(models[0], request) is None:
+            return None
+        # A replica that can't is asked for chunks: whoever reads takes either, as long as an answer is of one kind.
+        return self._answers(request, lambda model: _relayed(model, request) or model.generate(request))
+
+    async def _answers(
+        self, request: Request, ask: Callable[[LoadedModel], AsyncGenerator[Any, None]]
+    ) -> AsyncGenerator[Any, None]:
         tries = _Tries(self, prefix_key(_texts(request)))
         while True:
             with tries.next() as (replica, model):
-                stream = model.generate(request)
+                stream = ask(model)
                 try:
                     async for chunk in stream:
                         if not tries.begun:
@@ -366,6 +380,12 @@ class _Tries:
         if isinstance(error, WorkerDied):
             error.details["deaths"] = max(1, self._deaths)
         return error
+
+
+def _relayed(model: LoadedModel, request: Request) -> AsyncGenerator[bytes | Done, None] | None:
+    relay = getattr(model, "relay", None)  # provider.Relaying
+    found: AsyncGenerator[bytes | Done, None] | None = None if relay is None else relay(request)
+    return found
 
 
 def _texts(request: Request) -> Iterator[str]:

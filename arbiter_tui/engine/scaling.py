@@ -5,7 +5,7 @@ Owns: when to ask, the claim of a further replica's memory. Never: the rule (cor
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from ..config import Config
 from ..core.registry import ModelVersion
@@ -49,15 +49,16 @@ class Scaler:
             self._log("replica", instance.name, f"{why}: one replica less, {copies.copies} stay")
 
 
-def spans_of(config: Config, providers: Mapping[str, Provider]) -> Spans:
-    """What is configured: of the model, else of its provider; a provider with several places has one in each."""
-    models = {block.name: block.replicas for block in config.models}
-    blocks = {block.name: block.replicas for block in config.providers}
+def spans_of(config: Callable[[], Config], providers: Mapping[str, Provider]) -> Spans:
+    """What is configured now: of the model, else of its provider; a provider with several places has one in each."""
 
     def span(version: ModelVersion) -> Span:
         places = getattr(providers.get(version.provider), "replicas", None)  # provider.Several
         if places is not None and (count := places(version)) > 1:
             return Span(count, count)
-        return models.get(version.version) or blocks.get(version.provider) or ONE
+        told = config()
+        named = (b.replicas for b in told.models if b.name == version.version)
+        whole = (b.replicas for b in told.providers if b.name == version.provider)
+        return next((found for found in (*named, *whole) if found is not None), ONE)
 
     return span

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 
 import pytest
 from engine_kit import ASK, Engine, read
@@ -24,7 +24,7 @@ from arbiter_tui.errors import (
     Unreachable,
     WorkerDied,
 )
-from arbiter_tui.provider import EventSink, LoadedModel, Message, Request, Text
+from arbiter_tui.provider import Done, EventSink, LoadedModel, Message, Request, Text
 from arbiter_tui.testing import MIB, Behaviour, FakeModel, FakeProvider
 
 PLAIN = Request(messages=(Message("user", ""),))  # has no beginning that would draw it to one of them
@@ -441,3 +441,28 @@ async def test_a_storm_of_deaths_costs_no_request_that_had_not_begun(seed: int) 
         assert (instance(e).in_flight, sum(r.in_flight for r in several(e)._replicas)) == (0, 0)
         await e.arbiter.unload("a")
         assert (living(e), e.arbiter.pool.used_bytes()) == ([], 0)
+
+
+async def test_bytes_that_pass_through_come_from_another_replica_where_the_first_refuses() -> None:
+    """One that fails before its first byte is left for one that answers; bytes are the runtime's own; where the runtime
+    can't pass a request on, the set can't either, and is asked for chunks."""
+    async with engine() as e:
+        bad, good = await ready(e)
+
+        async def refused(request: Request) -> AsyncGenerator[bytes | Done, None]:
+            if request is ASK:
+                raise Overloaded(BROKEN)
+            yield b"never"
+
+        async def passed(request: Request) -> AsyncGenerator[bytes | Done, None]:
+            yield b"data: {}\n\n"
+            yield Done(finish_reason="stop")
+
+        assert several(e).relay(ASK) is None
+        bad.relay, good.relay = refused, passed  # type: ignore[attr-defined]
+        for _ in range(4):
+            relayed = several(e).relay(ASK)
+            assert relayed is not None
+            assert [chunk async for chunk in relayed] == [b"data: {}\n\n", Done(finish_reason="stop")]
+        bad.relay = good.relay = lambda request: None  # type: ignore[attr-defined]
+        assert several(e).relay(ASK) is None
