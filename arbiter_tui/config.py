@@ -145,6 +145,10 @@ class TuiConfig:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TelemetryConfig:
     keep_prompts: bool = setting(False, kind="flag", help="false: prompts stay in memory, the last 200 per task")
+    otlp_endpoint: str | None = setting(
+        None, kind="text", pattern=r"https?://.+", help="where a span of each request goes (OTLP over HTTP); no prompts"
+    )
+    service_name: str = setting("arbiter", kind="text", pattern=r".{1,128}", help="of the spans")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from .core.verify import SuiteItem
     from .engine.arbiter import Arbiter
     from .engine.webhooks import Hook, Webhooks
+    from .integrations.opentelemetry import Spans
     from .ports import Clock, Store
 
 STOP_DEADLINE_S = 10.0
@@ -110,6 +111,7 @@ class Daemon:
         await self._lock_doors(arbiter)
         log = EventLog(asyncio.get_running_loop(), lambda text, level: arbiter.live.event("log", text, level=level))
         log.listen()
+        spans = spans_of(self.config, arbiter)
         poster = Poster()
         webhooks = Webhooks(hooks_of(self.config), arbiter.live, poster.post)
         arbiter.live.on_swap.append(webhooks.saw)
@@ -135,6 +137,8 @@ class Daemon:
             posting.cancel()
             await asyncio.gather(posting, return_exceptions=True)
             await poster.close()
+            if spans is not None:
+                await asyncio.to_thread(spans.close)
             log.leave()
         return 0
 
@@ -192,6 +196,23 @@ class Daemon:
             suites={**bundled_suites(), **own_suites(tasks, self.config.path)},
             state_dir=str(self.state_dir.absolute()),
         )
+
+
+def spans_of(config: Config, arbiter: Arbiter) -> Spans | None:
+    """OpenTelemetry's, where [telemetry] says where they go; else nothing of it is imported. Raises ConfigError."""
+    endpoint = config.telemetry.otlp_endpoint
+    if endpoint is None:
+        return None
+    try:
+        from .integrations.opentelemetry import Spans, exporting
+
+        spans = Spans(exporting(endpoint, service=config.telemetry.service_name))
+    except ImportError as error:
+        where = f"{config.path or 'the configuration'}: telemetry.otlp_endpoint"
+        told = f"{where}: needs the extra otel ({error.name} is missing): pip install 'arbiter-tui[otel]'"
+        raise ConfigError(told) from error
+    arbiter.live.on_outcome.append(spans.saw)
+    return spans
 
 
 def hooks_of(config: Config) -> list[Hook]:

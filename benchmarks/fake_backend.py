@@ -54,6 +54,9 @@ class Backend(asyncio.Protocol):
             if asked.get("stream"):
                 self._task = asyncio.get_running_loop().create_task(self._stream(asked))
                 return
+            if line[1] == b"/v1/embeddings":
+                self._whole(200, vectors(asked["input"]))
+                return
             self._whole(200, completion(str(asked.get("model"))))
         elif line[1] == b"/v1/models":
             self._whole(200, json.dumps({"object": "list", "data": [_entry(m) for m in self._models]}).encode())
@@ -91,6 +94,12 @@ def _length(head: bytes) -> int:
 
 def _entry(model: str) -> dict[str, Any]:
     return {"id": model, "object": "model", "created": 0, "owned_by": "fake"}
+
+
+def vectors(texts: list[str]) -> bytes:
+    """Embeddings of three numbers."""
+    rows = [{"object": "embedding", "index": n, "embedding": [0.5, 0.25, 1.0]} for n, _ in enumerate(texts)]
+    return json.dumps({"object": "list", "data": rows, "usage": {"prompt_tokens": len(texts)}}).encode()
 
 
 @cache

@@ -208,6 +208,26 @@ def prediction(m: Measured) -> str:
     )
 
 
+def fuzz(m: Measured) -> str:
+    described = f", {count(m['from_openapi'])} of them from the OpenAPI document" if m["from_openapi"] else ""
+    return (
+        f"{count(m['cases'])} requests{described}: {m['wrong']} wrong answers, {m['hung']} hung, {m['tracebacks']} "
+        f"errors in the log; {m['right_requests_failed']} right ones in between failed"
+    )
+
+
+def memory(m: Measured) -> str:
+    leaked = ", ".join(f"{m['leaked'][name]} {name}" for name in ("sockets", "tasks", "leases"))
+    return f"{number(m['idle_mb'])} MB, {number(max(m['after_mb'].values()))} MB at most; {leaked} left over"
+
+
+def slow_clients(m: Measured) -> str:
+    return (
+        f"p99 {number(m['alone']['p99_ms'])} ms alone, {number(m['beside']['p99_ms'])} ms beside them: "
+        f"{number(m['p99_ratio'])} ×; {m['failed']} failed"
+    )
+
+
 def tests(m: Measured) -> str:
     failed = (
         f", {m['failed']} of {m['passed'] + m['failed']} tests fail" if m["failed"] else f", {m['passed']} tests pass"
@@ -291,6 +311,18 @@ FIGURES = (
     Figure(
         "prediction", "A model that has answered nothing yet, from its name: coverage of the 80% interval, its width; "
         "error against the mean of its family", ".8 within the coverage's interval; ≥ 20% lower", prediction,
+    ),
+    Figure(
+        "fuzz", "Wrong requests of every kind: fields, bytes, names, queries, headers, heads",
+        "no 5xx but honest 501, 502, 503; 0 hangs; 0 errors in the log", fuzz,
+    ),
+    Figure(
+        "memory", "Engine without a model: idle; after 100,000 requests, 1,000 swaps, 1,000 streams that were left",
+        "≤ 80 MB; ≤ 90 MB; no socket, task or lease left over", memory,
+    ),
+    Figure(
+        "slow_clients", "1,000 idle connections and 200 that send a head byte by byte: what others notice",
+        "p99 ≤ 2 × that without them; 0 failed", slow_clients,
     ),
     Figure("tests", "Tests: branches covered; whole suite", "≥ 90% of core/ and engine/; < 10 minutes", tests),
 )  # fmt: skip

@@ -219,6 +219,8 @@ class Arbiter:
         self.breakers.ended(outcome.version, outcome.failure)
         self.admission.ended(answer, outcome)
         live.measures.ended(outcome, answer.version.provider)
+        for tell in live.on_outcome:
+            tell(outcome, answer.version)
         self.recorder.append(outcome)
         self.rollouts.saw(outcome)
         failed = tuple(asdict(f) for f in self.fallbacks.take(answer))

@@ -34,7 +34,7 @@ _KNOWN = frozenset(
      "keep_alive"}
 )  # fmt: skip
 _CHOICES = {"auto": "auto", "any": "required", "none": "none"}
-_THOUGHTS = frozenset({"thinking", "redacted_thinking"})
+_THOUGHTS = ("thinking", "redacted_thinking")  # no sets: what a client sends may not be hashable
 
 
 def read_messages(body: Mapping[str, Any]) -> Asked:

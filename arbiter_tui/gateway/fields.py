@@ -18,6 +18,7 @@ MAX_TOP_LOGPROBS = 20
 MAX_INPUTS = 2048
 MAX_TOKENS = 10_000_000
 FOREVER_S = float("inf")
+LONGEST_S = 3.2e9  # a century; what is longer is for ever
 _UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 _SPAN = re.compile(r"(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h)")
 
@@ -142,9 +143,9 @@ def seconds(value: Any, key: str = "keep_alive") -> float | None:
         return None
     if isinstance(value, str):
         value = _duration(value.strip(), key)
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or value != value:
         raise bad(key, 'must be seconds or a duration such as "5m"')
-    return FOREVER_S if value < 0 else float(value)
+    return float(value) if 0 <= value <= LONGEST_S else FOREVER_S
 
 
 def _duration(given: str, key: str) -> float:

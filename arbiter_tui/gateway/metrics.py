@@ -6,6 +6,7 @@ that a client chose.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 
 from ..core.breaker import Phase
@@ -69,6 +70,7 @@ def _engine(text: Text, arbiter: Arbiter, seen: Snapshot) -> None:
     text.family("uptime_seconds", "gauge", "since the start", [("", seen.engine.uptime_s)])
     text.family("memory_budget_bytes", "gauge", "for models", [("", seen.budget.limit_bytes)])
     text.family("memory_used_bytes", "gauge", "of the budget", [("", seen.budget.used_bytes)])
+    text.family("tasks", "gauge", "asyncio's, in the engine's process", [("", len(asyncio.all_tasks()))])
     text.family("outcomes_dropped_total", "counter", "outcomes that could not be recorded",
                 [("", arbiter.recorder.dropped)])  # fmt: skip
 

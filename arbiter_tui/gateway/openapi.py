@@ -1,4 +1,5 @@
-"""The control API's description, made from the same tables that check it: nothing can be served and not described.
+"""The description of what is served: the control API's from the same tables that check it, so that nothing can be
+served and not described; the model endpoints' from openapi_asking.py.
 
 Owns: the OpenAPI 3.1 document. Never: a field list of its own.
 """
@@ -13,6 +14,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from .. import __version__
 from ..core.snapshot import ModelView, OperationView, RolloutView, RowView, Snapshot, SwapView
+from . import openapi_asking
 from .bodies import field_schema, schema
 from .calls import PREFIX, Call
 
@@ -36,9 +38,9 @@ def document(calls: Sequence[Call]) -> dict[str, Any]:
         paths.setdefault(PREFIX + call.path, {})[call.method.lower()] = _operation(call)
     return {
         "openapi": "3.1.0",
-        "info": {"title": "arbiter control API", "version": __version__},
-        "paths": paths,
-        "components": {"schemas": _schemas()},
+        "info": {"title": "arbiter: control API and model endpoints", "version": __version__},
+        "paths": {**paths, **openapi_asking.paths()},
+        "components": {"schemas": {**_schemas(), **openapi_asking.SCHEMAS}},
     }
 
 

@@ -94,8 +94,12 @@ class GuardedProtocol(HttpToolsProtocol):
             self._refuse(_too_large(self.limits.head_bytes))
             return
         super().data_received(data)
-        if self._in_head and self._timer is None and not self._refused:
+        if self._timer is None and not self._refused and (self._in_head or self._between()):
             self._timer = self.loop.call_later(self.limits.head_s, self._too_slow)
+
+    def _between(self) -> bool:
+        """No request is under way: what came were empty lines, which may stand before one, but not instead of one."""
+        return not self.pipeline and (self.cycle is None or self.cycle.response_complete)
 
     def on_message_begin(self) -> None:
         self._in_head = True
@@ -124,6 +128,9 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def _too_slow(self) -> None:
         self._timer = None
+        if not self._in_head:
+            self.transport.close()
+            return
         told = f"the request's head did not arrive within {self.limits.head_s:g} s"
         self._refuse(BadRequest(told, status=408, code="head_too_slow"))
 

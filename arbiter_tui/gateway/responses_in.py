@@ -32,7 +32,7 @@ _KNOWN = frozenset(
      "max_tool_calls", "prompt_cache_retention"}
 )  # fmt: skip
 _STATEFUL = ("previous_response_id", "conversation", "prompt", "background")
-_TEXTS = frozenset({"input_text", "output_text", "text"})
+_TEXTS = ("input_text", "output_text", "text")  # no set: what a client sends may not be hashable
 LOGPROBS = "message.output_text.logprobs"
 
 

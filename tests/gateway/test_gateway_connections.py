@@ -134,6 +134,20 @@ async def test_a_slow_head_is_408_and_a_slow_one_again_after_an_answer() -> None
         assert one.provider.loads == []
 
 
+@pytest.mark.parametrize("used", [False, True])
+async def test_empty_lines_are_no_request_and_hold_no_connection(used: bool) -> None:
+    """They may stand before a request; where none follows the connection ends in a head's time, without a word."""
+    async with served(protocol=Hasty) as one:
+        reader, writer = await connect(one)
+        if used:
+            writer.write(b"\r\nGET /health HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n")
+            assert (await answered(reader))[0] == 200
+        writer.write(b"\r\n")
+        async with asyncio.timeout(10):
+            assert await reader.read() == b""
+        writer.close()
+
+
 async def test_a_reader_that_takes_nothing_loses_its_place() -> None:
     """A stream that nobody reads is cut when its buffers are full: the model is free for others."""
     how = Behaviour(answer="x" * 40_000_000, chunks=2_000)

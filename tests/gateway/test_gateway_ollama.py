@@ -140,6 +140,15 @@ async def test_keep_alive_ends_an_idle_model_and_only_then() -> None:
         assert one.provider.unloads == ["fake-a"]
 
 
+@pytest.mark.parametrize("span", [1e308, 10**30, "1e300", "99999999h", "inf"])
+async def test_a_time_beyond_all_calendars_is_for_ever(inside: Stand, span: object) -> None:
+    """It is shown as such, and the list of what is loaded goes on working."""
+    assert (await post(inside, "generate", keep_alive=span)).status_code == 200
+    (item,) = (await inside.http.get("/api/ps")).json()["models"]
+    assert item["expires_at"] > "2200"
+    assert (await post(inside, "generate", keep_alive="nan")).status_code == 400
+
+
 async def test_tags_and_show_wake_nothing(inside: Stand) -> None:
     """Tasks with somebody to serve them, aliases and versions; each can be shown and used by the name it has there."""
     await inside.arbiter.alias("quick", "fake-b")

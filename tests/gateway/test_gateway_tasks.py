@@ -59,6 +59,13 @@ async def test_a_limit_says_whom_it_would_exclude_and_can_be_left_out(inside: St
     assert gone.json()["quality_threshold"] is None
 
 
+@pytest.mark.parametrize("weight", ["much", None, True, [], {}, -1, 1e300, 10**400])
+async def test_a_weight_that_is_no_share_is_refused(inside: Stand, weight: object) -> None:
+    """422 with its name, as in a [[tasks]] block; nothing is computed with it."""
+    answer = await inside.http.post(f"{V1}/select", json={"task": "chat", "weights": {"quality": weight}})
+    assert (answer.status_code, "weights.quality" in answer.json()["detail"]) == (422, True)
+
+
 @pytest.mark.parametrize("name", ["weights", "nonsense"])
 async def test_what_a_task_must_have_cannot_be_unset(inside: Stand, name: str) -> None:
     """Neither when trying nor when saving; both say what can."""

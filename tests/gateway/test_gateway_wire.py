@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import httpx
+import jsonschema
 import pytest
 from gateway_cases import CHAT, V1, Stand, stand
 
@@ -68,6 +69,24 @@ async def test_a_body_that_is_none_is_refused_everywhere(inside: Stand, path: st
     assert inside.provider.loads == []
 
 
+ODD_KINDS: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("/v1/messages", {"messages": [{"role": "user", "content": [{"type": []}]}], "max_tokens": 5}),
+    ("/v1/messages", {"messages": SAY, "max_tokens": 5, "tools": [{"name": "a", "input_schema": {}}],
+                      "tool_choice": {"type": {}}}),
+    ("/v1/responses", {"input": [{"role": "user", "content": [{"type": [[]], "text": "hi"}]}]}),
+    (CHAT, {"messages": SAY, "response_format": {"type": []}}),
+    ("/api/chat", {"messages": SAY, "think": []}),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(("path", "body"), ODD_KINDS)
+async def test_a_kind_that_is_no_text_is_refused_as_unknown(inside: Stand, path: str, body: dict[str, Any]) -> None:
+    """Lists and objects where a word of a known few belongs: 400, as for any other word."""
+    answer = await inside.http.post(path, json={"model": "fake-a", **body})
+    assert (answer.status_code, bool(told(answer))) == (400, True), answer.text
+    assert inside.provider.loads == []
+
+
 @pytest.mark.parametrize("path", GENERATING)
 async def test_a_death_in_a_whole_answer_is_502_with_a_body(path: str) -> None:
     """No dialect has a 502 without a JSON error of its shape."""
@@ -98,6 +117,27 @@ async def test_reading_wakes_nobody_and_keeps_nobody_awake(inside: Stand) -> Non
     for path in READS:
         await inside.http.get(path)
     assert inside.arbiter.pool.views()["fake-a"].last_used_at == used
+
+
+async def test_the_description_has_the_model_endpoints_as_they_are(inside: Stand) -> None:
+    """What is sent here is right by the description, and what comes back when it is wrong has the described shape."""
+    document = (await inside.http.get(f"{V1}/openapi.json")).json()
+    for path, body in {
+        **ASKING,
+        "/api/show": {"model": "fake-a"},
+        "/v1/messages/count_tokens": {"messages": SAY},
+    }.items():
+        told = document["paths"][path]["post"]
+        schema = told["requestBody"]["content"]["application/json"]["schema"]
+        jsonschema.validate({"model": "fake-a", **body}, schema)
+        name = told["responses"]["default"]["content"]["application/json"]["schema"]["$ref"].split("/")[-1]
+        wrong = await inside.http.post(path, json={"model": 5})
+        assert wrong.status_code == 400
+        jsonschema.validate(wrong.json(), document["components"]["schemas"][name])
+    described = [path for path in document["paths"] if not path.startswith(V1)]
+    assert {path: (await inside.http.request("OPTIONS", path)).status_code for path in described} == dict.fromkeys(
+        described, 405
+    )
 
 
 async def test_no_get_changes_anything(inside: Stand) -> None:
