@@ -3,8 +3,8 @@
     python benchmarks/memory.py [--requests 100000] [--swaps 1000] [--aborted 1000]
 
 No model runs in it: a backend in another process answers at once. Megabytes (10^6) of the engine's whole process tree.
-Leaks are what is more than before the first request, once nothing is under way any more: sockets and files (from the process),
-asyncio tasks (from /metrics), leases and waiting requests (from the snapshot).
+Leaks are what is more than before the first request, once nothing is under way any more: sockets and files (from the
+process), asyncio tasks (from /metrics), leases and waiting requests (from the snapshot).
 """
 
 from __future__ import annotations
