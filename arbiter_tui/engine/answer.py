@@ -9,12 +9,14 @@ It ends exactly once, and ending releases the lease, stops the decoding, and rec
     a provider's error      failure, by kind; raised to the reader
     aclose() before Done    cancelled: never counted against the model
 
-What fails before its first piece of text may be asked of somebody else: ``instead`` says of whom (fallbacks.py).
+What fails before its first piece has gone out may be asked of somebody else: ``instead`` says of whom (fallbacks.py).
+Of an answer that its client wants whole nothing goes out before its end.
 A question that fits the context only without the task's worked examples is asked without them.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
@@ -113,11 +115,13 @@ class Answer:
         self.outcome: Outcome | None = None
         self.retried = False
         self.pieces = 0  # of text that went out
+        self.whole = False  # nothing goes out before its end: until then its failure costs the client nothing
         self._lend = lend
         self._clock = clock
         self.named = named
         self._on_end = on_end
         self._instead = instead
+        self._kept: deque[Chunk | bytes] | None = None  # of a whole answer: what is there so far, then what is left
         self._claim: AbstractAsyncContextManager[Lease] | None = None
         self._model: LoadedModel | None = None
         self._stream: AsyncGenerator[Chunk | bytes, None] | None = None
@@ -164,6 +168,17 @@ class Answer:
         return self
 
     async def __anext__(self) -> Chunk | bytes:
+        if not self.whole:
+            return await self._next()
+        if self._kept is None:
+            self._kept = deque()
+            while not self._kept or not isinstance(self._kept[-1], Done):
+                self._kept.append(await self._next())
+        if not self._kept:
+            raise StopAsyncIteration
+        return self._kept.popleft()
+
+    async def _next(self) -> Chunk | bytes:
         if self.outcome is not None or self._stream is None:
             raise StopAsyncIteration
         try:
@@ -174,7 +189,7 @@ class Answer:
                 raise
             self.request = self.bare
             self._stream = self._asked(self._model)
-            return await self.__anext__()
+            return await self._next()
         except (ProviderError, Overloaded, TimeoutError) as error:  # overloaded: the runtime's own queue is full
             return await self._failed(error)
         if chunk is None:
@@ -205,12 +220,12 @@ class Answer:
             await anext(self._stream, None)
 
     async def _failed(self, error: ArbiterError | TimeoutError) -> Chunk | bytes:
-        if self._wrote or not self._ask_another(error):
+        if (self._wrote and not self.whole) or not self._ask_another(error):
             await self._fail(error)
             raise error
         await self._release(error)
         await self.open()
-        return await self.__anext__()
+        return await self._next()
 
     def _ask_another(self, error: BaseException) -> bool:
         """The same version once more, or another one; from its first word on an answer is nobody else's."""
@@ -219,6 +234,9 @@ class Answer:
             return False
         self.retried = chosen.version == self.version.version
         self.version = chosen
+        self._wrote, self.ttft_s, self.pieces = False, None, 0
+        if self._kept is not None:
+            self._kept.clear()
         return True
 
     async def aclose(self) -> None:

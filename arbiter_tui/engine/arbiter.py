@@ -232,6 +232,7 @@ class Arbiter:
         """One whole answer of ``task``. Raises what ``begin`` raises, and the provider's errors."""
         before = self.live.routes.get(task).incumbent
         answer = await self.begin(TASK_PREFIX + task, request, task=task)
+        answer.whole = True
         pieces: list[str] = []
         finish = "stop"
         try:

@@ -65,6 +65,7 @@ class InstanceView:
     keep_s: float | None = None  # idle time that a client asked for
     replicas: int = 1  # copies that are wanted
     replicas_ready: int | None = None  # None where there are no replicas
+    retries: int = 0  # requests that went on from one replica to another before they had begun
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -125,7 +126,11 @@ class Instance:
     last_used_at: float | None = None
     load_s: float | None = None
     restarts: int = 0
+    retries: int = 0  # requests that one replica could not begin and that were asked of another one
     last_log: list[str] = field(default_factory=list)
+
+    def retry(self) -> None:
+        self.retries += 1
 
     @property
     def name(self) -> str:
@@ -206,6 +211,7 @@ class Instance:
             keep_s=self.life.keep_s if self.life else None,
             replicas=copies.copies if copies is not None else 1,
             replicas_ready=copies.ready if copies is not None else None,
+            retries=self.retries,
         )
 
     def _progress(self, now: float, expected_load_s: float | None) -> tuple[float | None, float | None]:

@@ -105,7 +105,7 @@ class Keeper:
         self, instance: Instance, life: Life, provider: Provider, limit_s: float, hear: EventSink
     ) -> LoadedModel:
         owner = Owner(
-            changed=self._changed, freed=partial(self._freed, instance, life), died=hear,
+            changed=self._changed, freed=partial(self._freed, instance, life), died=hear, retried=instance.retry,
             tell=lambda text: self._log("replica", instance.name, text),
         )  # fmt: skip
         load = loader(provider, instance.version, limit_s)

@@ -46,10 +46,12 @@ class Replica:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Owner:
     """Whom a set tells what: ``changed`` when places came or went, ``freed`` when a copy's memory is free again,
-    ``tell`` in words, ``died`` when none is left."""
+    ``retried`` when a request that had not begun goes on to another one, ``tell`` in words, ``died`` when none is left.
+    """
 
     changed: Callable[[], None]
     freed: Callable[[], None]
+    retried: Callable[[], None]
     tell: Callable[[str], None]
     died: EventSink
 

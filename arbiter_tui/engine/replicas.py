@@ -51,7 +51,7 @@ class ReplicaSet:
     def __init__(self, version: ModelVersion, load: Loader, clock: Clock, owner: Owner, *, low: int) -> None:
         self.version = version
         self.slots = 0  # places of the replicas that are ready
-        self._load, self._clock, self._owner, self._low = load, clock, owner, low
+        self._load, self._clock, self.owner, self._low = load, clock, owner, low
         self._replicas: list[Replica] = []
         self._each = max(1, version.parallel)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -127,7 +127,7 @@ class ReplicaSet:
 
     def _drop(self, replica: Replica) -> None:
         self._replicas.remove(replica)
-        self._owner.freed()
+        self.owner.freed()
         self._recount()
 
     # ── lives ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -140,12 +140,12 @@ class ReplicaSet:
                 return
             replica.failures.add(self._clock.monotonic())
             if self.copies > self._low:
-                self._owner.tell(f"a further replica did not load: {error}")
+                self.owner.tell(f"a further replica did not load: {error}")
                 self._no_more_before = self._clock.monotonic() + BACK_OFF_CAP_S
                 self._drop(replica)
                 self._bereaved(error)
                 return
-            self._owner.tell(f"replica {replica.number + 1} did not load: {error}")
+            self.owner.tell(f"replica {replica.number + 1} did not load: {error}")
             replica.stage = Stage.RESTING
             self._bereaved(error)
             await self._clock.sleep(back_off(replica.failures.count))
@@ -167,7 +167,7 @@ class ReplicaSet:
             return LoadFailed(replica.death)
         replica.stage, replica.breaker, replica.strikes = Stage.READY, NEW, 0
         if self._first.done():
-            self._owner.tell(f"replica {replica.number + 1} is ready")
+            self.owner.tell(f"replica {replica.number + 1} is ready")
         else:
             self._first.set_result(None)
         self._recount()
@@ -177,7 +177,7 @@ class ReplicaSet:
         if replica.life is not life or self._closed:
             return
         if event.kind == "restarted":
-            self._owner.tell(f"replica {replica.number + 1}: {event.message}")
+            self.owner.tell(f"replica {replica.number + 1}: {event.message}")
         elif replica.stage is Stage.LOADING:
             replica.death = event.message
         elif replica.stage is Stage.READY:
@@ -188,7 +188,7 @@ class ReplicaSet:
         model, replica.model, replica.life = replica.model, None, None
         replica.stage = Stage.LOADING
         replica.failures.add(self._clock.monotonic())
-        self._owner.tell(f"replica {replica.number + 1} is gone: {message}")
+        self.owner.tell(f"replica {replica.number + 1} is gone: {message}")
         if model is not None:
             replica.last_log = model.log()
         pause = back_off(replica.failures.count - 1) if replica.failures.count > 1 else 0.0
@@ -214,12 +214,12 @@ class ReplicaSet:
             self._first.set_exception(error)
             self._first.exception()  # marks it as seen: the load may have been cancelled in the same moment
         else:
-            self._owner.died(WorkerEvent(version=self.version.version, kind="exited", message=str(error)))
+            self.owner.died(WorkerEvent(version=self.version.version, kind="exited", message=str(error)))
 
     def _recount(self) -> None:
         self.slots = self._each * self.ready
         if not self._closed:
-            self._owner.changed()
+            self.owner.changed()
 
     def _spawn(self, work: Awaitable[None]) -> asyncio.Task[None]:
         task = asyncio.ensure_future(work)
@@ -233,7 +233,7 @@ class ReplicaSet:
         return self._answers(request, lambda model: model.generate(request))
 
     def relay(self, request: Request) -> AsyncGenerator[bytes | Done, None] | None:
-        """The bytes of whoever answers, where the runtime behind the first of them passes this request on."""
+        """The bytes of whoever answers, where the runtimes pass this request on."""
         models = [r.model for r in self._replicas if r.stage is Stage.READY and r.model is not None]
         if not models or _relayed(models[0], request) is None:
             return None
@@ -278,9 +278,9 @@ class ReplicaSet:
         if event is Event.SUCCEEDED and replica.failures.count:
             replica.failures.reset()
         if Effect.OPENED in effects:
-            self._owner.tell(f"replica {replica.number + 1} fails again and again: the others answer in its place")
+            self.owner.tell(f"replica {replica.number + 1} fails again and again: the others answer in its place")
         elif Effect.CLOSED in effects:
-            self._owner.tell(f"replica {replica.number + 1} answers again")
+            self.owner.tell(f"replica {replica.number + 1} answers again")
 
     def left(self, replica: Replica) -> None:
         replica.in_flight -= 1
@@ -354,6 +354,8 @@ class _Tries:
         replica = self._set.seat(self._key, self._tried) if self._deaths < DEATHS else None
         if replica is None or replica.model is None:
             raise self._last()
+        if self._error is not None:
+            self._set.owner.retried()
         self._set.step(replica, Event.ADMITTED)
         replica.in_flight += 1
         try:

@@ -122,6 +122,7 @@ class Generator:
         """The whole exchange. What is refused before the first byte is raised, with its status still free."""
         exchange.watch(streams=asked.stream)
         answer = await self._begin(exchange, asked)
+        answer.whole = not asked.stream
         try:
             if asked.keep_s is not None:
                 self.arbiter.admission.keep(self.arbiter.pool, answer.version.version, asked.keep_s)

@@ -120,9 +120,23 @@ def _breakers(text: Text, arbiter: Arbiter, seen: Snapshot) -> None:
         if arbiter.pool.view(m.version) is not None
     ]  # fmt: skip
     text.family("breaker_state", "gauge", "0 closed, 1 half-open (being tried), 2 open (not asked for a moment)", rows)
+    _replicas(text, arbiter, seen)
     failovers = arbiter.live.measures.failovers
     text.family("failovers_total", "counter", "requests of a task that were asked of another version, by who failed",
                 [(labelled(task=task, model=model), n) for (task, model), n in failovers.items()])  # fmt: skip
+
+
+def _replicas(text: Text, arbiter: Arbiter, seen: Snapshot) -> None:
+    several = [
+        (m, view) for m in seen.models
+        if (view := arbiter.pool.view(m.version)) is not None and view.replicas_ready is not None
+    ]  # fmt: skip
+    text.family("replicas", "gauge", "copies of a model: those that are wanted, and of them those that are ready", [
+        (labelled(model=m.version, provider=m.provider, state=state), count)
+        for m, view in several for state, count in (("wanted", view.replicas), ("ready", view.replicas_ready))
+    ])  # fmt: skip
+    text.family("replica_retries_total", "counter", "requests that went on to another copy before they had begun",
+                [(labelled(model=m.version, provider=m.provider), view.retries) for m, view in several])  # fmt: skip
 
 
 def _swaps(text: Text, measures: Measures, seen: Snapshot) -> None:

@@ -245,3 +245,30 @@ async def test_health_is_a_real_generation_not_a_living_process() -> None:
             assert health(e) == expected
         assert await read(await e.arbiter.begin("arbiter/work", ASK)) == "a"
         assert health(e) == "ok"
+
+
+@pytest.mark.parametrize("named", [False, True])
+async def test_an_answer_that_is_wanted_whole_is_made_anew_until_its_end(named: bool) -> None:
+    """Its worker dies after the first word, which nobody has seen: the client gets one whole answer of one model, the
+    same one's next life where it is named; its pieces are not mixed."""
+    async with engine(["b"], a=Behaviour(answer="one two", chunks=2)) as e:
+        await serving_a(e)
+        await e.arbiter.warm("a")
+        e.provider.born[-1].own = Behaviour(answer="lost lost", chunks=2, die_after=1)
+        answer = await e.arbiter.begin("a" if named else "arbiter/work", ASK)
+        answer.whole = True
+        assert await read(answer) == "one two"
+        assert (answer.retried, answer.outcome.success if answer.outcome else None) == (True, True)
+        e.provider.born[-1].own = Behaviour(answer="lost lost", chunks=2, die_after=1)
+        streamed = await e.arbiter.begin("a", ASK)
+        with pytest.raises(WorkerDied):
+            await read(streamed)
+
+
+async def test_a_whole_answer_that_breaks_in_the_middle_is_finished_by_the_next_in_the_chain() -> None:
+    """A library's ``execute`` wants it whole, too; what it had so far is forgotten."""
+    async with engine(["b"], a=Behaviour(answer="one two three", chunks=3)) as e:
+        await serving_a(e)
+        e.provider.behaviours["a"].die_after = 2
+        result = await e.arbiter.execute("work", ASK)
+        assert (result.text, result.version) == ("b", "b")

@@ -24,6 +24,7 @@ from arbiter_tui.errors import (
     Unreachable,
     WorkerDied,
 )
+from arbiter_tui.gateway.metrics import render
 from arbiter_tui.provider import Done, EventSink, LoadedModel, Message, Request, Text
 from arbiter_tui.testing import MIB, Behaviour, FakeModel, FakeProvider
 
@@ -115,6 +116,9 @@ async def test_a_death_costs_only_what_that_replica_had_begun() -> None:
         await e.until(lambda: several(e).ready == 2)
         assert len(e.provider.born) == 3
         assert e.arbiter.pool.views()["a"].restarts == 0
+        told = render(e.arbiter)
+        assert 'arbiter_replica_retries_total{model="a",provider="fake"} 1' in told
+        assert 'arbiter_replicas{model="a",provider="fake",state="ready"} 2' in told
 
 
 @pytest.mark.parametrize("error", [ProviderError(BROKEN), Unreachable(BROKEN), Overloaded(BROKEN), TimeoutError()])
