@@ -95,6 +95,14 @@ def kill_worker(m: Measured) -> str:
     )
 
 
+def fault_storm(m: Measured) -> str:
+    return (
+        f"{m['kills']} kills in {number(m['seconds'])} s: {m['failed_not_begun']} of "
+        f"{m['whole'] + m['failed_not_begun']:,} failed ({100 * m['success_share_not_begun']:.2f}% succeeded); "
+        f"{m['broken_after_begun_told']} had begun and were told, {m['broken_after_begun_silent']} were not"
+    )
+
+
 def resident(m: Measured) -> str:
     return f"{number(m['rss_mib'] * 1024**2 / 1e6)} MB; {number(m['idle_cpu_percent_of_a_core'])}% of a core"
 
@@ -264,6 +272,10 @@ FIGURES = (
     Figure(
         "kill_worker", "`kill -9` of a model's worker under load",
         "only its own requests fail, each told so; next answer ≤ load time + .5 s", kill_worker,
+    ),
+    Figure(
+        "fault_storm", "Two replicas, one of them killed at random every 3 s for 5 minutes: requests that had not "
+        "begun to answer", "≥ 99.9% succeed; what had begun is told so", fault_storm,
     ),
     Figure("resident", "Engine with no model loaded", "≤ 90 MB; ≤ 1% of a core", resident),
     Figure(
