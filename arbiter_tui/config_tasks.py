@@ -10,12 +10,13 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from .config_reader import Setting, Where, read_values
+from .core.policies import POLICIES
 from .core.registry import VERSION_NAME
 from .core.tasks import AutopilotMode, Criteria, Preference, Task, Weights
 
 MODES = tuple(mode.value for mode in AutopilotMode)
 NAME = VERSION_NAME.pattern.strip("^$")
-_OWN = ("name", "description", "suite", "autopilot", "private", "labels", "fallback", "max_tokens")
+_OWN = ("name", "description", "suite", "autopilot", "policy", "private", "labels", "fallback", "max_tokens")
 OPTIONAL = ("hardware", "max_latency_s", "max_memory_bytes", "min_context", "quality_threshold", "preference")
 _PREFERENCES = tuple(p.value for p in Preference)
 _CRITERIA: Mapping[str, Setting] = {
@@ -36,6 +37,7 @@ TASK_SETTINGS: Mapping[str, Setting] = {
     **_CRITERIA,
     "suite": Setting(kind="text", help="a bundled suite's name, or a JSONL file of {prompt, reference, verifier}"),
     "autopilot": Setting(kind="text", choices=MODES, help="of this task"),
+    "policy": Setting(kind="text", pattern=NAME, help="who decides which version is better: bandit, score, fixed …"),
     "private": Setting(kind="flag", help="its prompts are never kept"),
     "labels": Setting(kind="texts", help="words that [[constitution]] rules may name"),
     "fallback": Setting(
@@ -128,3 +130,10 @@ def _over(base: Task, change: Task) -> Task:
     criteria = {f.name: getattr(change.criteria, f.name) for f in fields(Criteria) if f.name in given}
     own = {name: getattr(change, name) for name in _OWN if name in given}
     return replace(base, criteria=replace(base.criteria, **criteria), **own)
+
+
+def check_policies(tasks: Iterable[Task], *, file: str) -> None:
+    """Each task's policy is one that is known, plugins' included. Raises ConfigError with the nearest names."""
+    for task in tasks:
+        if task.policy not in POLICIES:
+            raise Where(file, f"tasks.{task.name}.policy").error(task.policy, "no such policy", POLICIES)

@@ -175,13 +175,16 @@ class Daemon:
     def build(self, store: Store, clock: Clock, *, port: int | None = None) -> Arbiter:
         """``port``: the one that listens, where the configuration left the choice to the system."""
         from .adapters.hardware import open_probe
-        from .adapters.plugins import load_providers
+        from .adapters.plugins import load_policies, load_providers
         from .config import merge_tasks
         from .config_rules import check_rule_tasks
+        from .config_tasks import check_policies
         from .data import bundled_suites, bundled_tasks
         from .engine.arbiter import Arbiter
 
         tasks = merge_tasks(bundled_tasks(), self.config.tasks)
+        load_policies()
+        check_policies(tasks, file=str(self.config.path))
         check_rule_tasks(self.config.rules, (t.name for t in tasks), file=str(self.config.path))
         server = self.config.server if port is None else replace(self.config.server, port=port)
         return Arbiter(

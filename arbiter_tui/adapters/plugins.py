@@ -12,11 +12,12 @@ from dataclasses import replace
 from importlib.metadata import EntryPoint, entry_points
 
 from ..config import ProviderBlock
+from ..core.policies import POLICIES
 from ..errors import ConfigError, UnknownName
 from ..provider import Provider, ProviderConfig
 from .secrets import resolve_all
 
-GROUP = "arbiter.providers"
+GROUP, POLICY_GROUP = "arbiter.providers", "arbiter.policies"
 # Kinds that need no configuration: they run embedded, or find their server at its usual loopback address.
 WITHOUT_CONFIGURATION = ("llama_server", "llama_cpp", "ollama")
 # Kinds whose sources are files: they look for a relative one below [pool] model_dirs.
@@ -90,6 +91,25 @@ def load_providers(blocks: Iterable[ProviderBlock] = (), *, model_dirs: Sequence
         except ConfigError as error:
             warnings.warn(str(error), PluginWarning, stacklevel=2)
     return providers
+
+
+def load_policies() -> list[str]:
+    """Adds the policies of the group ``arbiter.policies`` to core's; their names. One that can't be imported, or that
+    takes a name that is taken, warns and is left out."""
+    added = []
+    for point in entry_points(group=POLICY_GROUP):
+        try:
+            if point.name in POLICIES:
+                raise ConfigError("the name is taken")
+            factory = point.load()
+            if not callable(factory):
+                raise ConfigError("it is not callable")
+        except Exception as error:  # whatever a plugin's import raises is its own matter
+            warnings.warn(f"policy {point.name!r} ({point.value}): {error}", PluginWarning, stacklevel=2)
+            continue
+        POLICIES[point.name] = factory
+        added.append(point.name)
+    return added
 
 
 def _with_folders(block: ProviderBlock, model_dirs: Sequence[str]) -> ProviderBlock:

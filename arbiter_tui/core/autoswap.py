@@ -6,8 +6,9 @@ Owns: the two triggers, the vetoes, the reasons with their figures. Never: carry
 2. Trigger *degraded*: success < performance_threshold, or quality < quality_factor x the task's threshold, or a drift
    alarm, or the incumbent no longer qualifies. The best other version takes over if it is better than what the
    incumbent has become by more than the cost of swapping; if it is the one which served before, that is a rollback.
-3. Trigger *better*: the lower bound of a challenger's lead (90% interval of the difference, so P(wrong) <= .05) is
-   above the cost of swapping; the challenger's own lower bound is then above the incumbent's utility plus that cost.
+3. Trigger *better*: the lower bound of a challenger's lead is above the cost of swapping. By the policy ``score`` that
+   is the 90% interval of the difference (P(wrong) <= .05); by ``bandit`` the lead of its beliefs (posterior.py), at 2.6
+   standard deviations, for it looks again and again.
 4. Vetoes on both: the operator's hold, the cooldown, too few samples on either side, new evidence owed after a
    rollback, the day's budget of swaps, going to and fro (A -> B -> A), mode off, mode observe. A vetoed verdict is
    "hold": it names who would serve and what it waits for.
@@ -34,6 +35,7 @@ from .guards import (
     signs,
     success,
 )
+from .posterior import Belief, gain
 from .scoring import EMPTY, Scale
 from .selection import QUALITY_FLOOR, samples, share
 from .snapshot import RowView, Why
@@ -82,7 +84,7 @@ def decide(given: AutoSwapInput) -> AutoSwapVerdict:
         return _replace(given, incumbent, leads, tuple(sign.why for sign in found if sign.met))
     healthy = success(given, incumbent).why
     if "better" in given.limits.triggers:
-        return _improve(given, incumbent, leads, healthy)
+        return _improve(given, incumbent, _nominated(given, leads), healthy)
     return _none(f"{incumbent} serves {given.task.name} and is not degraded", healthy)
 
 
@@ -98,7 +100,7 @@ def guards(given: AutoSwapInput) -> tuple[Guard, ...]:
         chosen = _first_free(given, able) if able else None
         asked = alternative(given, max((lead.by for lead in leads), default=None), bool(able))
     else:
-        chosen = _closest(given, leads)
+        chosen = _closest(given, _nominated(given, leads))
         asked = better(given, chosen.row.version if chosen else "", chosen.low if chosen else None, incumbent)
     return (*found, asked, *conditions(given, chosen.row if chosen else None))
 
@@ -153,6 +155,10 @@ def _improve(given: AutoSwapInput, incumbent: str, leads: Sequence[Lead], health
     return _none(text, asked.why, healthy)
 
 
+def _nominated(given: AutoSwapInput, leads: Sequence[Lead]) -> Sequence[Lead]:
+    return leads if given.nominee is None else [lead for lead in leads if lead.row.version == given.nominee]
+
+
 def _closest(given: AutoSwapInput, leads: Sequence[Lead]) -> Lead | None:
     """The one that is credibly better, if any is; else the largest lead."""
     sure = [lead for lead in leads if lead.low > given.limits.switching_cost]
@@ -166,13 +172,19 @@ def _leads(given: AutoSwapInput, incumbent: str) -> list[Lead]:
     """The challengers that qualify, the largest lead first."""
     mine = next((row for row in given.rows if row.version == incumbent), RowView(version=incumbent))
     now = _utility_now(given, mine)
+    believed = {belief.version: belief for belief in given.beliefs}
+    fallen = (mine.utility or 0.0) - now
     floor = QUALITY_FLOOR * max((s.quality_interval[0] for s in given.stats.values()), default=0.0)
     leads = []
     for row in given.rows:
         known = given.stats.get(row.version, EMPTY)
         if row.version == incumbent or row.version in given.excluded or row.utility is None:
             continue
-        if known.quality_interval[1] >= floor:
+        if known.quality_interval[1] < floor:
+            continue
+        if row.version in believed and incumbent in believed:
+            leads.append(_believed(row, believed[row.version], believed[incumbent], fallen))
+        else:
             leads.append(_lead(row, mine, now))
     return sorted(leads, key=lambda lead: (-lead.by, lead.row.version))
 
@@ -181,6 +193,12 @@ def _lead(row: RowView, mine: RowView, now: float) -> Lead:
     by = (row.utility or 0.0) - now
     reach = math.hypot(_reach(row), _reach(mine))
     return Lead(row=row, by=by, low=by - reach, high=by + reach)
+
+
+def _believed(row: RowView, belief: Belief, incumbent: Belief, fallen: float) -> Lead:
+    """``fallen``: by how much the incumbent's utility has fallen since it was measured, by its alarms."""
+    found = gain(belief, incumbent)
+    return Lead(row=row, by=found.by + fallen, low=found.low + fallen, high=found.high + fallen)
 
 
 def lead(row: RowView, mine: RowView) -> Lead:

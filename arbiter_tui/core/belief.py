@@ -141,9 +141,10 @@ def estimate(arm: Arm, now: int, expected: Expected) -> Estimate:
     return Estimate(mean, sd, math.sqrt(p_worse * (1.0 - p_worse)) * abs(level - fallen), weight)
 
 
-def spread(arms: list[Arm]) -> float:
-    """The variance of grades within versions as a share of a coin's with the same means: 1 for right and wrong."""
-    seen, coin = 2.0, 2.0
+def spread(arms: list[Arm], usual: float = 1.0) -> float:
+    """The variance of grades within versions as a share of a coin's with the same means: 1 for right and wrong;
+    ``usual``: what it is taken to be before there are any."""
+    seen, coin = 2.0 * usual, 2.0
     for arm in arms:
         n = arm.normal.n
         if n > 0.0:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from .drift import Alarm, Signal
+from .posterior import Belief
 from .routing import Route
 from .scoring import EMPTY, MIN_SAMPLES, Stats
 from .selection import samples, share
@@ -89,7 +90,8 @@ class AutoSwapInput:
     ``excluded``: version -> why it may not serve (selection's reasons). ``owed``: version -> samples that it must have
     before it may return, because it was rolled back. ``alarms``: the incumbent's; of each signal the last one counts.
     ``moves``: the autopilot's own swaps of this task, oldest first. ``closed``: outside the schedule's ``windows`` (in
-    words; empty: at any time).
+    words; empty: at any time). ``beliefs``: those of the policy ``bandit``; without any, the score decides.
+    ``nominee``: whom a plugin's policy would have serve: nobody else takes over for being better.
     """
 
     task: Task
@@ -106,6 +108,8 @@ class AutoSwapInput:
     closed: bool = False
     windows: str = ""
     moves: Sequence[Move] = ()
+    beliefs: Sequence[Belief] = ()
+    nominee: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

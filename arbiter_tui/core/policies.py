@@ -15,7 +15,7 @@ from __future__ import annotations
 import math
 import random
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -286,7 +286,7 @@ class SlidingWindow(Means):
         super().learn(version, seen)
 
 
-POLICIES: Mapping[str, Callable[[Start], Policy]] = {
+POLICIES: dict[str, Callable[[Start], Policy]] = {  # plugins add theirs (adapters/plugins.py)
     "bandit": Bandit, "score": Score, "fixed": Fixed, "round_robin": RoundRobin, "epsilon_greedy": EpsilonGreedy,
     "ucb": Ucb, "thompson": Thompson, "exp3": Exp3, "sliding_window": SlidingWindow,
 }  # fmt: skip

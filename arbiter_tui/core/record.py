@@ -16,6 +16,7 @@ from typing import Any
 from .cost import percentile
 from .drift import Alarm, Signal
 from .guards import AutoSwapInput, AutoSwapLimits, Move
+from .posterior import Belief
 from .rollout import Event, Kind, Plan, Rollout, Stage
 from .routing import Route
 from .scoring import Scored
@@ -94,7 +95,8 @@ def pack_input(given: AutoSwapInput) -> Basis:
         "limits": {**asdict(given.limits), "triggers": list(given.limits.triggers)},
         "last_swap_at": given.last_swap_at, "alarms": [asdict(alarm) for alarm in given.alarms],
         "excluded": dict(given.excluded), "owed": dict(given.owed), "closed": given.closed, "windows": given.windows,
-        "moves": [asdict(move) for move in given.moves],
+        "moves": [asdict(move) for move in given.moves], "beliefs": [asdict(belief) for belief in given.beliefs],
+        "nominee": given.nominee,
     }  # fmt: skip
 
 
@@ -110,6 +112,7 @@ def unpack_input(data: Mapping[str, Any]) -> AutoSwapInput:
         alarms=tuple(Alarm(**{**alarm, "signal": Signal(alarm["signal"])}) for alarm in data["alarms"]),
         excluded=data["excluded"], owed=data["owed"], closed=data["closed"], windows=data["windows"],
         moves=tuple(Move(**move) for move in data["moves"]),
+        beliefs=tuple(Belief(**belief) for belief in data.get("beliefs", ())), nominee=data.get("nominee"),
     )  # fmt: skip
 
 

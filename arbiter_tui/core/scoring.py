@@ -131,6 +131,19 @@ def _settle(ruler: Ruler, stats: Stats, prior: float) -> tuple[float, float]:
     return utility, sd
 
 
+def beside_quality(scale: Scale, stats: Stats) -> tuple[float, float]:
+    """What all but quality and recency add to the utility, and its standard deviation; the unknown is worth half."""
+    ruler, weights = scale.ruler, scale.ruler.weights
+    latency, latency_sd = _latency(stats, ruler.latency_budget_s)
+    memory, memory_sd = _memory(stats, ruler.memory_budget_bytes)
+    success = 0.5 if stats.success_rate is None else stats.success_rate
+    value = weights.latency * latency + weights.memory * memory + weights.reliability * success
+    reliability_sd = UNIFORM_SD if stats.success_rate is None else stats.success_sd
+    return value, math.hypot(
+        weights.latency * latency_sd, weights.memory * memory_sd, weights.reliability * reliability_sd
+    )
+
+
 def prior_of(version: ModelVersion, priors: Mapping[str, float]) -> float:
     """The bundled prior quality of a version: by its name, its model, its family; .5 if there is none."""
     for name in (version.version, version.model, version.family):

@@ -83,6 +83,7 @@ class Task:
     criteria: Criteria = field(default_factory=Criteria)
     suite: str | None = None
     autopilot: AutopilotMode = AutopilotMode.ON
+    policy: str = "bandit"  # who decides which version is better: a name of policies.py's
     description: str = ""
     private: bool = False
     labels: tuple[str, ...] = ()  # words that the constitution's rules may name
@@ -112,6 +113,7 @@ class Task:
             "memory_budget_bytes": c.memory_budget_bytes,
             "suite": self.suite,
             "autopilot": self.autopilot,
+            "policy": self.policy,
             "private": self.private,
             "labels": list(self.labels),
             "fallback": None if self.fallback is None else list(self.fallback),

@@ -105,7 +105,7 @@ class Arbiter:
         self.fallbacks = Fallbacks(live, self.pool, self.evidence, self.recorder, self.rollouts, self.breakers)
         self.schedule = Schedule(live, self.swapper, self.rollouts)
         self._rate = Rate()
-        self._explorer = Explorer(live, self.pool, self.evidence)
+        self._explorer = Explorer(live, self.pool, self.evidence, self.autopilot.beliefs)
         self._open: set[Answer] = set()
         self.feed = Feed(clock, self.snapshot)
         live.on_dirty = self.feed.mark_dirty

@@ -16,12 +16,14 @@ from datetime import datetime
 from typing import Any
 
 from ..core.autoswap import AutoSwapInput, AutoSwapLimits, AutoSwapVerdict, decide, guards
+from ..core.posterior import gain
 from ..core.recompute import of_verdict
 from ..core.record import pack_input
 from ..core.routing import Route
 from ..core.snapshot import SwapView, to_wire
 from ..errors import ArbiterError
 from .announcements import Announcements
+from .beliefs import Beliefs
 from .bench import Asker
 from .decisions import Decisions
 from .evidence import Evidence
@@ -34,6 +36,7 @@ from .recorder import Recorder
 from .sentinels import Sentinels
 
 ASKS = frozenset({"oscillation", "budget"})  # vetoes that an operator should know of
+MEASURING = frozenset({"fixed", "round_robin"})  # policies under which nothing is swapped by itself
 COLD_LOAD_S = 2.0  # what a load is taken to cost when the version was never loaded here
 
 
@@ -58,6 +61,7 @@ class Autopilot:
         self._verdicts: dict[str, AutoSwapVerdict] = {}
         self._swaps: dict[str, asyncio.Task[None]] = {}
         self.moves = Moves(live)
+        self.beliefs = Beliefs(live, evidence)
         self.announcements = Announcements(live, decisions, swapper)
         self.narrator = Narrator(live, evidence, self._verdicts, self.announcements.known)
         self.busy: Callable[[], bool] = lambda: False  # whether a client's request is running
@@ -110,6 +114,18 @@ class Autopilot:
             "guards": [asdict(guard) for guard in guards(given)],
         }
 
+    def held(self, name: str) -> dict[str, Any]:
+        """What the task's policy holds of each version beside the incumbent (P(best), the bounds of its lead, what is
+        gained on average by taking the better one), and what is expected of those that nobody has graded."""
+        known = {belief.version: belief for belief in self.beliefs.of(name)}
+        route = self._resolved(self._live.routes.get(name))
+        serving = known.get(route.incumbent or "")
+        told = [
+            {**asdict(b), **({} if serving is None else {"lead": asdict(gain(b, serving))})} for b in known.values()
+        ]
+        expected = {version: asdict(one) for version, one in self.beliefs.expected(name).items()}
+        return {"policy": self._live.task(name).policy, "beliefs": told, "expected": expected}
+
     def inputs(self, name: str) -> AutoSwapInput:
         live, evidence, config = self._live, self._evidence, self._live.config.autopilot
         route = self._resolved(live.routes.get(name))
@@ -126,7 +142,7 @@ class Autopilot:
                 min_samples=config.min_samples,
                 performance_threshold=config.performance_threshold,
                 quality_factor=config.quality_factor,
-                triggers=config.triggers,
+                triggers=() if live.task(name).policy in MEASURING else config.triggers,
                 swaps_per_day=config.swaps_per_day,
                 oscillation_s=config.oscillation_s,
                 load_cost_s=self._load_cost(rows[0].version if rows else None),
@@ -138,6 +154,8 @@ class Autopilot:
             closed=not self._open(),
             windows=live.config.schedule.told,
             moves=self.moves.of(name),
+            beliefs=self.beliefs.of(name),
+            nominee=self.beliefs.nominee(name),
         )
 
     def _resolved(self, route: Route) -> Route:
@@ -214,6 +232,8 @@ class Autopilot:
                 "excluded": dict(given.excluded),
                 "owed": dict(given.owed),
                 "leaderboard": [to_wire(row) for row in given.rows],
+                "policy": self._live.task(name).policy,
+                "beliefs": [asdict(belief) for belief in given.beliefs],
             },
             "thresholds": {
                 "cooldown_s": given.limits.cooldown_s,

@@ -181,6 +181,10 @@ class Evidence:
 
     # ── out ───────────────────────────────────────────────────────────────────────────────────────────────────
 
+    def revision(self, task: str) -> int:
+        """Another one when something was learnt of the task."""
+        return self._revision.get(task, 0)
+
     def stats(self, task: str) -> dict[str, Stats]:
         return self._stats.get(task, {})
 

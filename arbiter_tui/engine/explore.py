@@ -4,16 +4,20 @@ Owns: which request explores. Never: loads a model for it, explores when the ope
 hold, by switching the autopilot off), uses randomness: the n-th request explores where ``n x share`` passes an integer.
 
 The quality of a live answer is unknown unless somebody grades it, so what exploring teaches by itself is latency,
-memory and reliability; it ends at ENOUGH samples of a version.
+memory and reliability; it ends at ENOUGH samples of a version. By the policy ``bandit`` whoever promises most is asked,
+mean and what may be learnt (core/policies.py), unless another one is surely better; by ``score`` the least known; by
+``fixed`` nobody; by ``round_robin``, which is for measuring, each version that is loaded answers in turn.
 """
 
 from __future__ import annotations
 
 import math
 
+from ..core.posterior import surely_worse
 from ..core.registry import Lifecycle, ModelVersion
 from ..core.stats import EMPTY
 from ..core.tasks import AutopilotMode
+from .beliefs import Beliefs
 from .evidence import Evidence
 from .live import Live, Target
 from .pool import Pool
@@ -22,22 +26,29 @@ ENOUGH = 200
 
 
 class Explorer:
-    def __init__(self, live: Live, pool: Pool, evidence: Evidence) -> None:
+    def __init__(self, live: Live, pool: Pool, evidence: Evidence, beliefs: Beliefs) -> None:
         self._live = live
         self._pool = pool
         self._evidence = evidence
+        self._beliefs = beliefs
         self._count: dict[str, int] = {}
 
     def version_for(self, target: Target) -> ModelVersion:
         """The version that answers; synchronous, so that nothing changes before the lease."""
         share = self._live.config.autopilot.explore_share
-        if target.named or share <= 0:
+        policy = self._live.task(target.task).policy if target.task in self._live.tasks else "fixed"
+        if target.named or policy == "fixed":
+            return target.version
+        if policy == "round_robin":
+            return self._in_turn(target) if self._may(target.task) else target.version
+        if share <= 0:
             return target.version
         n = self._count.get(target.task, 0)
         self._count[target.task] = n + 1
         if math.floor((n + 1) * share) == math.floor(n * share) or not self._may(target.task):
             return target.version
-        return self._least_known(target) or target.version
+        chosen = self._most_promising(target) if policy == "bandit" else self._least_known(target)
+        return chosen or target.version
 
     def _may(self, task: str) -> bool:
         held = self._live.routes.get(task).hold_until > self._live.clock.now()
@@ -47,10 +58,30 @@ class Explorer:
         stats = self._evidence.stats(target.task)
         found = [
             (samples, v.version, v)
+            for v in self._others(target)
+            if (samples := stats.get(v.version, EMPTY).samples) < ENOUGH
+        ]
+        return min(found)[2] if found else None
+
+    def _most_promising(self, target: Target) -> ModelVersion | None:
+        believed = self._beliefs.of(target.task)
+        stats = self._evidence.stats(target.task)
+        others = {v.version: v for v in self._others(target) if stats.get(v.version, EMPTY).samples < ENOUGH}
+        worth = [b for b in believed if b.version in others and not surely_worse(b, believed)]
+        return others[max(worth, key=lambda b: (b.index, b.version)).version] if worth else None
+
+    def _in_turn(self, target: Target) -> ModelVersion:
+        n = self._count.get(target.task, 0)
+        self._count[target.task] = n + 1
+        everyone = sorted([target.version, *self._others(target)], key=lambda v: v.version)
+        return everyone[n % len(everyone)]
+
+    def _others(self, target: Target) -> list[ModelVersion]:
+        """Loaded, active, and not the one that serves."""
+        return [
+            v
             for v in self._evidence.contenders(target.task)
             if v.lifecycle is Lifecycle.ACTIVE
             and v.version != target.version.version
             and self._pool.is_ready(v.version)
-            and (samples := stats.get(v.version, EMPTY).samples) < ENOUGH
         ]
-        return min(found)[2] if found else None

@@ -231,6 +231,7 @@ class Writes:
             "task": ask.body["task"], "primary": choice.primary, "fallback": choice.fallback,
             "confidence": choice.confidence, "scores": [to_wire(row) for row in choice.scores],
             "reasoning": list(choice.reasoning), "disqualified": dict(choice.disqualified),
+            **self._arbiter.autopilot.held(ask.body["task"]),
         })  # fmt: skip
 
     # ── swaps ─────────────────────────────────────────────────────────────────────────────────────────────────

@@ -79,7 +79,7 @@ CLAIMS: dict[str, dict[str, Any]] = {
         "latency_budget_s": 10.0,
         "memory_budget_bytes": 2 * 1024**3,
     },
-    "Task": {"autopilot": AutopilotMode.ON, "max_tokens": 32},
+    "Task": {"autopilot": AutopilotMode.ON, "max_tokens": 32, "policy": "bandit"},
     "SuiteItem": {"verifier": {"kind": "exact"}},
     "EngineView": {"state": "starting", "autopilot": "on"},
     "ModelView": {"lifecycle": "draft", "state": "cold", "health": "unknown"},

@@ -80,6 +80,7 @@ def test_every_field_of_a_task_reaches_the_wire_under_its_name() -> None:
         "memory_budget_bytes": 7,
         "suite": "s",
         "autopilot": "observe",
+        "policy": "bandit",
         "private": True,
         "labels": ["b", "a"],
         "fallback": ["v1", "v2"],

@@ -19,6 +19,7 @@ from arbiter_tui.core.autoswap import AutoSwapInput, AutoSwapLimits, decide
 from arbiter_tui.core.cost import Failure, Outcome
 from arbiter_tui.core.drift import Alarm, Signal
 from arbiter_tui.core.guards import Move
+from arbiter_tui.core.posterior import beliefs
 from arbiter_tui.core.recompute import of_step, of_verdict, recomputed, same, whys
 from arbiter_tui.core.record import pack_input, pack_selection, pack_stats, pack_step, unpack_input, unpack_stats
 from arbiter_tui.core.registry import Lifecycle, ModelVersion
@@ -72,7 +73,9 @@ def a_task(chance: random.Random) -> Task:
 
 def an_input(chance: random.Random) -> AutoSwapInput:
     task, stats = a_task(chance), {name: statistics(chance) for name in NAMES}
-    rows = leaderboard(task, [version(name, chance) for name in NAMES], stats, now=NOW)
+    versions = [version(name, chance) for name in NAMES]
+    rows = leaderboard(task, versions, stats, now=NOW)
+    believed = beliefs(task, versions, stats, {}, NOW) if chance.random() < 0.5 else ()
     route = Route(
         task="t", incumbent=chance.choice((*NAMES, None)), previous=chance.choice((None, *NAMES)),
         hold_until=chance.choice((0.0, 0.0, NOW + 60)), candidate=chance.choice((None, None, "d")),
@@ -85,6 +88,7 @@ def an_input(chance: random.Random) -> AutoSwapInput:
         last_swap_at=chance.choice((None, NOW - 100, NOW - 1000)), alarms=chance.choice(((), (), (alarm,))),
         excluded=chance.choice(({}, {}, {"a": "lacks code"})), owed=chance.choice(({}, {"b": 100})),
         closed=chance.random() < 0.1, windows=chance.choice(("", "22:00–06:00")),
+        beliefs=believed, nominee=chance.choice((None, None, None, "b")),
         moves=[Move(at=NOW - chance.random() * 1e5, from_=chance.choice(NAMES), to="a") for _ in range(2)],
     )  # fmt: skip
 

@@ -1,0 +1,83 @@
+"""Beliefs: what the live policy of each task holds of its versions, worked out anew when there is something new.
+
+Owns: asking core/posterior.py and core/prediction.py with what was measured, whom a plugin's policy nominates, their
+cache. Never: decides (core/autoswap.py), measures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..core.policies import POLICIES, Seen, Start
+from ..core.posterior import Belief, beliefs
+from ..core.prediction import Expectation, predict, traits
+from ..core.registry import ModelVersion
+from ..core.scoring import MIN_SAMPLES
+from ..core.stats import EMPTY
+from .evidence import Evidence
+from .live import Live
+
+SCORED = frozenset({"score", "fixed", "round_robin"})  # policies that need no beliefs
+STALE_S = 60.0
+
+
+class Beliefs:
+    def __init__(self, live: Live, evidence: Evidence) -> None:
+        self._live, self._evidence = live, evidence
+        self._known: dict[str, tuple[Any, float, tuple[Belief, ...]]] = {}
+
+    def of(self, task: str) -> tuple[Belief, ...]:
+        """Best first; empty unless the task's policy is ``bandit``."""
+        described = self._live.task(task)
+        if described.policy != "bandit":
+            return ()
+        now = self._live.clock.now()
+        key = (self._evidence.revision(task), self._live.registry, described)
+        cached = self._known.get(task)
+        if cached is not None and now - cached[1] < STALE_S and cached[0] == key:
+            return cached[2]
+        versions = self._evidence.contenders(task)
+        found = beliefs(described, versions, self._evidence.stats(task), self.expected(task, versions), now)
+        self._known[task] = (key, now, found)
+        return found
+
+    def expected(self, task: str, versions: list[ModelVersion] | None = None) -> dict[str, Expectation]:
+        """Of the versions that nobody has graded on this task, from those that are known there or on other tasks."""
+        versions = self._evidence.contenders(task) if versions is None else versions
+        tables = self._tables()
+        here = tables.pop(task, {})
+        known = [traits(v) for v in self._live.registry.versions.values() if v.version in here]
+        found: dict[str, Expectation] = {}
+        for version in versions if len(known) > 1 else ():
+            if version.version not in here:
+                told = predict(traits(version), known, [here, *tables.values()])[0]
+                if told is not None:
+                    found[version.version] = told
+        return found
+
+    def _tables(self) -> dict[str, Mapping[str, float]]:
+        """Task -> version -> quality, where enough was graded."""
+        return {
+            task: {
+                name: stats.quality
+                for name, stats in self._evidence.stats(task).items()
+                if stats.quality is not None and stats.quality_weight >= MIN_SAMPLES
+            }
+            for task in self._live.tasks
+        }
+
+    def nominee(self, task: str) -> str | None:
+        """Whom a policy beyond those of the engine would have serve: only that one may take over for being better."""
+        name = self._live.task(task).policy
+        if name == "bandit" or name in SCORED:
+            return None
+        versions = [v.version for v in self._evidence.contenders(task)]
+        stats = self._evidence.stats(task)
+        known = [[Seen(quality=q) for q, _ in stats.get(v, EMPTY).grades] for v in versions]
+        told = self.expected(task)
+        start = Start(
+            names=versions, known=known, expected=[told[v].value if v in told else None for v in versions]
+        )  # fmt: skip
+        chosen = POLICIES[name](start).incumbent if versions else None
+        return "" if chosen is None else versions[chosen]
