@@ -22,7 +22,8 @@ from pathlib import Path
 from . import text as t
 from .connect import end, spawn, wait_for_engine
 
-# Small guards, so that a minute and a half is enough; a real installation keeps the defaults.
+# Small guards, and the policy that asks for the least evidence, so that a minute and a half is enough; a real installation
+# keeps the defaults.
 CONFIG = """\
 [autopilot]
 cooldown_s = 10
@@ -30,10 +31,11 @@ min_samples = 8
 hold_s = 3
 drift_min_samples = 8
 sentinels_per_hour = 720
-
+"""
+TASK = """
 [[tasks]]
-name = "{fault}"
-quality_threshold = {threshold}
+name = "{name}"
+policy = "score"
 """
 
 
@@ -47,7 +49,10 @@ def demo(options: Namespace) -> int:
         from .demo_script import plan
 
         cast = plan(options.seed)
-        Path(options.config).write_text(CONFIG.format(fault=cast.fault.name, threshold=cast.threshold))
+        names = dict.fromkeys((cast.gain.name, cast.engine.name, cast.fault.name))
+        names.pop(cast.fault.name)
+        tasks = [TASK.format(name=name) for name in (*names, cast.fault.name)]
+        Path(options.config).write_text(CONFIG + "".join(tasks) + f"quality_threshold = {cast.threshold}\n")
         return _on_screen(options, folder) if screen else _as_text(options)
 
 
