@@ -1,4 +1,4 @@
-"""A thousand idle connections and two hundred that send a head byte by byte: what others notice of them.
+"""A thousand idle keep-alive connections and two hundred that send a head byte by byte: what others notice of them.
 
     python benchmarks/slow_clients.py [--seconds 6] [--blocks 4]
 
@@ -28,7 +28,9 @@ HEAD = b"POST /v1/chat/completions HTTP/1.1\r\nhost: 127.0.0.1\r\n" + b"x-more: 
 async def hold(port: int) -> None:
     """Until it is killed; says "ready" when all are there."""
     for _ in range(IDLE):
-        await asyncio.open_connection("127.0.0.1", port)
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"GET /health HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n")
+        await reader.readuntil(b"}")
     slow = [asyncio.create_task(drip(port)) for _ in range(SLOW)]
     await asyncio.sleep(1.0)
     print("ready", flush=True)

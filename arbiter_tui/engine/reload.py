@@ -4,8 +4,9 @@ Owns: which key is which, and the order of the change. Never: reads a file (its 
 lease or a request.
 
 At once: tasks and their suites, rules, constitution, webhooks (the caller's), models that are new, autopilot, rollout,
-schedule, [server] limits, hosts and cors_origins. Whatever can fail is computed before; then one synchronous step
-replaces it all, so that no request sees half of it. What is not taken over keeps its old value and is named.
+schedule, [server] limits, hosts and cors_origins, how many replicas there may be. Whatever can fail is computed before;
+then one synchronous step replaces it all, so that no request sees half of it. What is not taken over keeps its old
+value and is named.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 AT_ONCE = ("tasks", "rules", "constitution", "webhooks", "autopilot", "rollout", "schedule")
 OF_SERVER = ("limits", "hosts", "cors_origins")
+OF_BLOCKS: Mapping[str, tuple[str, ...]] = {"models": ("replicas",), "providers": ("replicas",)}
 RESTART = "counts from the next start on"
 _WHY = {
     "server": f"{RESTART}: the address is bound and its doors are hung when the engine starts",
@@ -78,13 +80,30 @@ def _blocks(key: str, before: Any, after: Any) -> Iterator[str]:
         return
     was, now = ({item.name: item for item in items} for items in (before, after))
     names = [name for name in {**was, **now} if was.get(name) != now.get(name)]
-    yield from (f"{key}.{name}" for name in names) if names else (key,)  # the same blocks in another order
+    if not names:
+        yield key  # the same blocks in another order
+    for name in names:
+        yield from _of_block(key, name, was.get(name), now.get(name))
+
+
+def _of_block(key: str, name: str, before: Any, after: Any) -> Iterator[str]:
+    """The block; of one that stays what may change in it by itself."""
+    parts = [] if before is None or after is None else [
+        f.name for f in fields(before) if getattr(before, f.name) != getattr(after, f.name)
+    ]  # fmt: skip
+    own = [part for part in parts if key in OF_BLOCKS and part in OF_BLOCKS[key]]
+    yield from (f"{key}.{name}.{part}" for part in own)
+    if not parts or len(own) < len(parts):
+        yield f"{key}.{name}"
 
 
 def _obstacle(key: str, old: Config, new: Config) -> str | None:
     """Why a changed key does not count now; None: it does."""
     section, _, name = key.partition(".")
     if section == "server" and name.split(".")[0] in OF_SERVER:
+        return None
+    block, _, part = name.rpartition(".")
+    if part in OF_BLOCKS.get(section, ()) and any(known.name == block for known in getattr(old, section)):
         return None
     if section == "models":
         if all(block.name != name for block in old.models):
@@ -101,8 +120,19 @@ def _kept(old: Config, new: Config) -> Config:
     named = {task.name for task in new.tasks}
     tasks = (*new.tasks, *(task for task in old.tasks if task.name not in named))
     added = tuple(block for block in new.models if all(block.name != known.name for known in old.models))
+    providers = _with_own("providers", old.providers, new.providers)
+    models = (*_with_own("models", old.models, new.models), *added)
     taken = {name: getattr(new, name) for name in AT_ONCE if name != "tasks"}
-    return replace(old, **taken, server=server, tasks=tasks, models=(*old.models, *added))
+    return replace(old, **taken, server=server, tasks=tasks, providers=providers, models=models)
+
+
+def _with_own(section: str, old: tuple[Any, ...], new: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The old blocks with what may change in them."""
+    now = {block.name: block for block in new}
+    return tuple(
+        replace(block, **{part: getattr(now.get(block.name, block), part) for part in OF_BLOCKS[section]})
+        for block in old
+    )
 
 
 async def adopt(arbiter: Arbiter, new: Config, suites: Mapping[str, Sequence[SuiteItem]]) -> Reloaded:
@@ -120,7 +150,8 @@ async def adopt(arbiter: Arbiter, new: Config, suites: Mapping[str, Sequence[Sui
         tell(kept)
     if kept.constitution != before.constitution:
         arbiter.admission.constitution.tell()
-    await arbiter.catalogue.configured([block for block in kept.models if block not in before.models])
+    known = {block.name for block in before.models}
+    await arbiter.catalogue.configured([block for block in kept.models if block.name not in known])
     await arbiter.catalogue.fill_routes()
     if found.applied:
         live.event("config", f"reloaded: {', '.join(found.applied)}")

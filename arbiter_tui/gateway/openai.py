@@ -88,13 +88,15 @@ class OpenAIDoor:
         exchange.watch(streams=False)
         name = name or self._generator.unnamed(exchange, None, task_header(exchange))
         overhead = time.perf_counter() - started
-        version, whole = await self._arbiter.embed(self._generator.known(name), texts)
+        target = self._generator.target(exchange, name)
+        version, whole = await self._arbiter.embed(target.version.version, texts, target.task or None)
         if keep_s is not None:
             self._arbiter.admission.keep(self._arbiter.pool, version, keep_s)
         vectors = [cut(v, dimensions) for v in whole]
         size = sum(len(t.encode()) for t in texts)
         headers: Headers = [
             (b"x-arbiter-model", version.encode()),
+            (b"x-arbiter-task", target.task.encode()),
             (b"x-arbiter-request-id", uuid4().hex.encode()),
             (b"x-arbiter-overhead-ms", b"%.3f" % (overhead * 1000)),
         ]

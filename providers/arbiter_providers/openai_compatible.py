@@ -18,7 +18,7 @@ from . import _tools
 from ._openai_runtime import OpenAiModel, Runtime
 from ._options import address, names, positive
 
-_POLL_S = 0.05
+_POLL_S = 0.015  # a swap is felt no longer than this after its server is ready
 
 
 class OpenAiCompatibleProvider:

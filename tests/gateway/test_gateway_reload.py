@@ -199,6 +199,20 @@ async def test_models_that_are_new_are_there_and_known_ones_never_change(tmp_pat
         assert await it.told(PLAIN) == (set(), {"models.mine"})
 
 
+async def test_how_many_replicas_there_may_be_counts_at_once(tmp_path: Path) -> None:
+    """Alone it is all that changes of a block; what else is in it does not come along."""
+    block = '[[models]]\nname = "mine"\nprovider = "fake"\nsource = "fake-c"\n'
+    box = '[[providers]]\nname = "box"\nkind = "ollama"\n'
+    async with reloading(tmp_path, PLAIN + block + box) as it:
+        more = PLAIN + block + 'replicas = "1-2"\n' + box + "replicas = 2\n"
+        assert await it.told(more) == ({"models.mine.replicas", "providers.box.replicas"}, set())
+        assert await it.told(more) == (set(), set())
+        both = PLAIN + block + "replicas = 3\ncontext = 64\n" + box + 'replicas = 2\nbase_url = "http://a"\n'
+        assert await it.told(both) == ({"models.mine.replicas"}, {"models.mine", "providers.box"})
+        (mine,), (kept,) = it.one.arbiter.config.models, it.one.arbiter.config.providers
+        assert (mine.replicas and mine.replicas.high, mine.context, dict(kept.options)) == (3, None, {})
+
+
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [

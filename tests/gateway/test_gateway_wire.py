@@ -9,7 +9,7 @@ import jsonschema
 import pytest
 from gateway_cases import CHAT, V1, Stand, stand
 
-from arbiter_tui.config import PoolConfig, ServerConfig
+from arbiter_tui.config import PoolConfig, RuleConfig, ServerConfig
 from arbiter_tui.testing import Behaviour
 
 SAY = [{"role": "user", "content": "hi"}]
@@ -163,6 +163,19 @@ async def test_keep_alive_is_honoured_in_every_dialect(path: str) -> None:
         assert one.arbiter.pool.views()["fake-a"].keep_s == 7200
         wrong = await one.http.post(path, json={"model": "fake-a", **ASKING[path], "keep_alive": "soon"})
         assert (wrong.status_code, "keep_alive" in wrong.text) == (400, True)
+
+
+@pytest.mark.parametrize("path", EMBEDDING)
+async def test_embeddings_find_their_task_as_answers_do(path: str) -> None:
+    """By its name, by the header where the client can't name one, by a rule for a name that nobody knows."""
+    rules = (RuleConfig(task="chat", model="^text-embedding"),)
+    async with stand(config={"rules": rules}) as one:
+        for name, headers in (
+            ("arbiter/chat", {}), ("nobody", {"x-arbiter-task": "chat"}), ("text-embedding-3-small", {}),
+        ):  # fmt: skip
+            answer = await one.http.post(path, json={"model": name, **EMBEDDING[path]}, headers=headers)
+            assert (answer.status_code, answer.headers.get("x-arbiter-task")) == (200, "chat"), answer.text
+        assert (await one.http.post(path, json={"model": "nobody", **EMBEDDING[path]})).status_code == 404
 
 
 @pytest.mark.parametrize(("scope", "may"), [("infer", False), ("control", True), ("admin", True)])
