@@ -47,8 +47,18 @@ class _Parser(argparse.ArgumentParser):
         elif "invalid choice: '" in message:
             wrong, valid = message.split("invalid choice: ")[1].removesuffix(")").split(" (choose from ")
             message = f"{wrong} is none of {valid.replace(chr(39), '')} (`{self.prog} --help` says more)"
+        elif message.startswith("the following arguments are required: "):
+            missing = message.partition(": ")[2].split(", ")
+            message = f"{self.prog} needs {', '.join(map(self._wanted, missing))} (`{self.prog} --help` says more)"
         print(f"arbiter: {message}", file=sys.stderr)
         raise SystemExit(2)
+
+    def _wanted(self, name: str) -> str:
+        """An argument that is missing, with what it may be."""
+        named = (a for a in self._actions if a.choices and name in (a.dest, a.metavar))
+        choices = next((a.choices for a in named), None)
+        known = list(map(str, choices or ()))
+        return name if not known else f"one of {', '.join(known)}" if known[1:] else known[0]
 
 
 def _score(text: str) -> float:

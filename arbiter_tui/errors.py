@@ -192,6 +192,11 @@ class EngineUnreachable(ArbiterError):
     code = "engine_unreachable"
 
 
+CLOSE = 0.6  # how alike two names must be: below it a suggestion is a guess (frob, rollback)
+
+
 def nearest(name: str, valid: Iterable[str], n: int = 3) -> list[str]:
     """The valid names closest to ``name``, best first; empty if nothing is close."""
-    return get_close_matches(name.lower(), list(valid), n=n, cutoff=0.5)
+    known, wanted = list(valid), name.lower()
+    alike = get_close_matches(wanted, known, n=n, cutoff=CLOSE)
+    return [*alike, *(v for v in known if wanted and v.startswith(wanted) and v not in alike)][:n]

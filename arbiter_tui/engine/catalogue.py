@@ -98,7 +98,7 @@ class Catalogue:
 
     async def alias(self, alias: str, name: str) -> ModelVersion:
         async with self._writing:
-            await self._commit(self._live.registry.alias(alias, name), "alias", f"{alias} -> {name}")
+            await self._commit(self._live.registry.alias(alias, name), "alias", f"{alias} → {name}")
         return self._live.registry.get(alias)
 
     async def pin(self, name: str, pinned: bool) -> ModelVersion:

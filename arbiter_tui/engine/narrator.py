@@ -64,7 +64,7 @@ class Narrator:
         newest = next(iter(live.swaps), None)
         fresh = newest is not None and live.clock.now() - newest.started_at < NEWS_S
         if newest is not None and fresh and newest.result in ("done", "failed") and newest.reason:
-            return f"{newest.task}: {newest.from_ or 'nothing'} -> {newest.to}, {newest.result}: {newest.reason}"
+            return f"{newest.task}: {newest.from_ or 'nothing'} → {newest.to}, {newest.result}: {newest.reason}"
         unmeasured = [name for name in live.tasks if self._evidence.leaderboard(name) and self._unknown(name)]
         count = f"{len(unmeasured)} of {len(live.tasks)}"
         noun = "task has" if len(live.tasks) == 1 else "tasks has" if len(unmeasured) == 1 else "tasks have"

@@ -249,7 +249,7 @@ class Writes:
         async def run() -> dict[str, Any]:
             return swap_body(await self._arbiter.swap(b["task"], b["to"], strict=strict, reason=reason))
 
-        return await self._waited(self._operations.start("swap", f"{b['task']} -> {b['to']}", run()), ask)
+        return await self._waited(self._operations.start("swap", f"{b['task']} → {b['to']}", run()), ask)
 
     async def rollback(self, ask: Ask) -> Reply:
         task = ask.path["t"]

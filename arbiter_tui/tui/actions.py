@@ -175,8 +175,8 @@ class Actions(ViewActions, SwapActions, DoorActions):
     def read_model(self, version: str) -> None:
         from .screens.model_detail import ACTIONS, ModelDetail
 
-        applies = {a: self.app.main.why_not(a) is None for a in ACTIONS}
-        sheet = ModelDetail(self.app.view, version, self.app.engine, applies)
+        why_not = {a: self.app.main.why_not(a) for a in ACTIONS}
+        sheet = ModelDetail(self.app.view, version, self.app.engine, why_not)
         self.app.push_screen(sheet, lambda wanted: self._on_same(version, wanted))
 
     def _on_same(self, version: str, wanted: str | None) -> None:
@@ -265,10 +265,12 @@ class Actions(ViewActions, SwapActions, DoorActions):
         from .screens.explained import explanation
 
         engine = self.app.engine
-        if engine is not None:
-            self._fetch(
-                f"explaining {id}", engine.explain(id), lambda r: self._read(f"why · {id}", explanation(r, READING))
-            )
+        if engine is None:
+            self.app.say(Notice("▲ explain: there is no engine to ask", "warn"))
+            return
+        self._fetch(
+            f"explaining {id}", engine.explain(id), lambda r: self._read(f"why · {id}", explanation(r, READING))
+        )
 
     def _fetch(
         self,

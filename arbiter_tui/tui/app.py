@@ -22,7 +22,9 @@ from typing import cast
 
 from rich.console import RenderableType
 from textual._compositor import ChopsUpdate
+from textual._styles_cache import StylesCache
 from textual.app import App
+from textual.await_complete import AwaitComplete
 from textual.driver import Driver
 from textual.screen import Screen
 
@@ -118,6 +120,12 @@ class CockpitApp(App[int]):
 
     def _display(self, screen: Screen[object], renderable: RenderableType | None) -> None:
         super()._display(screen, Partial.of(renderable) if type(renderable) is ChopsUpdate else renderable)
+
+    def pop_screen(self) -> AwaitComplete:
+        """What a closed screen has drawn is forgotten: Textual 8.2 keeps the pictures of 1,024 widgets, closed or not,
+        because a cache of a method holds the object that it was called on."""
+        StylesCache.get_inner_outer.cache_clear()
+        return super().pop_screen()
 
     def on_mount(self) -> None:
         if self._keymap_wanted:

@@ -7,7 +7,6 @@ title; the suffix ``@`` marks a span of the selected row.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, NamedTuple, TypeVar
@@ -225,11 +224,11 @@ def version_name(version: str, width: int, token: str = "figure", *, brief: bool
 
 
 def model_name(version: str) -> str:
-    """What a person calls it: without the quantisation and the long form of its provider."""
+    """The short form of a name, the same wherever one is needed: ``smollm2-135m-q4_1.server``."""
     stem, dot, provider = version.rpartition(".")
     if not dot or not provider[:1].isalpha():
         return version
-    return f"{re.split(r'[-.]q[0-9]', stem, maxsplit=1, flags=re.IGNORECASE)[0]}.{provider.rpartition('-')[2]}"
+    return f"{stem}.{provider.rpartition('-')[2]}"
 
 
 def change_of(old: str, new: str, width: int) -> Line:

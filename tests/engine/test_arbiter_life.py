@@ -150,7 +150,7 @@ async def test_readers_of_events_are_woken() -> None:
         waiting = asyncio.create_task(e.arbiter.events(newest, 30.0))
         await e.clock.settle()
         await e.arbiter.alias("champion", "b")
-        assert (await waiting)[0]["message"] == "alias: champion -> b"
+        assert (await waiting)[0]["message"] == "alias: champion → b"
 
 
 async def test_a_first_choice_explains_requests_after_a_restart_too() -> None:

@@ -33,7 +33,7 @@ HAPPENED = (
     ("registry", f"activate: {GEMMA}", None),
     ("autopilot", "topic: on", None),
     ("alert", f"{GEMMA_CPP} on extraction: slower than before, p95 .24 s", "warning"),
-    ("swap", f"topic: {SMOL} -> {GEMMA}, done", None),
+    ("swap", f"topic: {SMOL} → {GEMMA}, done", None),
     ("log", "arbiter_tui.engine.pool: a worker did not answer its probe", "error"),
 )
 

@@ -93,9 +93,9 @@ def test_requests_are_told_apart_by_their_mark() -> None:
 
 
 def test_a_model_is_named_as_people_call_it() -> None:
-    """Without its quantisation; what is no version of that form stays as it is."""
-    assert model_name(SMOL) == "smollm2-135m.server"
-    assert model_name("qwen3-4b-Q5_K_M.llama-cpp") == "qwen3-4b.cpp"
+    """One short form wherever one is needed: its provider's last word; what is no version of that form stays."""
+    assert model_name(SMOL) == "smollm2-135m-q4_1.server"
+    assert model_name("qwen3-4b-Q5_K_M.llama-cpp") == "qwen3-4b-Q5_K_M.cpp"
     assert [model_name(x) for x in ("gpt-4", "llama3.1", "a.b-server")] == ["gpt-4", "llama3.1", "a.server"]
 
 

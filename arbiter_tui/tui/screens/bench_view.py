@@ -28,6 +28,7 @@ EVERY_S = 1.0  # while a run goes on: cells are asked for at most so often
 
 class BenchView(ViewScreen):
     NAME = "benchmark"
+    ACTION = "benchmark"
     KEYS = (
         key("cell", "enter,b", "this cell", "measure this model on this task", shown="⏎", writes=True),
         key("row", "t", "this task", "measure every active model on this task", writes=True),

@@ -11,13 +11,14 @@ from ..text import Line, line, paragraphs
 from .sheet import Entry, Sheet
 from .tour import PLACES, told
 
+NAMED = 19  # cells of key and word
 GROUPS = {"model": "the selected model", "task": "the chosen task", "view": "what you see", "place": "where you are"}
 
 
 class Help(Sheet[str]):
     """Dismisses with the id of the action to run. ``why_not`` tells why an action does not apply now."""
 
-    WIDE = 90
+    WIDE = 108
     FILTER = True
 
     def __init__(
@@ -48,12 +49,14 @@ class Help(Sheet[str]):
             reason = self.why_not(action.id)
             token = "unit" if reason else "figure"
             said = f"not now: {reason}" if reason else action.sentence
+            first, *rest = fmt.wrap(said, max(20, width - NAMED))
             text = line(
                 (f"{shown(action, self.view.keys):<6}", "unit" if reason else "key"),
                 (f"{action.word:<13}", token),
-                (fmt.shorten(said, width - 18), "unit" if reason else "label"),
+                (first, "unit" if reason else "label"),
             )
-            out.append(Entry((text,), action.id, f"{action.group} {action.word} {action.sentence}"))
+            more = (line((" " * NAMED, "unit"), (x, "unit" if reason else "label")) for x in rest)
+            out.append(Entry((text, *more), action.id, f"{action.group} {action.word} {action.sentence}"))
         return out
 
     def _here(self, width: int) -> list[Entry]:

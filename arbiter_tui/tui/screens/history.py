@@ -27,6 +27,7 @@ PAGE = 200
 
 class History(ViewScreen):
     NAME = "swaps"
+    ACTION = "history"
     KEYS = (key("record", "enter,e", "record", "why it was swapped, its phases, and the way back to it", shown="⏎"),)
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("history", KEYS), *MOVES, *ALWAYS]
 

@@ -55,6 +55,7 @@ class LogView(ViewScreen):
 
     def __init__(self, view: View, version: str | None) -> None:
         super().__init__(view)
+        self.ACTION = "engine_log" if version is None else ""
         self.version = version
         self.lines = LogTable(view)
 

@@ -55,6 +55,7 @@ class MainScreen(Screen[None]):
             for a in ACTIONS
         ),
         Binding("escape", "dismiss_notice", show=False),
+        Binding("f1", "run('help')", show=False),
         Binding("tab", "next_region(1)", show=False),
         Binding("shift+tab", "next_region(-1)", show=False),
     ]

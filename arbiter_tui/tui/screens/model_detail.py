@@ -16,6 +16,7 @@ from textual.css.query import NoMatches
 from ...core.snapshot import ModelView
 from ...errors import ArbiterError
 from .. import format as fmt
+from ..keys import BY_ID
 from ..source import Engine
 from ..state import View, model_of
 from ..text import Line, line, pad, paragraphs
@@ -46,9 +47,10 @@ class ModelDetail(Sheet[str]):
         Binding("l", "act('log')", show=False),
     ]
 
-    def __init__(self, view: View, version: str, engine: Engine | None, applies: Mapping[str, bool]) -> None:
+    def __init__(self, view: View, version: str, engine: Engine | None, why_not: Mapping[str, str | None]) -> None:
         super().__init__(view)
-        self.version, self.engine, self.applies = version, engine, applies
+        self.version, self.engine, self.why_not = version, engine, why_not
+        self.refused = ""  # what the last key was told
         self.about: Mapping[str, Any] = {}
         self.past: Mapping[str, Any] | None = None
         self.output: list[str] = []
@@ -115,8 +117,11 @@ class ModelDetail(Sheet[str]):
 
     def hint(self) -> Line:
         words = {"warm": "warm up", "unload": "unload", "swap": "swap", "log": "log"}
-        keys = [part for a in ACTIONS if self.applies.get(a) for part in ((a[0], "key"), (f" {words[a]}  ", "unit"))]
-        return line(*keys, ("/", "key"), (" search  ", "unit"), ("esc", "key"), (" close", "unit"))
+        offered = [a for a in ACTIONS if self.why_not.get(a) is None]
+        keys = [part for a in offered for part in ((a[0], "key"), (f" {words[a]}  ", "unit"))]
+        return line(
+            (self.refused, "warn"), *keys, ("/", "key"), (" search  ", "unit"), ("esc", "key"), (" close", "unit")
+        )
 
     def entries(self, width: int) -> Sequence[Entry]:
         model = model_of(self.view.snapshot, self.version)
@@ -182,8 +187,12 @@ class ModelDetail(Sheet[str]):
 
     # keys --------------------------------------------------------------------------------------------------------
     def action_act(self, action: str) -> None:
-        if self.applies.get(action):
+        reason = self.why_not.get(action)
+        if reason is None:
             self.dismiss(action)
+        else:
+            self.refused = f"▲ {BY_ID[action].word}: {reason}  "
+            self.sync()
 
     def chosen(self, key: str) -> None:
         self.dismiss(None)

@@ -149,7 +149,7 @@ def changes(past: Mapping[str, Any], now: float, width: int) -> list[Line]:
     for c in found[:SHOWN_CHANGES]:
         at = when(float(c["at"]), now) if c.get("at") else fmt.DASH
         done = DONE.get(str(c.get("action")), str(c.get("action")))
-        more = safe(c.get("subject", "")).replace(str(past.get("version")), "").strip(" ->")
+        more = safe(c.get("subject", "")).replace(str(past.get("version")), "").strip(" ->→")
         if done == "pinned":
             done, more = ("kept warm" if more == "True" else "no longer kept warm"), ""
         said = fmt.shorten(_joined(f"{done} {more}".strip(), f"by {safe(c.get('who', ''))}"), max(8, width - 18))

@@ -81,7 +81,7 @@ class PromptLine(LineWidget):
 
 class Playground(ViewScreen):
     NAME = "playground"
-    PLACES = "tab goes to the prompt and back, j k scroll the answer"
+    PLACES = "tab goes to the prompt and back, j k scroll the answer, f1 shows the keys in the prompt, too"
     KEYS = (
         key("send", "enter,ctrl+g", "ask", "ask both models", shown="⏎", writes=True),
         key("better_a", "a", "A better", "A gets 1, B gets 0", writes=True),
@@ -218,6 +218,10 @@ class Playground(ViewScreen):
         if duel.verdict is None and duel.whole:
             return line(("Which is better?", "figure"), ("  a, b, e for equally good, 0 for both bad", "label"))
         return line(("tab leads to the prompt and back", "unit"))
+
+    def help_key(self) -> str:
+        """In the prompt every sign is a letter of it."""
+        return "f1" if self.prompt.has_focus else "?"
 
     # asking --------------------------------------------------------------------------------------------------------
     def do_send(self) -> None:

@@ -73,7 +73,9 @@ class RegisterSheet(Sheet[tuple[str, str]]):
         if self._found:
             return [Entry((line((fmt.fit(fmt.visible(p), width), "label")),), p) for p in self._found]
         said = (
-            "No folder or .gguf file begins like this; ollama:NAME takes what a local Ollama has."
+            "Type the path of a .gguf file (tab completes), or ollama:NAME for what a local Ollama has."
+            if self.local and not self.wanted
+            else "No folder or .gguf file begins like this; ollama:NAME takes what a local Ollama has."
             if self.local
             else "The engine runs elsewhere: type the path as it is on its machine, or ollama:NAME."
         )

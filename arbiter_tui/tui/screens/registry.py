@@ -26,6 +26,7 @@ RECORD = 90
 
 class Registry(ViewScreen):
     NAME = "registry"
+    ACTION = "registry"
     KEYS = (
         key("record", "enter", "details", "all that is known of this version", shown="⏎"),
         key("register", "n", "register", "a file by its path, or ollama:NAME; it becomes a draft", writes=True),

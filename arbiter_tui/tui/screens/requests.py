@@ -25,6 +25,7 @@ RECORD = 90
 
 class Requests(ViewScreen):
     NAME = "requests"
+    ACTION = "requests"
     KEYS = (
         key("record", "enter", "record", "the whole record of this request, and why its model answered", shown="⏎"),
         key("follow", "f", "follow", "go along with the newest again"),

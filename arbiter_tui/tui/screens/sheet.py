@@ -80,6 +80,7 @@ class Sheet(Dialog[R | None], Generic[R]):
         self.wanted = ""
         self.typing = False
         self._offset = 0
+        self._touched = False  # until then a sheet stands at its beginning, even where its first choice is far below
         self._rows: list[str | None] = []  # the key of each drawn row
         self._measured: tuple[int, int] | None = None
         self._body = SheetBody(view, self)
@@ -166,7 +167,8 @@ class Sheet(Dialog[R | None], Generic[R]):
         return frame(self.heading(), (), [x for x, _ in shown], width, height, rule="focus", foot=foot)
 
     def _scroll(self, rows: list[str | None], room: int) -> None:
-        if any(rows):
+        keyed = [k for k in rows if k is not None]
+        if keyed and not (self.cursor == keyed[0] and not self._touched):
             here = [i for i, k in enumerate(rows) if k == self.cursor]
             if here:
                 first = here[0]
@@ -194,6 +196,9 @@ class Sheet(Dialog[R | None], Generic[R]):
             self.sync()
             return
         at = keys.index(self.cursor) if self.cursor in keys else 0
+        if not self._touched and self.cursor not in self._rows and abs(by) == 1:
+            by = 0  # out of sight: first it is shown where the cursor stands
+        self._touched = True
         self.cursor = keys[min(max(0, at + by), len(keys) - 1)]
         self.moved()
         self.sync()
@@ -203,6 +208,9 @@ class Sheet(Dialog[R | None], Generic[R]):
 
     def action_end(self, by: int) -> None:
         self.action_move(by * 1_000_000)
+        if by < 0:
+            self._touched = False  # back at the very beginning, with what stands above the first choice
+            self.sync()
 
     def action_filter(self) -> None:
         if self.FILTER:

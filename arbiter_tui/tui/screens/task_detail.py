@@ -58,6 +58,7 @@ class TaskDetail(Screen[None]):
         Binding("enter", "open", show=False),
         Binding("ctrl+s", "save", show=False, id="task-save"),
         Binding("escape,q", "leave", show=False),
+        Binding("f1", "here('help')", show=False),
     ]
 
     def __init__(self, view: View) -> None:

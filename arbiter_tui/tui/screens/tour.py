@@ -24,7 +24,7 @@ PLACES: dict[int, tuple[str, str]] = {
         "{details} tells all about it."),
     2: ("which model is best for this kind of work?",
         "The ranking of one task, measured here: ├●┤ is how sure that is. {task} chooses another task, {bench} "
-        "measures, {swap} lets another model serve."),
+        "measures, {swap} lets another model serve. ⌂ is a best trade-off: no other model beats it in everything."),
     3: ("what does the machine give?",
         "Processor, memory, GPUs, and what the models may use of it. A dash is unknown, never zero; "
         "{hardware} shows all."),

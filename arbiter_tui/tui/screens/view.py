@@ -15,7 +15,7 @@ from textual.screen import Screen
 from textual.widget import Widget
 
 from ...errors import ArbiterError
-from ..keys import SIGNS, Action
+from ..keys import BY_ID, SIGNS, Action, binding_id, shown
 from ..messages import Opened
 from ..source import Engine
 from ..state import Notice, View
@@ -40,7 +40,9 @@ ALWAYS: tuple[BindingType, ...] = (
     Binding("q", "leave", show=False),
     Binding("question_mark", "keys", show=False),
     Binding("x", "export", show=False),
+    Binding("f1", "keys", show=False),  # where a prompt takes every letter, "?" is one of them
 )
+JUMPS = ("task_view", "requests", "history", "benchmark", "registry", "engine_log")  # from one view to another
 
 
 def key(id: str, keys: str, word: str, sentence: str, *, shown: str = "", writes: bool = False) -> Action:
@@ -86,7 +88,7 @@ class KeyLine(LineWidget):
         self._of = screen
 
     def draw(self, width: int, height: int) -> list[Line]:
-        right = line(("esc", "key"), (" back  ", "unit"), ("?", "key"), (" keys ", "unit"))
+        right = line(("esc", "key"), (" back  ", "unit"), (self._of.help_key(), "key"), (" keys ", "unit"))
         spans: list[Span] = [Span(" ")]
         for action in self._of.shown_keys():
             pair = line((self._of.shown_as(action), "key"), (f" {action.word}  ", "unit"))
@@ -102,7 +104,10 @@ class ViewScreen(Screen[None]):
     NAME: ClassVar[str] = ""
     KEYS: ClassVar[tuple[Action, ...]] = ()
     PLACES: ClassVar[str] = "j k ^d ^u G home move, / filters"
-    BINDINGS: ClassVar[list[BindingType]] = []
+    ACTION: str = ""  # the action of the main screen that opens it
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding(BY_ID[i].key, f"jump('{i}')", show=False, id=binding_id(i)) for i in JUMPS
+    ]
 
     def __init__(self, view: View) -> None:
         super().__init__()
@@ -181,6 +186,18 @@ class ViewScreen(Screen[None]):
         """The key as it works now."""
         return action.shown
 
+    def help_key(self) -> str:
+        return "?"
+
+    def action_jump(self, id: str) -> None:
+        """Another view in place of this one; the way back leads to where this one was opened."""
+        reason = "you are there; esc goes back" if id == self.ACTION else self.cockpit.main.why_not(id)
+        if reason is not None:
+            self.say(Notice(f"▲ {BY_ID[id].word}: {reason}", "warn"))
+            return
+        self.action_leave()
+        self.app.call_later(self.cockpit.act, id)
+
     def action_do(self, id: str) -> None:
         action = next(a for a in self.KEYS if a.id == id)
         reason = self.refusal(action)
@@ -229,11 +246,17 @@ class ViewScreen(Screen[None]):
             line((f"{a.shown:<8}", "key"), (f"{a.word:<14}", "figure"), (self._told(a), "label")) for a in self.KEYS
         ]
         places = f"{self.PLACES}, " if self.PLACES else ""
+        jumps = ", ".join(f"{shown(BY_ID[i], self.view.keys)} {BY_ID[i].word}" for i in JUMPS if i != self.ACTION)
         self.app.push_screen(
             Reading(
                 self.view,
                 f"keys · {self.NAME}",
-                [*rows, line(), line((f"{places}x writes the picture to a file, esc goes back", "unit"))],
+                [
+                    *rows,
+                    line(),
+                    line((f"{places}x writes the picture to a file, esc goes back", "unit")),
+                    line((jumps, "unit")),
+                ],
             )
         )
 

@@ -158,18 +158,20 @@ class BenchMatrix(Panel):
     def _cell(self, cell: Cell | None, width: int) -> Line:
         if cell is None:
             return ()
+        serves = line(("◆ ", "serve")) if self._serves(cell) else ()
         figure = line((fmt.score(cell.quality), "figure" if cell.samples else "unit"))
         known = line(*figure, (f" n{cell.samples}", "unit")) if cell.samples else figure
         match cell.state:
             case "running":
-                steps = fmt.steps(cell.asked / cell.asking if cell.asking else None, max(2, min(6, width - 8)))
-                return line((f"{fmt.score(cell.quality):<4}" if cell.samples and width >= 14 else "", "unit"),
-                            (steps, "label"), (f" {cell.asked}/{cell.asking}", "figure"))  # fmt: skip
+                room = width - 8 - 2 * len(serves)
+                steps = fmt.steps(cell.asked / cell.asking if cell.asking else None, max(2, min(6, room)))
+                before = f"{fmt.score(cell.quality):<4}" if cell.samples and width >= 14 + 2 * len(serves) else ""
+                return line(*serves, (before, "unit"), (steps, "label"), (f" {cell.asked}/{cell.asking}", "figure"))
             case "waiting":
-                return line(("◌ ", "unit"), *known)
+                return line(*serves, ("◌ ", "unit"), *known)
             case "done":
-                return line(("✓ ", "ok"), *known)
-        return line(("◆ ", "serve") if self._serves(cell) else "  ", *known)
+                return line(*serves, ("✓ ", "ok"), *known)
+        return line(*(serves or line("  ")), *known)
 
     def _serves(self, cell: Cell) -> bool:
         snapshot = self.view.snapshot

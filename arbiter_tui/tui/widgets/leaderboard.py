@@ -9,7 +9,7 @@ from ...core.snapshot import RowView, TaskView
 from .. import format as fmt
 from ..filter import fields_of, matches
 from ..state import model_of, row_of
-from ..text import Column, Line, Span, Table, line, pad, paragraphs, version_name
+from ..text import Column, Line, Span, Table, line, model_name, pad, paragraphs, version_name
 from .panel import ListPanel
 from .pool_table import figure, kept
 
@@ -150,7 +150,7 @@ class Leaderboard(ListPanel[RowView]):
         lines = [line(("every task", "head"))]
         for t in snapshot.tasks:
             serving = row_of(t, t.incumbent)
-            who = version_name(t.incumbent, name, "label") if t.incumbent else line(("nobody", "warn"))
+            who = version_name(t.incumbent, name, "label", brief=True) if t.incumbent else line(("nobody", "warn"))
             here = "accent" if t.task == self.view.task else "label"
             lines.append(
                 line(
@@ -168,7 +168,8 @@ class Leaderboard(ListPanel[RowView]):
     def _sentence(self, row: RowView, serving: RowView | None, width: int) -> list[Line]:
         """The selected row in words, against the one that serves."""
         source = SOURCES.get(row.quality_source or "", row.quality_source or "not measured")
-        text = f"{row.version}: quality {fmt.score(row.quality)} ({source}), {fmt.plural(row.samples, 'sample')}"
+        text = f"{model_name(row.version)}: quality {fmt.score(row.quality)} ({source})"
+        text += f", {fmt.plural(row.samples, 'sample')}"
         if serving is not None and serving.version != row.version and None not in (row.utility, serving.utility):
             gap = (row.utility or 0.0) - (serving.utility or 0.0)
             text += f"; utility {abs(gap):.2f} {'above' if gap > 0 else 'below'} the one that serves"

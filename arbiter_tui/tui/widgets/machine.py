@@ -132,7 +132,11 @@ def pool_lines(snapshot: Snapshot, width: int) -> list[Line]:
     lines = []
     for model in loaded[: MOST_HELD if len(loaded) <= MOST_HELD else MOST_HELD - 1]:
         figure = line((fmt.size(model.resident_bytes), "unit"))
-        lines.append(line(" " * inset, *spread(version_name(model.version, room - 8, "label"), figure, min(room, 40))))
+        lines.append(
+            line(
+                " " * inset, *spread(version_name(model.version, room - 8, "label", brief=True), figure, min(room, 40))
+            )
+        )
     if len(loaded) > MOST_HELD:
         rest = sum(m.resident_bytes or 0 for m in loaded[MOST_HELD - 1 :])
         more = line((f"and {len(loaded) - MOST_HELD + 1} more", "unit"))

@@ -264,7 +264,7 @@ class Guards(ListPanel[Guard]):
         spans = line(
             (f"{glyph}  ", token),
             (f"{fmt.fit(name, NAMED - 1):<{NAMED}}", strong),
-            (f"{fmt.shorten(figure_of(item.value, item.unit), FIGURE - 1):<{FIGURE}}", strong),
+            (f"{fmt.shorten(value_of(item), FIGURE - 1):<{FIGURE}}", strong),
             (f"{fmt.shorten(limit, LIMIT - 1):<{LIMIT}}", "unit"),
         )
         room = width - width_of(spans)
@@ -294,6 +294,13 @@ def explained(guard: Guard) -> str:
     else:
         said = "yes." if guard.met else "no, it forbids a swap now."
     return f"{words(guard)[0]}: {said} It would change if {guard.would_change_if}."
+
+
+def value_of(guard: Guard) -> str:
+    """Of a moment that is waited for: how long still; the moment itself stands beside it as the limit."""
+    if guard.unit == "at" and isinstance(guard.value, int | float) and isinstance(guard.threshold, int | float):
+        return fmt.left(guard.threshold - guard.value)
+    return figure_of(guard.value, guard.unit)
 
 
 def figure_of(value: object, unit: str) -> str:
