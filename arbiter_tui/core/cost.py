@@ -61,6 +61,21 @@ class Outcome:
         return (self.tokens_out - 1) / decode_s if decode_s > 0 else None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Price:
+    """Money per million tokens, in whatever currency the configuration thinks in."""
+
+    input: float
+    output: float
+    cached_input: float | None = None  # None: as input
+
+    def of(self, tokens_in: float, tokens_out: float, tokens_cached: float = 0.0) -> float:
+        """``tokens_cached`` are a part of ``tokens_in``."""
+        cached = min(tokens_cached, tokens_in)
+        cheap = self.input if self.cached_input is None else self.cached_input
+        return ((tokens_in - cached) * self.input + cached * cheap + tokens_out * self.output) / 1e6
+
+
 def percentile(values: Iterable[float], share: float) -> float | None:
     """Nearest-rank percentile of ``values``; None when there are none. ``share`` in 0..1."""
     ordered = sorted(values)

@@ -8,15 +8,17 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from arbiter_providers.anthropic import AnthropicProvider
 from arbiter_providers.ollama import OllamaProvider
+from arbiter_providers.openai import OpenAiProvider
 from arbiter_providers.openai_compatible import OpenAiCompatibleProvider
 from faulty_server import DONE, FaultyServer, Piece, answer, event, stream, word
 from provider_kit import until
 
-from arbiter_tui.errors import ProviderError, WorkerDied
+from arbiter_tui.errors import ProviderError, Unreachable, WorkerDied
 from arbiter_tui.provider import LoadedModel, Message, Provider, ProviderConfig, Request, WorkerEvent
 
 KEY = "sk-planted-0123456789"
@@ -102,4 +104,32 @@ COMPATIBLE = Kind(
     framed=event, word=word, end=(word("", "stop"), DONE), failed=lambda message: event(openai_error(message)),
     refusal=openai_error, ready=lambda fault: None,
 )  # fmt: skip
-KINDS: Sequence[Kind] = (OLLAMA, COMPATIBLE)
+PAID = (("models", ["m"]),)
+OPENAI = replace(
+    COMPATIBLE, name="openai", make=OpenAiProvider, options=PAID, gone=Unreachable, tells=False,
+    ready=lambda fault: fault.script("/v1/models/m", answer({"id": "m"})),
+)  # fmt: skip
+
+
+def named(told: dict[str, Any] | bytes | Any) -> bytes:
+    """An event as Anthropic sends it: its type is also its name."""
+    kind = told.get("type", "") if isinstance(told, dict) else ""
+    return f"event: {kind}\n".encode() + event(told)
+
+
+def text_delta(text: str) -> bytes:
+    return named({"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": text}})
+
+
+def anthropic_error(message: str) -> dict[str, Any]:
+    return {"type": "error", "error": {"type": "api_error", "message": message}}
+
+
+ANTHROPIC = Kind(
+    name="anthropic", make=AnthropicProvider, path="/v1/messages", lists="/v1/models", framed=named, word=text_delta,
+    end=(named({"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 2}}),
+         named({"type": "message_stop"})),
+    failed=lambda message: named(anthropic_error(message)), refusal=anthropic_error, options=PAID, gone=Unreachable,
+    tells=False, ready=lambda fault: fault.script("/v1/models/m", answer({"id": "m"})),
+)  # fmt: skip
+KINDS: Sequence[Kind] = (OLLAMA, COMPATIBLE, OPENAI, ANTHROPIC)
