@@ -138,6 +138,13 @@ class MemoryStore:
                 out.append({"task": task, "requests": len(today), "measured": len(used), "energy_j": total})
         return out
 
+    async def money_since(self, at: float) -> dict[str, float]:
+        out: dict[str, float] = {}
+        for o in self.outcomes.values():
+            if o.at >= at and o.money is not None:
+                out[o.version] = out.get(o.version, 0.0) + o.money
+        return out
+
     async def verify_ledger(self) -> str | None:
         return None
 

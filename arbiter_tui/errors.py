@@ -10,6 +10,7 @@
     │   ├── Incompatible            a swap would lose a capability or cannot fit even alone
     │   ├── SwapInProgress          the task already has a running and a waiting swap; carries its id
     │   ├── NothingToRollBack       the task has no previous version
+    │   ├── BudgetSpent             a paid provider has reached its cap of the day; the way out is in the sentence
     │   ├── KeyNeeded               no key, or one that opens nothing (401)
     │   └── Forbidden               the key does not allow it (403)
     │       └── Unconstitutional    a rule of the constitution does not; names it
@@ -91,6 +92,12 @@ class SwapInProgress(Refused):
 
 class NothingToRollBack(Refused):
     code = "nothing_to_roll_back"
+
+
+class BudgetSpent(Refused):
+    """Carries ``details``: provider, spent, budget_per_day."""
+
+    code = "budget_spent"
 
 
 class KeyNeeded(Refused):

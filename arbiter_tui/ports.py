@@ -118,6 +118,10 @@ class Store(Protocol):
         """Per task since ``at`` (unix seconds): ``{task, requests, measured, energy_j}``; of unmeasured ones None."""
         ...
 
+    async def money_since(self, at: float) -> dict[str, float]:
+        """Per version what its outcomes since ``at`` (unix seconds) cost; versions without any are left out."""
+        ...
+
     async def note_change(self, who: str, action: str, subject: str) -> None:
         """Append one line to the ledger. ``who``: a key's id, or ``local``."""
         ...

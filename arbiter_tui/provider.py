@@ -26,6 +26,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequen
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, runtime_checkable
 
+from .core.cost import Price
 from .core.registry import ModelVersion
 
 Role = Literal["system", "user", "assistant", "tool"]
@@ -251,6 +252,17 @@ class Several(Protocol):
         self, version: ModelVersion, number: int, *, timeout_s: float, on_event: EventSink
     ) -> LoadedModel:
         """As :meth:`Provider.load`, at the place ``number`` (from 0)."""
+        ...
+
+
+class Priced(Protocol):
+    """What a provider may offer besides, where answers cost money. The engine then records what each cost, refuses
+    beyond ``budget_per_day`` (None: no cap), and asks it nothing by itself: no sentinel, no shadow answer."""
+
+    budget_per_day: float | None
+
+    def price(self, version: ModelVersion) -> Price | None:
+        """None: not known; its answers are recorded without a cost."""
         ...
 
 

@@ -47,7 +47,11 @@ def _first(db: Database) -> None:
     db.table("outcomes").create_index(["at"])
 
 
-MIGRATIONS: Sequence[Callable[[Database], None]] = (_first,)
+def _money(db: Database) -> None:
+    db.table("outcomes").add_column("money", float)
+
+
+MIGRATIONS: Sequence[Callable[[Database], None]] = (_first, _money)
 CURRENT = len(MIGRATIONS)
 
 

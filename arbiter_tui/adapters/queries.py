@@ -137,6 +137,14 @@ def spent_since(connection: sqlite3.Connection, at: float) -> list[dict[str, Any
     return [{"task": r[0], "requests": r[1], "measured": r[2], "energy_j": r[3]} for r in rows]
 
 
+def money_since(connection: sqlite3.Connection, at: float) -> dict[str, float]:
+    """Per version; only of those that cost something."""
+    rows = connection.execute(
+        "SELECT version, sum(money) FROM outcomes WHERE at >= ? AND money IS NOT NULL GROUP BY version", (at,)
+    )
+    return {str(row[0]): float(row[1]) for row in rows}
+
+
 def newest_outcomes(connection: sqlite3.Connection, each: int) -> list[Outcome]:
     """At most ``each`` of every (task, version), newest last. Goes by the index, so history's length costs nothing."""
     rows: list[sqlite3.Row] = []

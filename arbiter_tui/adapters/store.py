@@ -181,6 +181,9 @@ class SqliteStore:
     async def spent_since(self, at: float) -> list[dict[str, Any]]:
         return await self._read(lambda connection: queries.spent_since(connection, at))
 
+    async def money_since(self, at: float) -> dict[str, float]:
+        return await self._read(lambda connection: queries.money_since(connection, at))
+
     async def note_change(self, who: str, action: str, subject: str) -> None:
         await self._write(lambda connection: self._note_change(connection, who, action, subject))
 

@@ -96,7 +96,7 @@ def _request(found: Record) -> list[str]:
     ]  # fmt: skip
     lines = [
         t.wrapped(f"{found['verdict']} {outcome}{task}, {_moment(asked.get('at'))}", indent="  "), "",
-        *_named("took", ", ".join(figures)), *_named("quality", grade),
+        *_named("took", ", ".join(figures)), *_named("cost", _cost(asked)), *_named("quality", grade),
     ]  # fmt: skip
     lines += [line for reason in found.get("reasoning") or () for line in _named("because", reason)]
     if decision is not None:
@@ -104,6 +104,13 @@ def _request(found: Record) -> list[str]:
         lines += ["", f"What had put it in charge ({decision['id']}):", ""]
         lines += [f"  {line}".rstrip() for line in (told or "").splitlines()]
     return _closed(lines)
+
+
+def _cost(asked: Record) -> str | None:
+    """Of a paid provider's answer; in the currency of its prices."""
+    if asked.get("money") is None:
+        return None
+    return f"{asked['money']:.6f}" + ("" if asked.get("success") else ", estimated: it was broken off")
 
 
 def _verdict(found: Record) -> list[str]:

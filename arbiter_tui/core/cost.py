@@ -46,6 +46,7 @@ class Outcome:
     quality: float | None = None
     quality_source: str | None = None
     source: str = "request"  # request, failover, bench, sentinel, shadow, reported
+    money: float | None = None  # of a paid provider; of an answer that was broken off an estimate
 
     @property
     def counts(self) -> bool:

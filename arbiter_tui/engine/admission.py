@@ -64,7 +64,7 @@ class Admission:
         caller = CALLER.get()
         if caller is None or caller.tokens is None:
             return
-        tokens_in = outcome.tokens_in if outcome.tokens_in is not None else _estimate(answer.request)
+        tokens_in = outcome.tokens_in if outcome.tokens_in is not None else estimate(answer.request)
         caller.used(tokens_in + (outcome.tokens_out if outcome.tokens_out is not None else answer.pieces))
 
     def keep(self, pool: Pool, version: str, seconds: float) -> None:
@@ -94,6 +94,7 @@ def _steers() -> bool:
     return caller is None or caller.key.allows("control")
 
 
-def _estimate(request: Request) -> float:
+def estimate(request: Request) -> float:
+    """Tokens of what is sent, where nobody counted them."""
     texts = (request.prompt or "", *(m.content for m in request.messages))
     return sum(len(t.encode()) for t in texts) / BYTES_PER_TOKEN

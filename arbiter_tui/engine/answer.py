@@ -25,6 +25,7 @@ from ..core.cost import Failure, Outcome
 from ..core.registry import ModelVersion
 from ..errors import (
     ArbiterError,
+    BudgetSpent,
     ContextOverflow,
     InvalidRequest,
     LoadFailed,
@@ -46,7 +47,7 @@ _KINDS: tuple[tuple[tuple[type[BaseException], ...], Failure], ...] = (
     ((WorkerDied,), Failure.WORKER_DIED),
     ((Unreachable,), Failure.UNREACHABLE),
     ((LoadFailed, ModelUnusable, OutOfBudget), Failure.LOAD_FAILED),
-    ((ContextOverflow, InvalidRequest, NotSupported), Failure.CLIENT_ERROR),
+    ((ContextOverflow, InvalidRequest, NotSupported, BudgetSpent), Failure.CLIENT_ERROR),
 )
 
 Leasing = Callable[[ModelVersion], AbstractAsyncContextManager[Lease]]

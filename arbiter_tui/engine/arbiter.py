@@ -50,6 +50,7 @@ from .reported import Reported
 from .rollouts import Rollouts
 from .scaling import spans_of
 from .schedule import Schedule
+from .spending import Spending
 from .views import SHOWN_ROLLOUTS, Rate, build_snapshot
 
 
@@ -81,6 +82,7 @@ class Arbiter:
         live.state_dir = state_dir
         self.admission = Admission(live, providers)
         spans = spans_of(lambda: live.config, providers)
+        self.spending = Spending(live, providers)
         self.evidence = Evidence(
             live, lambda v: providers[v.provider].predicted_bytes(v) if v.provider in providers else None,
             copies=lambda v: spans(v).low,
@@ -92,6 +94,7 @@ class Arbiter:
             measured=lambda name: self.evidence.totals(name).memory_bytes,
             serving=lambda: live.serving() | self.rollouts.on_trial(), spans=spans,
         )  # fmt: skip
+        self.pool.allowed = self.spending.check
         self.recorder = Recorder(store, clock, self.evidence.learn, on_trouble=lambda text: live.alert("error", text))
         self.decisions = Decisions(live)
         self.catalogue = Catalogue(live, self.pool, self.evidence, self.decisions, providers)
@@ -212,6 +215,7 @@ class Arbiter:
         """On the request's path: constant time, no store, no statistics."""
         live = self.live
         self._open.discard(answer)
+        outcome = self.spending.charged(outcome, answer)
         live.requests += 1
         live.failed += outcome.counts and not outcome.success
         self._rate.count(self.clock.monotonic())

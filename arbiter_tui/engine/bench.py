@@ -72,7 +72,8 @@ class Asker:
             id=self._live.new_id(), task=task.name, version=version.version, at=clock.now(), success=False,
             source=source if source in ("sentinel", "shadow") else "bench",
         )  # fmt: skip
-        if self._live.forbids(task.name, version) is not None:  # a suite's questions are the task's, too
+        unasked = source != "suite" and self._live.paid(version)  # what costs money is only asked when a person asks
+        if unasked or self._live.forbids(task.name, version) is not None:  # a suite's questions are the task's, too
             return replace(base, failure=Failure.CLIENT_ERROR, latency_s=0.0)
         try:
             async with self._pool.lease(version) as lease:
@@ -94,7 +95,7 @@ class Asker:
         if done is None:
             return replace(base, failure=Failure.PROVIDER_ERROR, latency_s=clock.monotonic() - began)
         view = self._pool.view(version.version)
-        return replace(
+        answered = replace(
             base,
             success=True,
             latency_s=clock.monotonic() - began,
@@ -107,6 +108,7 @@ class Asker:
             quality=verify(item.verifier, text, item.reference),
             quality_source="suite" if source == "shadow" else source,
         )
+        return self._live.charged(answered)
 
 
 class Bench:

@@ -87,6 +87,9 @@ def _share(part: Reading, whole: Reading) -> float | None:
     return None if part.value is None or not whole.value else part.value / whole.value
 
 
+DAY_S = 86_400.0
+
+
 def midnight(now: float) -> float:
     """When the engine's local day began."""
     t = time.localtime(now)

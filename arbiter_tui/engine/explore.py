@@ -83,5 +83,6 @@ class Explorer:
             for v in self._evidence.contenders(target.task)
             if v.lifecycle is Lifecycle.ACTIVE
             and v.version != target.version.version
+            and not self._live.paid(v)
             and self._pool.is_ready(v.version)
         ]

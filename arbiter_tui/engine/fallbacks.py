@@ -5,7 +5,8 @@ gets that one or an error), a lease, a stream (answer.py asks here, and goes on)
 
 1. A worker that died is asked once more, for its next life may be well; not a version on trial.
 2. Whoever serves the task, where another one was tried (on trial, or explored).
-3. The task's ``fallback`` chain; without one, the versions that are ready now, best of the task first.
+3. The task's ``fallback`` chain; without one, the versions that are ready now, best of the task first: none of a paid
+   provider, whose cap of the day holds for each of these as the constitution does.
 
 The constitution holds for each of them, and a key's limits do because the task is the same. One whose breaker is open
 is passed over while there is another; if all are open, the least bad is tried. What the request itself caused (too
@@ -53,6 +54,8 @@ class Fallbacks:
         """``version``, or whoever is asked in its place while its breaker is open; synchronous. Raises CircuitOpen."""
         if target.named:
             self._breakers.check(version)
+        elif not self._live.affordable(version):
+            version = self._best([*self._chain(target, {version.version})] or [version])
         elif not self._breakers.allows(version):
             version = self._best([version, *self._chain(target, {version.version})])
         self._breakers.admitted(version)
@@ -89,7 +92,7 @@ class Fallbacks:
                 continue
             passed.add(version.version)
             may = version is target.version or version.lifecycle is Lifecycle.ACTIVE
-            if may and self._live.forbids(target.task, version) is None:
+            if may and self._live.affordable(version) and self._live.forbids(target.task, version) is None:
                 yield version
 
     def _everybody(self, target: Target) -> Iterator[ModelVersion]:
@@ -113,7 +116,7 @@ class Fallbacks:
             return
         for scored in ranked:
             found = self._live.find(scored.version)
-            if found is not None and self._pool.is_ready(found.version):
+            if found is not None and self._pool.is_ready(found.version) and not self._live.paid(found):
                 yield found
 
     def _note(

@@ -61,6 +61,7 @@ class Life:
         live.swaps.extend(state.swaps)
         a.evidence.restore(state.outcomes, state.profiles.values())
         a.recorder.remember([o.id for o in state.outcomes])
+        await a.spending.restore()
         await a.keyring.load()
         await self._restore_tasks()
         await a.swapper.recover(state.intents)
@@ -249,6 +250,7 @@ class Life:
             "in_flight": a.in_flight,
             "uptime_s": a.clock.monotonic() - live.started_at,
             "swaps": {r: sum(s.result == r for s in swaps) for r in ("running", "done", "failed", "rolled_back")},
+            "money": a.spending.rows(),
             "outcomes_saved": a.recorder.saved,
             "outcomes_dropped": a.recorder.dropped,
             "lost_at_last_crash": live.lost,

@@ -100,6 +100,9 @@ class Live:
             None
         )  # the constitution's word
         self.shut: Callable[[str], bool] = lambda version: False  # whether a version's breaker is not closed
+        self.paid: Callable[[ModelVersion], bool] = lambda version: False  # spending.py's word
+        self.affordable: Callable[[ModelVersion], bool] = lambda version: True  # likewise
+        self.charged: Callable[[Outcome], Outcome] = lambda outcome: outcome  # likewise
         self.measures = Measures()
         # Told of each change of a swap's record: before, after.
         self.on_swap: list[Callable[[SwapView | None, SwapView], None]] = [self.measures.swapped]

@@ -45,13 +45,14 @@ class Histogram:
 class Requests:
     """What is known of one task's requests to one model."""
 
-    __slots__ = ("energy_j", "histograms", "outcomes", "tokens_in", "tokens_out")
+    __slots__ = ("energy_j", "histograms", "money", "outcomes", "tokens_in", "tokens_out")
 
     def __init__(self) -> None:
         self.outcomes: dict[str, int] = {}
         self.tokens_in = 0
         self.tokens_out = 0
         self.energy_j: float | None = None
+        self.money: float | None = None
         self.histograms = {
             "request_seconds": Histogram(SECONDS), "queue_seconds": Histogram(SECONDS),
             "ttft_seconds": Histogram(SECONDS), "inter_token_seconds": Histogram(BETWEEN),
@@ -65,6 +66,8 @@ class Requests:
         self.tokens_out += outcome.tokens_out or 0
         if outcome.energy_j is not None:
             self.energy_j = (self.energy_j or 0.0) + outcome.energy_j
+        if outcome.money is not None:
+            self.money = (self.money or 0.0) + outcome.money
         values = {
             "request_seconds": outcome.latency_s, "queue_seconds": outcome.queue_s, "ttft_seconds": outcome.ttft_s,
             "inter_token_seconds": _between(outcome), "overhead_seconds": outcome.overhead_s,

@@ -65,6 +65,7 @@ class Pool:
         self._pins: dict[str, bool] = {}
         self._number = 0
         self._closing = False
+        self.allowed: Callable[[ModelVersion], None] = lambda version: None  # asked before each lease; may refuse
         self._quiet: Line[None] = Line()
         self._keeper = Keeper(
             providers, clock, load_timeout_s=load_timeout_s, changed=self._step, log=on_event,
@@ -87,8 +88,9 @@ class Pool:
         """A claim on a ready instance of ``version``, loading it where needed; waits ``timeout_s`` at most.
 
         Raises Overloaded (line full, or not served in time), Draining, UnknownName (provider), OutOfBudget,
-        LoadFailed and what else its provider's load raises.
+        LoadFailed and what else its provider's load raises; what ``allowed`` raises.
         """
+        self.allowed(version)
         return LeaseContext(self, version, timeout_s)
 
     def try_lease(self, version: ModelVersion) -> Lease | None:

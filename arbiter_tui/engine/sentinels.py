@@ -68,6 +68,7 @@ class Sentinels:
         used_at = self._live.served_at.get(task.name)
         return (
             version is not None
+            and not self._live.paid(version)
             and used_at is not None
             and self._live.clock.monotonic() - used_at <= USED_WITHIN_S
             and self._pool.is_ready(version.version)

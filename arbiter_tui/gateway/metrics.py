@@ -87,6 +87,8 @@ def _requests(text: Text, measures: Measures) -> None:
                  for names, r in series for way, n in (("in", r.tokens_in), ("out", r.tokens_out))])  # fmt: skip
     text.family("energy_joules_total", "counter", "of requests whose energy was measured",
                 [(labelled(**names), r.energy_j) for names, r in series])  # fmt: skip
+    text.family("cost_total", "counter", "of requests to paid providers, in the currency of their prices",
+                [(labelled(**names), r.money) for names, r in series])  # fmt: skip
     for name, said in HISTOGRAMS.items():
         text.histogram(name, said, ((names, r.histograms[name]) for names, r in series))
 

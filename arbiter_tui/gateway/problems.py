@@ -10,6 +10,7 @@ does. ::
     ContextOverflow                         400      invalid_request_error / context_length_exceeded
     InvalidRequest, NotSupported            400      invalid_request_error / the error's own code
     ModelUnusable, ConfigError              422      invalid_request_error / the error's own code
+    BudgetSpent                             402      insufficient_quota / budget_spent
     KeyNeeded                               401      invalid_request_error / invalid_api_key
     Forbidden                               403      invalid_request_error / the error's own code
     Refused and its other children,         409      conflict_error / the error's own code
@@ -48,6 +49,7 @@ _STATUS: tuple[tuple[type[e.ArbiterError], int], ...] = (  # the first match cou
     (e.ModelUnusable, 422),
     (e.ConfigError, 422),
     (e.OutOfBudget, 409),
+    (e.BudgetSpent, 402),
     (e.KeyNeeded, 401),
     (e.Forbidden, 403),
     (e.Refused, 409),
@@ -118,6 +120,8 @@ def openai_error(error: e.ArbiterError) -> dict[str, Any]:
 
 
 def _openai_type(status: int) -> str:
+    if status == 402:
+        return "insufficient_quota"
     if status == 429:
         return "rate_limit_error"
     if status == 409:
@@ -163,7 +167,7 @@ def _response_error(error: e.ArbiterError) -> dict[str, Any]:
     return {"type": "error", "sequence_number": 0, **told, "error": inner}
 
 
-_ANTHROPIC = {400: "invalid_request_error", 401: "authentication_error", 403: "permission_error",
+_ANTHROPIC = {400: "invalid_request_error", 401: "authentication_error", 402: "billing_error", 403: "permission_error",
               404: "not_found_error", 408: "timeout_error", 413: "request_too_large", 422: "invalid_request_error",
               429: "rate_limit_error", 503: "overloaded_error"}  # fmt: skip
 

@@ -222,7 +222,7 @@ class OpenAiModel:
                     yield data
         except OSError as error:
             raise self._gone(self._runtime.broken(error, began=began)) from error
-        ended = tail.done()
+        ended = tail.done(self._runtime.hidden)
         if ended is None:
             raise self._gone("its server ended the answer in the middle")
         yield ended

@@ -6,7 +6,7 @@ Owns: the newest bytes of a stream, and what they say once it is over. Never: ch
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from arbiter_tui.errors import ProviderError
@@ -25,8 +25,11 @@ class Tail:
     def add(self, data: bytes) -> None:
         self._bytes = data[-TAIL_BYTES:] if len(data) >= TAIL_BYTES else (self._bytes + data)[-TAIL_BYTES:]
 
-    def done(self) -> Done | None:
-        """None: the stream broke off. Raises ProviderError where the runtime itself said that something failed."""
+    def done(self, hidden: Callable[[bytes], bytes] = bytes) -> Done | None:
+        """None: the stream broke off. Raises ProviderError where the runtime itself said that something failed.
+
+        ``hidden``: an error's bytes without what must not go on.
+        """
         reason: FinishReason | None = None
         found: dict[str, Any] = {}
         over = False
@@ -39,7 +42,7 @@ class Tail:
                 continue
             event = _object(told)
             if event.get("error") or line.startswith(b"error:"):
-                raise ProviderError(f"its runtime said: {told[:300].decode('utf-8', 'replace')}")
+                raise ProviderError(f"its runtime said: {hidden(told)[:300].decode('utf-8', 'replace')}")
             found = {**event, **found}
             if event.get("choices"):  # all that follows the reason has none
                 reason = _reason(event)

@@ -5,9 +5,11 @@ Owns: how that API differs from a local server of the same dialect. Never: asks 
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator, Sequence
+
 from arbiter_tui.core.registry import ModelVersion
-from arbiter_tui.errors import ProviderError, Unreachable
-from arbiter_tui.provider import EventSink, InstanceStats, LoadedModel
+from arbiter_tui.errors import NotSupported, ProviderError, Unreachable
+from arbiter_tui.provider import Done, EventSink, InstanceStats, LoadedModel, Request
 
 from . import _openai_wire as wire
 from ._openai_runtime import OpenAiModel, Runtime
@@ -38,6 +40,15 @@ class PaidOpenAiModel(OpenAiModel):
         )  # fmt: skip
         super().__init__(provider.runtime, version, dialect, on_event=on_event, forget=provider.forget)
         self._looks = Looks(lambda: provider.check(version.source))
+
+    def relay(self, request: Request) -> AsyncGenerator[bytes | Done, None] | None:
+        """Never: what an answer took has to be known, and the client's own words may not ask for it."""
+        return None
+
+    async def embed(self, texts: Sequence[str]) -> list[list[float]]:
+        raise NotSupported(
+            f"{self.version.version}: embeddings of a paid service are not offered, their cost is untold"
+        )
 
     async def health(self) -> bool:
         return not self._unloaded and await self._looks.well()
