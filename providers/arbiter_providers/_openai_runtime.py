@@ -23,6 +23,7 @@ from . import _openai_wire as wire
 from ._relay import Tail, whole
 from ._upstream import Reply, Upstream
 
+LONGEST_WAIT_S = 3600.0  # that we hand on, whatever a server asks for
 QUICK_S = 5.0  # for what never waits for a model: lists, health
 _MOST_BYTES = 64 * 1024 * 1024  # of an answer that is read whole: a batch of embeddings
 
@@ -127,6 +128,14 @@ class Runtime:
     def error(self, status: int, body: bytes, *, name: str) -> ProviderError | Overloaded:
         return wire.error(status, self.hidden(body), name=name)
 
+    async def refusal(self, response: aiohttp.ClientResponse, *, name: str) -> ProviderError | Overloaded:
+        """The error that ``response`` is, with the server's own word for when to come again."""
+        found = self.error(response.status, await bounded(response), name=name)
+        wait_s = response.headers.get("Retry-After", "")
+        if wait_s.isdecimal():  # a date, which is allowed too, is not worth a parser
+            found.retry_after_s = min(float(wait_s), LONGEST_WAIT_S)
+        return found
+
     def hidden(self, body: bytes) -> bytes:
         """A server may quote our key: it does not go on."""
         return body.replace(self._key, b"...") if self._key else body
@@ -145,9 +154,9 @@ class Runtime:
         return self._session
 
     async def _object(self, response: aiohttp.ClientResponse, *, name: str) -> dict[str, Any]:
-        data = await bounded(response)
         if response.status != 200:
-            raise self.error(response.status, data, name=name)
+            raise await self.refusal(response, name=name)
+        data = await bounded(response)
         try:
             told = json.loads(data)
         except ValueError:
@@ -176,7 +185,7 @@ class OpenAiModel:
         try:
             async with self._runtime.request("POST", path, body) as response:
                 if response.status != 200:
-                    raise self._runtime.error(response.status, await bounded(response), name=self.version.version)
+                    raise await self._runtime.refusal(response, name=self.version.version)
                 if "json" in response.content_type:
                     raise self._runtime.error(500, await bounded(response), name=self.version.version)
                 async for data in response.content.iter_any():

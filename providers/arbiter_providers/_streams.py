@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from arbiter_tui.errors import ProviderError, Unreachable
 from arbiter_tui.provider import Chunk, Done
 
-from ._openai_runtime import Runtime, bounded
+from ._openai_runtime import Runtime
 
 
 class Reader(Protocol):
@@ -26,7 +26,7 @@ async def chunks(
     try:
         async with runtime.request("POST", path, body) as response:
             if response.status != 200:
-                raise runtime.error(response.status, await bounded(response), name=name)
+                raise await runtime.refusal(response, name=name)
             async for data in response.content.iter_any():
                 for chunk in reader.feed(data):
                     yield chunk

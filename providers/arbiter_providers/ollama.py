@@ -17,7 +17,7 @@ from arbiter_tui.errors import LoadFailed, ModelUnusable, Overloaded, ProviderEr
 from arbiter_tui.provider import Chunk, EventSink, InstanceStats, LoadedModel, ProviderConfig, Request, WorkerEvent
 
 from . import _ollama_wire as wire
-from ._openai_runtime import QUICK_S, Runtime, bounded
+from ._openai_runtime import QUICK_S, Runtime
 from ._options import address, positive
 from ._streams import chunks
 
@@ -87,7 +87,7 @@ class OllamaProvider:
         body = {"model": name, "stream": True}
         async with self.runtime.request("POST", wire.PULL, body, patient=True) as response:
             if response.status != 200:
-                raise self.runtime.error(response.status, await bounded(response), name=name)
+                raise await self.runtime.refusal(response, name=name)
             async for data in response.content.iter_any():
                 for step in lines.feed(data):
                     yield step

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
 
 import pytest
 from fault_kit import HELLO, KEY, KINDS, SHAPELESS, Kind
@@ -93,13 +92,18 @@ async def test_a_wrong_answer_is_a_typed_error(
             assert (await collect(model, HELLO))[0] == "Hello"
 
 
-@asynccontextmanager
-async def closing(kind: Kind, url: str) -> AsyncIterator[Provider]:
-    provider = kind.provider(url)
-    try:
-        yield provider
-    finally:
-        await provider.close()
+@every_kind
+@pytest.mark.parametrize(("told", "seconds"), [("7", 7.0), ("999999", 3600.0), ("soon", 1.0)])
+async def test_a_server_that_is_busy_says_when_to_come_again(kind: Kind, told: str, seconds: float) -> None:
+    """Its Retry-After is handed on, within reason; what is no number of seconds is not."""
+    async with faulty_server() as fault:
+        busy = answer(kind.refusal("busy"), status=429)[0]
+        assert isinstance(busy, bytes)
+        fault.script(kind.path, [busy.replace(b"Connection:", f"Retry-After: {told}\r\nConnection:".encode(), 1)])
+        async with kind.loaded(fault) as (model, _):
+            with pytest.raises(Overloaded, match="busy") as seen:
+                await collect(model, HELLO)
+            assert seen.value.retry_after_s == seconds
 
 
 @every_kind
