@@ -137,8 +137,9 @@ def test_the_examples_commented_blocks_are_correct_too() -> None:
     blocks = text[text.index("# [[providers]]") :].splitlines()
     config = parse("\n".join(line.removeprefix("# ") for line in blocks if " = " in line or "[[" in line))
     assert [(p.name, p.kind) for p in config.providers] == [
-        ("box", "ollama"), ("studio", "openai_compatible"), ("gpu", "server"),
+        ("box", "ollama"), ("studio", "openai_compatible"), ("gpu", "server"), ("cloud", "anthropic"),
     ]  # fmt: skip
+    assert config.providers[3].options["prices"] == {"NAME": {"input": 3.0, "output": 15.0}}
     assert config.models[0].context == 4096
     assert config.tasks[0].criteria.quality_threshold == 0.85
 
