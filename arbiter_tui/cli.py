@@ -271,6 +271,10 @@ def _add_replay(p: argparse.ArgumentParser, common: _Parser) -> None:
     p.add_argument(
         "--change-at", type=_whole, default=None, metavar="K", help="so many requests came before the change"
     )
+    p = kinds.add_parser("history", parents=[common], help="this arbiter's own outcomes by another configuration",
+                         description="What would another configuration (--config FILE) have done with this arbiter's "
+                         "own outcomes? It is read, and counts for nothing else.")  # fmt: skip
+    p.add_argument("--timing", action="store_true", help="say on stderr how long it took")
     add("judge", "how far can a judge's verdicts be trusted?", "item, label, judge, winner_asis, winner_swapped, ...")
 
 

@@ -22,8 +22,8 @@ from pathlib import Path
 from . import text as t
 from .connect import end, spawn, wait_for_engine
 
-# Small guards, and the policy that asks for the least evidence, so that a minute and a half is enough; a real installation
-# keeps the defaults.
+# Small guards, and the policy that asks for the least evidence, so that a minute and a half is enough; a real
+# installation keeps the defaults.
 CONFIG = """\
 [autopilot]
 cooldown_s = 10

@@ -1,4 +1,5 @@
-"""``arbiter replay``: what would the policy have done on recorded data? No model is loaded, no state read or written.
+"""``arbiter replay``: what would the policy have done on recorded data? No model is loaded, no state is written; only
+``history`` reads any.
 
 Owns: the kinds of replay, the seeded orders, the answer in fields and in words. Never: a rule (core/ has them), reading
 a file (recorded.py). The same file, options and seed give the same bytes; time is told on stderr, only with
@@ -23,7 +24,7 @@ from ..core.replay_select import SelectReplay, Settings, replay_select
 from ..core.rollout import Plan
 from ..core.trial import Rule, Trial, Verdict
 from ..errors import ConfigError
-from . import replay_judge
+from . import replay_history, replay_judge
 from . import text as t
 from .recorded import Row, amount, count, read_rows, seconds, share, yes
 
@@ -217,4 +218,5 @@ KINDS: Mapping[str, tuple[Callable[[Namespace], Answer], Callable[[Answer], str]
     "select": (select, _say_select),
     "detect": (detect, _say_detect),
     "judge": (replay_judge.judge, replay_judge.said),
+    "history": (replay_history.history, replay_history.said),
 }

@@ -12,14 +12,15 @@ from dataclasses import dataclass, replace
 
 from ..core.compatibility import Compatibility, check
 from ..core.cost import Outcome
-from ..core.drift import Alarm, Signal
+from ..core.drift import Alarm
+from ..core.forgetting import hearsay, since, weighed
 from ..core.intake import flaws, sound, unwelcome
 from ..core.learning import TaskProfile
 from ..core.registry import Lifecycle, ModelVersion
 from ..core.scoring import leaderboard
 from ..core.selection import Selection, disqualified, select
 from ..core.snapshot import RowView
-from ..core.stats import EMPTY, FIRM, Stats, trust_of
+from ..core.stats import EMPTY, Stats
 from ..core.tasks import Criteria
 from .live import Live
 from .pool import Pool
@@ -282,37 +283,3 @@ class Evidence:
 def _same(a: object, b: tuple[object, ...]) -> bool:
     """By identity where the parts are immutable tables: comparing those would cost more than the board."""
     return isinstance(a, tuple) and a[0] == b[0] and a[1] is b[1] and a[2] is b[2]
-
-
-def since(stats: Stats, alarm: Alarm) -> Stats:
-    """``stats`` without what the alarm's own signal showed before the change; the other signals keep their past."""
-    kept = stats.newest(alarm.since)
-    match alarm.signal:
-        case Signal.QUALITY:
-            return replace(
-                stats, hits=kept.hits, misses=kept.misses, quality_sources=kept.quality_sources, told=kept.told,
-                grades=kept.grades,
-            )  # fmt: skip
-        case Signal.LATENCY:
-            return replace(stats, latencies=kept.latencies)
-        case Signal.FAILURES:
-            return replace(stats, results=kept.results)
-
-
-def weighed(alarm: Alarm, stats: Stats) -> Alarm:
-    """A fall of quality by as much of what it seems as the sources of the grades since then are trusted."""
-    if alarm.signal is not Signal.QUALITY:
-        return alarm
-    sources = [source for _, source in stats.grades[-alarm.since :]]
-    if not sources:
-        return alarm
-    trust = sum(trust_of(source) for source in sources) / len(sources)
-    return replace(alarm, after=alarm.before + trust * (alarm.after - alarm.before))
-
-
-def hearsay(alarm: Alarm, stats: Stats) -> bool:
-    """Whether a fall of quality is told by grades below FIRM alone, while firm ones stand before it."""
-    if alarm.signal is not Signal.QUALITY:
-        return False
-    firm = [trust_of(source) >= FIRM for _, source in stats.grades]
-    return any(firm[: -alarm.since]) and not any(firm[-alarm.since :])

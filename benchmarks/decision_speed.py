@@ -1,0 +1,121 @@
+"""Decisions at 1,000 versions x 100 tasks, learning from outcomes, and the room that what was learnt takes.
+
+``route``: a client's name to the version that answers. ``ranking``: all versions of a task scored and one chosen, after
+one of them has a new outcome. ``learnt``: outcomes a second through all that is learnt from each: figures, profile,
+detectors. ``state``: those of one version on one task after 10,000 requests, packed and compressed; and after 20,000.
+"""
+
+from __future__ import annotations
+
+import pickle
+import random
+import time
+import zlib
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from harness import emit, quantile
+
+from arbiter_tui.core.cost import Outcome
+from arbiter_tui.core.drift import Detectors
+from arbiter_tui.core.learning import TaskProfile
+from arbiter_tui.core.registry import Lifecycle, ModelVersion
+from arbiter_tui.core.routing import Route, RouteTable, task_of
+from arbiter_tui.core.selection import select
+from arbiter_tui.core.stats import EMPTY, Stats
+from arbiter_tui.core.tasks import Task
+
+VERSIONS, TASKS, TIMES, RANKINGS, OUTCOMES, LONG = 1_000, 100, 20_000, 150, 30_000, 10_000
+
+
+def outcome(n: int, version: str = "v0", task: str = "t0") -> Outcome:
+    chance = random.Random(n)
+    return Outcome(
+        id=str(n), task=task, version=version, at=1000.0 + n, success=chance.random() < 0.99,
+        latency_s=chance.lognormvariate(0.0, 0.4), ttft_s=0.05, tokens_in=chance.randrange(20, 2000), tokens_out=20,
+        memory_bytes=10**9, quality=float(chance.random() < 0.8), quality_source="suite",
+    )  # fmt: skip
+
+
+def timed(action: Callable[[int], Any], times: int, before: Callable[[int], Any] = lambda n: None) -> list[float]:
+    taken = []
+    for n in range(times):
+        before(n)
+        begun = time.perf_counter()
+        action(n)
+        taken.append(time.perf_counter() - begun)
+    return taken
+
+
+def learn(outcomes: Iterable[Outcome]) -> tuple[Stats, TaskProfile, Detectors]:
+    stats, profile, detectors = EMPTY, TaskProfile(task="t0"), Detectors()
+    for one in outcomes:
+        stats, profile = stats.add(one), profile.observe(one)
+        detectors, _ = detectors.observe(one)
+    return stats, profile, detectors
+
+
+def packed(state: tuple[Stats, TaskProfile, Detectors]) -> int:
+    """Bytes of one version on one task; the profile is the task's own."""
+    stats, _, detectors = state
+    return len(zlib.compress(pickle.dumps((stats, detectors), protocol=5), 6))
+
+
+def routes() -> list[float]:
+    table = RouteTable({f"t{n}": Route(task=f"t{n}", incumbent=f"v{n * 7}") for n in range(TASKS)})
+    known = {v.version: v for v in versions()}
+
+    def resolve(n: int) -> ModelVersion:
+        task = task_of(f"arbiter/t{n % TASKS}") or ""
+        return known[table.get(task).incumbent or ""]
+
+    return timed(resolve, TIMES)
+
+
+def versions() -> list[ModelVersion]:
+    return [
+        ModelVersion(version=f"v{n}", provider="p", model=f"m{n}", source=f"m{n}", lifecycle=Lifecycle.ACTIVE)
+        for n in range(VERSIONS)
+    ]
+
+
+def rankings() -> list[float]:
+    every, tasks = versions(), [Task(name=f"t{n}") for n in range(TASKS)]
+    some = [learn(outcome(1000 * k + n) for n in range(30))[0] for k in range(20)]
+    known = {t.name: {v.version: some[(n * 7 + k) % 20].graded(n / VERSIONS, "suite") for n, v in enumerate(every)}
+             for k, t in enumerate(tasks)}  # fmt: skip
+    for task in tasks:
+        select(task, every, known[task.name], now=5000.0)
+
+    def news(n: int) -> None:
+        of, name = known[tasks[n % TASKS].name], f"v{(n * 13) % VERSIONS}"
+        of[name] = of[name].add(outcome(n))
+
+    return timed(lambda n: select(tasks[n % TASKS], every, known[tasks[n % TASKS].name], now=5000.0), RANKINGS, news)
+
+
+def main() -> None:
+    route, ranking = routes(), rankings()
+    many = [outcome(n) for n in range(OUTCOMES)]
+    begun = time.perf_counter()
+    learn(many)
+    rate = OUTCOMES / (time.perf_counter() - begun)
+    once, twice = packed(learn(many[:LONG])), packed(learn(many[: 2 * LONG]))
+    measured = {
+        "route_p95_us": round(quantile(route, 0.95) * 1e6, 2),
+        "ranking_p95_ms": round(quantile(ranking, 0.95) * 1e3, 3),
+        "learnt_per_s": round(rate), "state_bytes": once, "state_bytes_later": twice,
+    }  # fmt: skip
+    met = (
+        measured["route_p95_us"] <= 50 and measured["ranking_p95_ms"] <= 5 and rate >= 100_000
+        and max(once, twice) <= 2048
+    )  # fmt: skip
+    must = {
+        "route": "p95 <= 50 us", "ranking": "p95 <= 5 ms", "learnt": ">= 100,000 outcomes a second",
+        "state": "<= 2,048 bytes a task and version, constant in the number of requests",
+    }  # fmt: skip
+    emit("decision_speed", must, measured, met)
+
+
+if __name__ == "__main__":
+    main()
