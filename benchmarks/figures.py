@@ -354,8 +354,8 @@ FIGURES = (
         "p99 ≤ 2 × that without them; 0 failed", slow_clients,
     ),
     Figure(
-        "decision_speed", "1,000 versions × 100 tasks: a name to its version; all versions ranked anew; outcomes learnt; "
-        "what is kept of a version on a task after 10,000 requests",
+        "decision_speed", "1,000 versions × 100 tasks: a name to its version; all versions ranked anew; outcomes "
+        "learnt; what is kept of a version on a task after 10,000 requests",
         "≤ 50 µs p95; ≤ 5 ms p95; ≥ 100,000 a second; ≤ 2,048 bytes, no more later", decision_speed,
     ),
     Figure("tests", "Tests: branches covered; whole suite", "≥ 90% of core/ and engine/; < 10 minutes", tests),
