@@ -21,6 +21,7 @@ from engine_process import QUIET, V1, Engine, until
 PROVIDER = "planted-provider-key-7f3a91"
 HOOK, HOOK_PATH = "planted-webhook-secret-5e5e5e", "planted-hook-path-a1b2c3"
 PLANTED = (PROVIDER, HOOK, HOOK_PATH)
+PAID = ("anthropic", "openai")
 
 
 class Echo(BaseHTTPRequestHandler):
@@ -34,7 +35,7 @@ class Echo(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers.get("content-length") or 0))
         type(self).seen.append(self.path)
-        sent = self.headers.get("authorization") or ""
+        sent = self.headers.get("authorization") or f"Bearer {self.headers.get('x-api-key')}"
         self._say(401, {"error": {"message": f"Incorrect API key provided: {sent} ({sent[7:]})", "code": "bad_key"}})
 
     def _say(self, status: int, body: dict[str, Any]) -> None:
@@ -62,6 +63,23 @@ def echoing() -> Iterator[tuple[str, list[str]]]:
         server.server_close()
 
 
+def paid(kind: str, url: str) -> str:
+    return f"""
+[[providers]]
+name = "{kind}"
+kind = "{kind}"
+base_url = "{url}"
+api_key = "env:PLANTED_PROVIDER"
+models = ["m"]
+prices = {{ m = {{ input = 1, output = 2 }} }}
+budget_per_day = 1
+[[models]]
+name = "paid-{kind}"
+provider = "{kind}"
+source = "m"
+"""
+
+
 def configured(url: str) -> str:
     return f"""{QUIET}
 [server]
@@ -75,6 +93,7 @@ api_key = "env:PLANTED_PROVIDER"
 name = "boxed"
 provider = "box"
 source = "m"
+{"".join(paid(kind, url) for kind in PAID)}
 [[tasks]]
 name = "planted"
 [[webhooks]]
@@ -128,7 +147,9 @@ def _search(engine: Engine, posted: list[str]) -> None:
     ):
         done = engine.cli(*words, "--json")
         said[" ".join(words)] = (done.stdout + done.stderr).encode()
-    assert any("chat/completions" in path for path in posted), "the provider was never asked: nothing would be proven"
+    assert {"/v1/chat/completions", "/v1/messages"} <= set(posted), (
+        "the provider was never asked: nothing would be proven"
+    )
     found = [leak for where, data in said.items() for leak in leaks(where, data, secrets)]
     found += _in_files(engine, secrets, own)
     assert engine.stop() == 0
@@ -142,6 +163,9 @@ def _make_trouble(http: httpx.Client, tokens: list[str], said: dict[str, bytes])
     for stream in (False, True):
         answer = http.post("/v1/chat/completions", json={"model": "boxed", "stream": stream, **chat})
         said[f"chat {stream}"] = answer.content + str(answer.headers).encode()
+    for kind in PAID:
+        said[f"chat {kind}"] = http.post("/v1/chat/completions", json={"model": f"paid-{kind}", **chat}).content
+        assert b"api_key" in said[f"chat {kind}"], said[f"chat {kind}"]
     said["embeddings"] = http.post("/v1/embeddings", json={"model": "boxed", "input": "x"}).content
     for task in ("planted", "sentiment"):  # one of them is served by another
         said[f"swap {task}"] = http.post(f"{V1}/swaps?wait=20", json={"task": task, "to": "boxed"}).content

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from arbiter_providers import _anthropic_wire as wire
 from arbiter_providers.anthropic import AnthropicProvider
-from arbiter_providers.openai import OpenAiProvider
+from arbiter_providers.openai import OpenAiProvider, PaidOpenAiModel
 from paid_service import KEY, PaidService, paid_service
 from provider_kit import SCHEMA
 
@@ -28,6 +29,7 @@ from arbiter_tui.provider import (
     Done,
     LoadedModel,
     Message,
+    Original,
     Provider,
     ProviderConfig,
     Request,
@@ -179,6 +181,9 @@ async def test_what_openai_s_own_models_want() -> None:
         assert body["max_completion_tokens"] == 7
         assert "max_tokens" not in body
         assert body["response_format"]["json_schema"]["schema"] == SCHEMA
+        said = Original("/v1/chat/completions", {"messages": [{"role": "user", "content": "hi"}]}, stream=True)
+        assert isinstance(model, PaidOpenAiModel)
+        assert model.relay(replace(HELLO, original=said)) is None, "its own words may not ask for the usage"
         with pytest.raises(NotSupported, match="conversations"):
             await collect(model, Request(prompt="2 + 2 ="))
         with pytest.raises(NotSupported, match="embeddings"):
