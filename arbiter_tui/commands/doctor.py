@@ -65,6 +65,7 @@ async def examine(options: Namespace) -> list[Finding]:
     found.append(Finding("ok" if engine else "note", "engine", state))
     providers, gguf = await _providers(options)
     found += providers
+    found += money(engine)
     found += await _machine(config, engine, gguf)
     found.append(Finding("note", "untested on hardware", ", ".join(UNTESTED)))
     return found
@@ -92,6 +93,29 @@ async def _providers(options: Namespace) -> tuple[list[Finding], str | None]:
     for provider in providers.values():
         await provider.close()
     return found, max(files, key=lambda path: files[path], default=None)
+
+
+def money(engine: dict[str, Any] | None) -> list[Finding]:
+    """What each paid service has cost today, as the running engine counts."""
+    from ..client import fetch_json
+    from ..errors import ArbiterError
+
+    if engine is None:
+        return []
+    try:
+        rows = fetch_json(str(engine["url"]), "/arbiter/v1/statistics").get("money") or ()
+    except ArbiterError:
+        return []
+    return [_spent(row) for row in rows]
+
+
+def _spent(row: dict[str, Any]) -> Finding:
+    cap, spent = row["budget_per_day"], row["spent_today"]
+    if spent is None:
+        return Finding("note", f"spent today, {row['provider']}", "unknown: its block has no prices")
+    limit = "no cap" if cap is None else f"of {cap:g} a day" + ("; refused until midnight" if spent >= cap else "")
+    state = "note" if cap is None or spent >= cap else "ok"
+    return Finding(state, f"spent today, {row['provider']}", f"{spent:.4f}, {limit}")
 
 
 async def _machine(config: Config, engine: dict[str, Any] | None, gguf: str | None) -> list[Finding]:

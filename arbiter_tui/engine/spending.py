@@ -76,12 +76,19 @@ class Spending:
         return replace(outcome, money=money)
 
     def rows(self) -> list[dict[str, Any]]:
-        """Per paid provider: what was spent today, and its cap."""
-        today = self._today()
+        """Per paid provider: what was spent today (None where it has no prices), and its cap."""
+        today, priced = self._today(), self._priced()
         return [
-            {"provider": name, "spent_today": today[name], "budget_per_day": getattr(p, "budget_per_day", None)}
+            {
+                "provider": name, "spent_today": today[name] if name in priced else None,
+                "budget_per_day": getattr(p, "budget_per_day", None),
+            }
             for name, p in self._providers.items()
-        ]
+        ]  # fmt: skip
+
+    def _priced(self) -> set[str]:
+        versions = self._live.registry.versions.values()
+        return {v.provider for v in versions if (p := self._provider_of(v.version)) and p.price(v) is not None}
 
     def _cap_reached(self, version: ModelVersion) -> float | None:
         """The cap of its provider if there is one and it is reached."""

@@ -72,6 +72,14 @@ async def test_an_answer_s_cost_is_recorded_and_shown() -> None:
         ]
 
 
+async def test_without_prices_what_was_spent_is_unknown() -> None:
+    """None, not nothing: the answers did cost something."""
+    async with Paid() as engine:
+        engine.cloud.price = lambda version: None  # type: ignore[attr-defined]
+        assert (await engine.asked()).money is None
+        assert engine.arbiter.spending.rows() == [{"provider": "cloud", "spent_today": None, "budget_per_day": None}]
+
+
 async def test_beyond_the_cap_it_is_refused_with_the_way_out() -> None:
     """402 in the dialects, until midnight; one alert; models of one's own still answer; a new day begins at nothing."""
     async with Paid(cap=0.001) as engine:
