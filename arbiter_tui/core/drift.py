@@ -28,6 +28,7 @@ from enum import StrEnum
 from .cost import Outcome
 from .lengths import ByLength, Levels
 
+Told = tuple[float, int | None]  # a value, and the tokens of its prompt where they are known
 HISTORY = 500  # newest values kept to locate a change in
 SHIFTS = (0.5, 1.0, 2.0, 3.5)  # by which the logarithm of the odds may have fallen; all that are looked for
 WEIGHTS = (0.19, 0.57, 0.19, 0.05)  # of each of them
@@ -85,51 +86,62 @@ class PageHinkley:
     history: tuple[float, ...] = ()
     levels: Levels = field(default_factory=Levels)
 
+    def step(self, value: float) -> tuple[PageHinkley, Alarm | None]:
+        """One more value (quality 0..1, log seconds, 1 = a failure): the next state, and an alarm on a change."""
+        return self.timed(value, None)
+
     def timed(self, value: float, tokens: int | None) -> tuple[PageHinkley, Alarm | None]:
         """One more log-latency, of a prompt of so many tokens: as it would be at the usual lengths. A length that is
         new teaches only."""
-        if tokens is None:
-            return self.step(value)
-        grown = replace(self, levels=self.levels.add(tokens, value))
-        if not self.levels.knows(tokens) and self.n >= self.min_samples:
-            return grown, None
-        return grown.step(self.levels.usually(tokens, value))
+        grown, alarms = self.steps([(value, tokens)])
+        return grown, alarms[0][1] if alarms else None
 
-    def step(self, value: float) -> tuple[PageHinkley, Alarm | None]:
-        """One more value (quality 0..1, log seconds, 1 = a failure): the next state, and an alarm on a change."""
-        grown = self._fold(value)
-        if grown.n < self.min_samples or grown.total - grown.lowest <= self.threshold:
-            return grown, None
+    def steps(self, values: Sequence[Told]) -> tuple[PageHinkley, list[tuple[int, Alarm]]]:
+        """Several more, one after another: the state after the last, and each alarm with the place of its value."""
+        state, taken, alarms = self, 0, list[tuple[int, Alarm]]()
+        while taken < len(values):
+            state, used, beyond = state._run(values[taken:])
+            taken += used
+            if beyond:
+                state, alarm = state._alarmed()
+                if alarm is not None:
+                    alarms.append((taken - 1, alarm))
+        return state, alarms
+
+    def _alarmed(self) -> tuple[PageHinkley, Alarm | None]:
         rises = self.signal is not Signal.QUALITY
-        start = locate(grown.history, shares=self.signal is not Signal.LATENCY, rises=rises)
-        alarm = _alarm(self.signal, grown.history, start)
+        start = locate(self.history, shares=self.signal is not Signal.LATENCY, rises=rises)
+        alarm = _alarm(self.signal, self.history, start)
         if not alarm.worse:  # nowhere among what is remembered did it become worse
-            return replace(grown, total=0.0, lowest=0.0), None
-        return grown._restarted(grown.history[start:]), alarm
+            return replace(self, total=0.0, lowest=0.0), None
+        return self._restarted(self.history[start:]), alarm
 
-    def _fold(self, value: float) -> PageHinkley:
-        n = self.n + 1
-        mean = self.mean + (value - self.mean) / n
-        excess = mean - value if self.signal is Signal.QUALITY else value - mean
-        total = self.total + excess - self.delta
-        return PageHinkley(
-            signal=self.signal,
-            min_samples=self.min_samples,
-            delta=self.delta,
-            threshold=self.threshold,
-            n=n,
-            mean=mean,
-            total=total,
-            lowest=min(self.lowest, total),
-            history=(*self.history[-(HISTORY - 1) :], value),
-            levels=self.levels,
-        )
+    def _run(self, values: Sequence[Told]) -> tuple[PageHinkley, int, bool]:
+        """Up to the first value that takes the sum beyond the limit: the state, how many values, whether one did."""
+        n, mean, total, lowest, levels, beyond = self.n, self.mean, self.total, self.lowest, self.levels, False
+        sign, used, folded = -1.0 if self.signal is Signal.QUALITY else 1.0, 0, list[float]()
+        for value, tokens in values:
+            used += 1
+            if tokens is not None:
+                known, before = levels.knows(tokens), levels
+                levels = levels.add(tokens, value)
+                if not known and n >= self.min_samples:
+                    continue
+                value = before.usually(tokens, value)
+            folded.append(value)
+            n += 1
+            mean += (value - mean) / n
+            total += sign * (value - mean) - self.delta
+            lowest = min(lowest, total)
+            if beyond := n >= self.min_samples and total - lowest > self.threshold:
+                break
+        history = (*self.history, *folded)[-HISTORY:]
+        return replace(self, n=n, mean=mean, total=total, lowest=lowest, history=history, levels=levels), used, beyond
 
     def _restarted(self, values: Sequence[float]) -> PageHinkley:
-        fresh = replace(self, n=0, mean=0.0, total=0.0, lowest=0.0, history=())
-        for value in values:
-            fresh = fresh._fold(value)
-        return replace(fresh, total=0.0, lowest=0.0)
+        fresh = replace(self, n=0, mean=0.0, total=0.0, lowest=0.0, history=(), threshold=math.inf)
+        fresh, _, _ = fresh._run([(value, None) for value in values])
+        return replace(fresh, total=0.0, lowest=0.0, threshold=self.threshold)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,61 +168,80 @@ class ShareDrift:
 
     def step(self, value: float, tokens: int | None = None) -> tuple[ShareDrift, Alarm | None]:
         """One more value (quality 0..1, 1 = a failure), to a prompt of so many tokens: the next state, and an alarm."""
-        grown, evidence = self._fold(value, tokens)
-        if grown.n < self.min_samples or evidence <= self.limit + self.warm * self.min_samples / grown.n:
-            return grown, None
-        rises = self.signal is not Signal.QUALITY
-        start = locate(grown.history, rises=rises)
-        alarm = _alarm(self.signal, grown.history, start)
+        grown, alarms = self.steps([(value, tokens)])
+        return grown, alarms[0][1] if alarms else None
+
+    def steps(self, values: Sequence[Told]) -> tuple[ShareDrift, list[tuple[int, Alarm]]]:
+        """Several more, one after another: the state after the last, and each alarm with the place of its value."""
+        state, taken, alarms = self, 0, list[tuple[int, Alarm]]()
+        while taken < len(values):
+            state, used, beyond = state._run(values[taken:])
+            taken += used
+            if beyond:
+                state, alarm = state._alarmed()
+                if alarm is not None:
+                    alarms.append((taken - 1, alarm))
+        return state, alarms
+
+    def _alarmed(self) -> tuple[ShareDrift, Alarm | None]:
+        start = locate(self.history, rises=self.signal is not Signal.QUALITY)
+        alarm = _alarm(self.signal, self.history, start)
         if not alarm.worse:  # nowhere among what is remembered did it become worse
-            return replace(grown, sums=(0.0,) * len(SHIFTS)), None
-        return grown._restarted(grown.history[start:]), alarm
+            return replace(self, sums=(0.0,) * len(SHIFTS)), None
+        return self._restarted(self.history[start:]), alarm
 
-    def _fold(self, value: float, tokens: int | None = None) -> tuple[ShareDrift, float]:
-        """The next state, and the logarithm of the weighted evidence for a change."""
-        x = value if self.signal is Signal.QUALITY else 1.0 - value
-        strange = self.n >= self.min_samples and not self.lengths.knows(tokens)
-        sums = self.sums if strange else self._weigh(x, tokens)
-        evidence = math.log(sum(w * math.exp(known) for w, known in zip(WEIGHTS, sums, strict=True)))
-        n, good, bad, squares = self.n + 1, self.late_good + x, self.late_bad + 1.0 - x, self.late_squares + x * x
-        calm = evidence < SUSPICION or n <= self.min_samples
+    def _run(self, values: Sequence[Told]) -> tuple[ShareDrift, int, bool]:
+        """Up to the first value whose evidence is beyond the limit: the state, how many values, whether one was."""
+        n, mean, sums, lengths, used, beyond = self.n, self.mean, self.sums, self.lengths, 0, False
+        good, bad, squares = self.good, self.bad, self.squares
+        late_good, late_bad, late_squares = self.late_good, self.late_bad, self.late_squares
+        falls = self.signal is Signal.QUALITY
+        for value, tokens in values:
+            x = value if falls else 1.0 - value
+            strange = n >= self.min_samples and not lengths.knows(tokens)
+            if not strange:
+                seen = good + bad
+                sums = _weighed(sums, x, good / seen, squares / seen, lengths.share(tokens, good / seen))
+            evidence = math.log(sum([w * math.exp(known) for w, known in zip(WEIGHTS, sums, strict=True)]))
+            used, n = used + 1, n + 1
+            mean += (value - mean) / n
+            late_good, late_bad, late_squares = late_good + x, late_bad + 1.0 - x, late_squares + x * x
+            calm = evidence < SUSPICION or n <= self.min_samples
+            if calm:
+                good, bad, squares = good + late_good, bad + late_bad, squares + late_squares
+                late_good = late_bad = late_squares = 0.0
+            if calm or strange:
+                lengths = lengths.add(tokens, x)
+            if beyond := n >= self.min_samples and evidence > self.limit + self.warm * self.min_samples / n:
+                break
         return ShareDrift(
-            signal=self.signal,
-            min_samples=self.min_samples,
-            limit=self.limit,
-            warm=self.warm,
-            n=n,
-            mean=self.mean + (value - self.mean) / n,
-            good=self.good + good if calm else self.good,
-            bad=self.bad + bad if calm else self.bad,
-            squares=self.squares + squares if calm else self.squares,
-            late_good=0.0 if calm else good,
-            late_bad=0.0 if calm else bad,
-            late_squares=0.0 if calm else squares,
-            sums=sums,
-            history=(*self.history[-(HISTORY - 1) :], value),
-            lengths=self.lengths.add(tokens, x) if calm or strange else self.lengths,
-        ), evidence
-
-    def _weigh(self, x: float, tokens: int | None) -> tuple[float, ...]:
-        """Odds that fall from p / (1 - p) by f leave (1 - p1) / (1 - p) = 1 / (1 - p + p f) and p1 / p = f times that.
-        Grades between 0 and 1 scatter less than a coin does and say the more: divided by their share of its variance.
-        """
-        seen = self.good + self.bad
-        mean = self.good / seen
-        overall = min(max(mean, EDGE), 1.0 - EDGE)
-        spread = min(1.0, max(LEAST_SPREAD, (self.squares / seen - mean * mean) / (overall * (1.0 - overall))))
-        p = min(max(self.lengths.share(tokens, mean), EDGE), 1.0 - EDGE)
-        return tuple(
-            min(HIGHEST, max(0.0, known - (math.log(1.0 - p + p * fallen) + x * shift) / spread))
-            for known, fallen, shift in zip(self.sums, FALLEN, SHIFTS, strict=True)
-        )
+            signal=self.signal, min_samples=self.min_samples, limit=self.limit, warm=self.warm, n=n, mean=mean,
+            good=good, bad=bad, squares=squares, late_good=late_good, late_bad=late_bad, late_squares=late_squares,
+            sums=sums, history=(*self.history, *(value for value, _ in values[:used]))[-HISTORY:], lengths=lengths,
+        ), used, beyond  # fmt: skip
 
     def _restarted(self, values: Sequence[float]) -> ShareDrift:
-        fresh = ShareDrift(signal=self.signal, min_samples=self.min_samples, limit=self.limit, warm=self.warm)
+        fresh = ShareDrift(signal=self.signal, min_samples=self.min_samples, limit=math.inf, warm=self.warm)
         for value in values:
-            fresh = replace(fresh._fold(value)[0], sums=(0.0,) * len(SHIFTS))
-        return fresh  # what lengths explained of the old state says nothing of the new one
+            fresh = replace(fresh._run([(value, None)])[0], sums=(0.0,) * len(SHIFTS))
+        return replace(fresh, limit=self.limit)  # what lengths explained of the old state says nothing of the new one
+
+
+def _weighed(known: tuple[float, ...], x: float, mean: float, square: float, share: float) -> tuple[float, ...]:
+    """The sums with ``x``, of which ``share`` were good at this length before, ``mean`` at all lengths.
+
+    Odds that fall from p / (1 - p) by f leave (1 - p1) / (1 - p) = 1 / (1 - p + p f) and p1 / p = f times that.
+    Grades between 0 and 1 scatter less than a coin does and say the more: divided by their share of its variance.
+    """
+    overall = min(max(mean, EDGE), 1.0 - EDGE)
+    spread = min(1.0, max(LEAST_SPREAD, (square - mean * mean) / (overall * (1.0 - overall))))
+    p = min(max(share, EDGE), 1.0 - EDGE)
+    return tuple(
+        [
+            min(HIGHEST, max(0.0, before - (math.log(1.0 - p + p * fallen) + x * shift) / spread))
+            for before, fallen, shift in zip(known, FALLEN, SHIFTS, strict=True)
+        ]
+    )
 
 
 def _alarm(signal: Signal, history: Sequence[float], start: int) -> Alarm:
@@ -284,18 +315,24 @@ class Detectors:
 
     def observe(self, outcome: Outcome) -> tuple[Detectors, tuple[Alarm, ...]]:
         """One more outcome. Cancelled and malformed requests, and unknown values, move nothing."""
-        if not outcome.counts:
-            return self, ()
-        failures, failing = self.failures.step(float(not outcome.success), outcome.tokens_in)
-        latency, slower = self._latency(outcome)
-        grown, worse = replace(self, failures=failures, latency=latency).graded(outcome.quality, outcome.tokens_in)
-        return grown, tuple(alarm for alarm in (failing, slower, *worse) if alarm is not None)
+        grown, alarms = self.observe_all((outcome,))
+        return grown, tuple(alarm for _, alarm in alarms)
 
-    def _latency(self, outcome: Outcome) -> tuple[PageHinkley, Alarm | None]:
-        if not outcome.success or outcome.latency_s is None:
-            return self.latency, None
-        served = math.log(max(1e-6, outcome.latency_s - (outcome.queue_s or 0.0)))
-        return self.latency.timed(served, outcome.tokens_in)
+    def observe_all(self, outcomes: Sequence[Outcome]) -> tuple[Detectors, list[tuple[int, Alarm]]]:
+        """Several more, one after another; each alarm with the place of the outcome that raised it, in their order."""
+        seen = [(n, o) for n, o in enumerate(outcomes) if o.counts]
+        timed = [(n, o) for n, o in seen if o.success and o.latency_s is not None]
+        rated = [(n, (o.quality, o.tokens_in)) for n, o in seen if o.quality is not None]
+        failures, failing = self.failures.steps([(float(not o.success), o.tokens_in) for _, o in seen])
+        latency, slower = self.latency.steps([(_log_served(o), o.tokens_in) for _, o in timed])
+        quality, worse = self.quality.steps([told for _, told in rated])
+        alarms = [
+            *((seen[at][0], alarm) for at, alarm in failing),
+            *((timed[at][0], alarm) for at, alarm in slower),
+            *((rated[at][0], alarm) for at, alarm in worse),
+        ]
+        alarms.sort(key=lambda found: found[0])
+        return Detectors(quality=quality, latency=latency, failures=failures), alarms
 
     def graded(self, quality: float | None, tokens: int | None = None) -> tuple[Detectors, tuple[Alarm, ...]]:
         """A grade that came later, of an answer to a prompt of so many tokens; None moves nothing."""
@@ -303,3 +340,8 @@ class Detectors:
             return self, ()
         detector, alarm = self.quality.step(quality, tokens)
         return replace(self, quality=detector), () if alarm is None else (alarm,)
+
+
+def _log_served(outcome: Outcome) -> float:
+    """The logarithm of the seconds without the wait in the queue."""
+    return math.log(max(1e-6, (outcome.latency_s or 0.0) - (outcome.queue_s or 0.0)))

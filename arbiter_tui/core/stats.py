@@ -8,10 +8,10 @@ selection among many versions reads numbers only.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from .cost import Outcome, percentile
 
@@ -64,29 +64,31 @@ class Stats:
 
     def add(self, outcome: Outcome) -> Stats:
         """With one more outcome. Cancelled and malformed requests say nothing about the model and change nothing."""
-        if not outcome.counts:
+        return self.add_all((outcome,))
+
+    def add_all(self, outcomes: Sequence[Outcome]) -> Stats:
+        """With several more, the oldest first: as one after another, at a fraction of the cost."""
+        seen = [o for o in outcomes if o.counts]
+        if not seen:
             return self
-        measured = self._measured(outcome) if outcome.success else {}
+        good = [o for o in seen if o.success]
+        held = [o.memory_bytes for o in good if o.memory_bytes is not None]
         grown = replace(
             self,
-            **measured,
-            samples=self.samples + 1,
-            successes=self.successes + outcome.success,
-            failures=self.failures + (not outcome.success),
-            results=(*self.results[-(SUCCESS_WINDOW - 1) :], outcome.success),
-            last_at=max(outcome.at, self.last_at or outcome.at),
+            samples=self.samples + len(seen),
+            successes=self.successes + len(good),
+            failures=self.failures + len(seen) - len(good),
+            latencies=_keep(self.latencies, [_served(o) for o in good]),
+            ttfts=_keep(self.ttfts, [o.ttft_s for o in good]),
+            rates=_keep(self.rates, [o.tokens_per_second for o in good]),
+            energies=_keep(self.energies, [o.energy_j for o in good]),
+            memory_bytes=held[-1] if held else self.memory_bytes,
+            results=(*self.results, *(o.success for o in seen))[-SUCCESS_WINDOW:],
+            last_at=max(o.at for o in seen) if self.last_at is None else max(self.last_at, *(o.at for o in seen)),
         )
-        return grown.graded(outcome.quality, outcome.quality_source)
-
-    def _measured(self, outcome: Outcome) -> dict[str, Any]:
-        served = None if outcome.latency_s is None else max(0.0, outcome.latency_s - (outcome.queue_s or 0.0))
-        return {
-            "latencies": _keep(self.latencies, served),
-            "ttfts": _keep(self.ttfts, outcome.ttft_s),
-            "rates": _keep(self.rates, outcome.tokens_per_second),
-            "energies": _keep(self.energies, outcome.energy_j),
-            "memory_bytes": self.memory_bytes if outcome.memory_bytes is None else outcome.memory_bytes,
-        }
+        for outcome in seen:
+            grown = grown.graded(outcome.quality, outcome.quality_source)
+        return grown
 
     def graded(self, quality: float | None, source: str | None = None) -> Stats:
         """With one more grade (0..1), which may come long after its request. None moves nothing."""
@@ -238,8 +240,14 @@ def beta_sd(a: float, b: float) -> float:
 EMPTY = Stats()
 
 
-def _keep(values: tuple[float, ...], value: float | None) -> tuple[float, ...]:
-    return values if value is None else (*values[-(WINDOW - 1) :], value)
+def _served(outcome: Outcome) -> float | None:
+    """Seconds without the wait in the queue."""
+    return None if outcome.latency_s is None else max(0.0, outcome.latency_s - (outcome.queue_s or 0.0))
+
+
+def _keep(values: tuple[float, ...], more: Sequence[float | None]) -> tuple[float, ...]:
+    known = [value for value in more if value is not None]
+    return (*values, *known)[-WINDOW:] if known else values
 
 
 def _tail(values: tuple[T, ...], n: int) -> tuple[T, ...]:

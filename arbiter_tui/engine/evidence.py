@@ -41,23 +41,18 @@ class Totals:
     memory_bytes: int | None = None
     failing_since: float | None = None  # unix seconds; None if the newest generation here succeeded
 
-    def add(self, outcome: Outcome) -> Totals:
-        rate, ttft = outcome.tokens_per_second, outcome.ttft_s
-        return replace(
-            self,
-            requests=self.requests + 1,
-            failures=self.failures + (outcome.counts and not outcome.success),
-            tokens_per_second=_eased(self.tokens_per_second, rate),
-            ttft_s=_eased(self.ttft_s, ttft),
-            memory_bytes=self.memory_bytes if outcome.memory_bytes is None else outcome.memory_bytes,
-            failing_since=self._failing(outcome),
-        )
+    def add(self, outcomes: Sequence[Outcome]) -> Totals:
+        """With several more, the oldest first."""
+        rate, ttft, memory, failing = self.tokens_per_second, self.ttft_s, self.memory_bytes, self.failing_since
+        for outcome in outcomes:
+            rate, ttft = _eased(rate, outcome.tokens_per_second), _eased(ttft, outcome.ttft_s)
+            memory = memory if outcome.memory_bytes is None else outcome.memory_bytes
+            # What was measured elsewhere, and what the client itself ended, says nothing of the model's health here.
+            if outcome.source != "reported" and outcome.counts:
+                failing = None if outcome.success else failing or outcome.at
+        failures = sum(o.counts and not o.success for o in outcomes)
+        return Totals(self.requests + len(outcomes), self.failures + failures, rate, ttft, memory, failing)
 
-    def _failing(self, outcome: Outcome) -> float | None:
-        """What was measured elsewhere, and what the client itself ended, says nothing of the model's health here."""
-        if outcome.source == "reported" or not outcome.counts:
-            return self.failing_since
-        return None if outcome.success else self.failing_since or outcome.at
 
 
 def _eased(old: float | None, new: float | None) -> float | None:
@@ -92,28 +87,44 @@ class Evidence:
 
     # ── in ────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def learn(self, outcome: Outcome) -> None:
-        """Fold one outcome in. A request without a task teaches only the version's totals; what can't be true is
-        unknown, and of an archived version nothing is learnt."""
-        now = self._live.clock.now()
-        wrong = flaws(outcome, now)
-        self.intake.update(f"{name} {what}" for name, what in wrong.items())
-        outcome = sound(outcome, wrong, now)
-        version = self._live.registry.versions.get(outcome.version)
-        if version is not None and unwelcome(version):
-            self.intake["version is archived"] += 1
-            return
-        self._totals[outcome.version] = self._totals.get(outcome.version, Totals()).add(outcome)
-        if not outcome.task:
-            return
-        known = self._stats.setdefault(outcome.task, {})
-        known[outcome.version] = known.get(outcome.version, EMPTY).add(outcome)
-        if outcome.source == "request":
-            self._requests[outcome.task] = self._requests.get(outcome.task, 0) + 1
-        self._profiles[outcome.task] = self.profile(outcome.task).observe(outcome)
-        self._dirty_profiles.add(outcome.task)
-        self._note_alarms(outcome, self.watch.outcome(outcome))
-        self._changed(outcome.task)
+    def learn(self, outcomes: Iterable[Outcome]) -> None:
+        """Fold several in, the oldest first. Requests without a task teach only their versions' totals; what can't be
+        true is unknown, and of an archived version nothing is learnt."""
+        for (task, version), several in self._together(outcomes).items():
+            self._totals[version] = self._totals.get(version, Totals()).add(several)
+            if task:
+                self._learn(task, version, several)
+
+    def _together(self, outcomes: Iterable[Outcome]) -> dict[tuple[str, str], list[Outcome]]:
+        """By task and version, without what is wrong with them."""
+        now, versions = self._live.clock.now(), self._live.registry.versions
+        found: dict[tuple[str, str], list[Outcome]] = {}
+        for outcome in outcomes:
+            wrong = flaws(outcome, now)
+            self.intake.update(f"{name} {what}" for name, what in wrong.items())
+            version = versions.get(outcome.version)
+            if version is not None and unwelcome(version):
+                self.intake["version is archived"] += 1
+                continue
+            found.setdefault((outcome.task, outcome.version), []).append(sound(outcome, wrong, now))
+        return found
+
+    def _learn(self, task: str, version: str, outcomes: Sequence[Outcome]) -> None:
+        self._requests[task] = self._requests.get(task, 0) + sum(o.source == "request" for o in outcomes)
+        self._profiles[task] = self.profile(task).observe_all(outcomes)
+        self._dirty_profiles.add(task)
+        taken = 0
+        for at, alarm in self.watch.outcomes(task, version, outcomes):
+            self._count(task, version, outcomes[taken : at + 1])
+            taken = at + 1
+            self._note_alarms(outcomes[at], (alarm,))
+        self._count(task, version, outcomes[taken:])
+        self._changed(task)
+
+    def _count(self, task: str, version: str, outcomes: Sequence[Outcome]) -> None:
+        self.watch.settle(task, version, outcomes)
+        known = self._stats.setdefault(task, {})
+        known[version] = known.get(version, EMPTY).add_all(outcomes)
 
     def grade(self, outcome: Outcome, quality: float, source: str) -> None:
         """A grade for an outcome that was learnt before; a second one of the same answer teaches nothing more."""
@@ -146,13 +157,16 @@ class Evidence:
 
     def restore(self, outcomes: Iterable[Outcome], profiles: Iterable[TaskProfile]) -> None:
         """After a restart: statistics from the newest outcomes, profiles as they were stored; no old alarm returns."""
+        together: dict[tuple[str, str], list[Outcome]] = {}
         for outcome in outcomes:
-            self._totals[outcome.version] = self._totals.get(outcome.version, Totals()).add(outcome)
-            if outcome.task:
-                known = self._stats.setdefault(outcome.task, {})
-                known[outcome.version] = known.get(outcome.version, EMPTY).add(outcome)
-                if outcome.source == "request":
-                    self._requests[outcome.task] = self._requests.get(outcome.task, 0) + 1
+            together.setdefault((outcome.task, outcome.version), []).append(outcome)
+        for (task, version), several in together.items():
+            self._totals[version] = self._totals.get(version, Totals()).add(several)
+            if task:
+                known = self._stats.setdefault(task, {})
+                known[version] = known.get(version, EMPTY).add_all(several)
+                asked = sum(o.source == "request" for o in several)
+                self._requests[task] = self._requests.get(task, 0) + asked
         self._profiles.update({p.task: p for p in profiles})
 
     def _changed(self, task: str) -> None:

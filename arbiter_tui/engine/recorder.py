@@ -24,13 +24,14 @@ SEEN = 20_000
 
 
 class Recorder:
-    """``learn`` is called once per outcome, in order; ``on_trouble`` with a sentence when the store refuses."""
+    """``learn`` is given each outcome once, in order, several at a time; ``on_trouble`` a sentence when the store
+    refuses."""
 
     def __init__(
         self,
         store: Store,
         clock: Clock,
-        learn: Callable[[Outcome], None],
+        learn: Callable[[Sequence[Outcome]], None],
         *,
         on_trouble: Callable[[str], None],
         queue: int = QUEUE,
@@ -62,11 +63,12 @@ class Recorder:
 
     def absorb(self) -> None:
         """Teach what has arrived, now (synchronous): whoever decides or shows calls this first."""
-        while self._fresh:
-            outcome = self._fresh.popleft()
-            if self._new(outcome.id):
-                self._learn(outcome)
-                self._unsaved.append(outcome)
+        if not self._fresh:
+            return
+        taught = [outcome for outcome in self._fresh if self._new(outcome.id)]
+        self._fresh.clear()
+        self._unsaved += taught
+        self._learn(taught)
 
     async def flush(self) -> None:
         """Teach and commit everything; a store that refuses keeps the batch for the next time, and is told."""
@@ -94,8 +96,7 @@ class Recorder:
         self.duplicates += len(outcomes) - len(fresh)
         await self._store.record(fresh)
         taught = [o for o in fresh if self._new(o.id)]
-        for outcome in taught:
-            self._learn(outcome)
+        self._learn(taught)
         self.saved += len(taught)
         return len(taught)
 

@@ -9,6 +9,7 @@ nearer to what they were before the change than to what they became.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from ..core.cost import Outcome
@@ -43,19 +44,27 @@ class Watch:
         self._detectors: dict[tuple[str, str], Detectors] = {}
         self._standing: dict[tuple[str, str], dict[Signal, Standing]] = {}
 
-    def outcome(self, outcome: Outcome) -> tuple[Alarm, ...]:
-        """New alarms that this outcome raises."""
-        key = (outcome.task, outcome.version)
-        self._settle(key, outcome)
-        grown, alarms = self._detectors.get(key, self._fresh).observe(outcome)
-        return self._raised(key, grown, alarms)
+    def outcomes(self, task: str, version: str, outcomes: Sequence[Outcome]) -> list[tuple[int, Alarm]]:
+        """New alarms that these raise, each with the place of the outcome that did. Who weighs them lets them stand."""
+        key = (task, version)
+        self._detectors[key], alarms = self._detectors.get(key, self._fresh).observe_all(outcomes)
+        return alarms
+
+    def settle(self, task: str, version: str, outcomes: Sequence[Outcome]) -> None:
+        """These came after what stands: an alarm whose change is over stands no longer."""
+        key = (task, version)
+        if self._standing.get(key):
+            for outcome in outcomes:
+                self._settle(key, outcome)
 
     def grade(self, task: str, version: str, quality: float, tokens: int | None = None) -> tuple[Alarm, ...]:
         """New alarms that a late grade raises."""
         key = (task, version)
         self._clear(key, Signal.QUALITY, quality)
-        grown, alarms = self._detectors.get(key, self._fresh).graded(quality, tokens)
-        return self._raised(key, grown, alarms)
+        self._detectors[key], alarms = self._detectors.get(key, self._fresh).graded(quality, tokens)
+        for alarm in alarms:
+            self.stand(task, version, alarm)
+        return alarms
 
     def alarms(self, task: str, version: str) -> tuple[Alarm, ...]:
         """Those that stand now."""
@@ -68,12 +77,6 @@ class Watch:
     def reset(self, task: str, version: str) -> None:
         self._standing.pop((task, version), None)
         self._detectors.pop((task, version), None)
-
-    def _raised(self, key: tuple[str, str], grown: Detectors, alarms: tuple[Alarm, ...]) -> tuple[Alarm, ...]:
-        self._detectors[key] = grown
-        for alarm in alarms:
-            self._standing.setdefault(key, {})[alarm.signal] = Standing(alarm)
-        return alarms
 
     def _settle(self, key: tuple[str, str], outcome: Outcome) -> None:
         if key not in self._standing or not outcome.counts:

@@ -280,3 +280,24 @@ async def test_a_thousand_false_scores_do_not_move_the_route() -> None:
         assert quality >= 0.9 * 0.4 - 1e-9
         assert all(alarm.after >= 0.35 for alarm in e.arbiter.evidence.watch.alarms("work", "a"))
         assert e.serving() == "a"
+
+
+async def test_an_alarm_in_the_middle_of_a_batch_forgets_what_came_before_it() -> None:
+    """Whether outcomes arrive one by one or hundreds at once: the same statistics, the same alarms, told once."""
+    several = [
+        Outcome(id=f"o{n}", task="work", version="a", at=float(n), success=True, latency_s=0.5 if n < 60 else 4.0,
+                quality=float(n < 60), quality_source="suite")
+        for n in range(100)
+    ]  # fmt: skip
+    found = []
+    for batch in (1, 7, 100):
+        async with Engine(drift_min_samples=10) as e:
+            for at in range(0, 100, batch):
+                await e.arbiter.recorder.commit(several[at : at + batch])
+            known = e.arbiter.evidence.stats("work")["a"]
+            alarms = e.arbiter.evidence.watch.alarms("work", "a")
+            told = [event["message"] for event in await e.arbiter.events() if "quality fell" in event["message"]]
+            found.append((known, sorted(a.signal for a in alarms), len(told)))
+    assert found[0][1:] == (["latency", "quality"], 1)
+    assert found[0][0].quality == 0.0
+    assert found[1] == found[0] == found[2]

@@ -22,7 +22,11 @@ class Desk:
         self.learnt: list[str] = []
         self.trouble: list[str] = []
         self.recorder = Recorder(
-            self.store, self.clock, lambda o: self.learnt.append(o.id), on_trouble=self.trouble.append, queue=queue
+            self.store,
+            self.clock,
+            lambda several: self.learnt.extend(o.id for o in several),
+            on_trouble=self.trouble.append,
+            queue=queue,
         )
 
 
