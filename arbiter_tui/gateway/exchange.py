@@ -20,7 +20,7 @@ from typing import Self
 from ..errors import ArbiterError
 from .limits import BodyLimit, ClientGone, Receive, Scope, Send, read_body, respond
 from .problems import JSON, OPENAI, Dialect, Headers, internal, retry_after, status_of
-from .protocol import LEAVING, Leaving
+from .protocol import Client
 
 PING_S = 10.0  # silence after which a stream gets a comment: below the idle limits of common proxies
 STREAM_HEADERS: Headers = [(b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no")]
@@ -51,7 +51,7 @@ class Exchange:
         self._pinging: asyncio.Task[None] | None = None
         self._watcher: asyncio.Task[None] | None = None
         self._worker: asyncio.Task[object] | None = None
-        self._leaving: Leaving | None = scope.get(LEAVING)
+        self.client: Client | None = scope.get(CLIENT)
         self._timer: asyncio.TimerHandle | None = None
 
     async def body(self) -> bytes:
@@ -63,11 +63,11 @@ class Exchange:
         assert self._worker is not None, "an exchange runs in a task"
         if streams and self._dialect.ping is not None:
             self._timer = self._worker.get_loop().call_later(self._ping_s, self._silent)
-        if self._leaving is None:
+        if self.client is None:
             self._watcher = asyncio.create_task(self._watch(), name="gateway-watcher")
             return
-        self._leaving.tell = self._left
-        if self._leaving.gone:
+        self.client.tell = self._left
+        if self.client.gone:
             self._left()
 
     async def _watch(self) -> None:
@@ -133,8 +133,8 @@ class Exchange:
     def _stop_watching(self) -> None:
         if self._watcher is not None:
             self._watcher.cancel()
-        if self._leaving is not None:
-            self._leaving.tell = None
+        if self.client is not None:
+            self.client.tell = None
         if self._timer is not None:
             self._timer.cancel()
 

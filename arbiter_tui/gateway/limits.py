@@ -21,6 +21,7 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
+CLIENT = "arbiter.client"  # in the scope under our own server: what it knows of the client (protocol.py)
 BODY_SECONDS = 30.0  # for a body that nobody wants: it is thrown away, so that the client gets to read our refusal
 DRAIN_BYTES = 64 * 2**20  # of a body that is too large we discard so much, so that the client gets to read our 413
 
@@ -171,7 +172,8 @@ async def read_body(scope: Scope, receive: Receive, allowed: BodyLimit) -> bytes
     if declared is not None and declared.isdigit() and int(declared) > limit:
         await discard(receive, seconds)
         raise _too_large(limit)
-    message = await _timed(receive, seconds)
+    client = scope.get(CLIENT)  # where it is known that all is here there is nothing to wait for, nothing to time
+    message = await receive() if client is not None and client.arrived else await _timed(receive, seconds)
     body = bytes(_piece(message))
     if len(body) <= limit and not message.get("more_body", False):
         return body
@@ -241,7 +243,7 @@ def parse_object(body: bytes) -> dict[str, Any]:
     """Strict JSON object: UTF-8, no NaN or Infinity, no key twice, no lone surrogate, no abyss. Raises BadRequest."""
     try:
         text = body.decode("utf-8")
-        value = json.loads(text, object_pairs_hook=_unique, parse_constant=_constant, parse_float=_float)
+        value = _STRICT.decode(text)
         if b"\\u" in body:  # an escaped lone surrogate is valid JSON, but no text: nothing after us could encode it
             json.dumps(value, ensure_ascii=False).encode("utf-8")
     except UnicodeDecodeError:
@@ -275,3 +277,6 @@ def _float(text: str) -> float:
     if not math.isfinite(value):
         raise BadRequest(f"the number {text[:32]} is out of range")
     return value
+
+
+_STRICT = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_constant, parse_float=_float)

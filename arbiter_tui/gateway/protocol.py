@@ -17,31 +17,51 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from ..config_server import LimitsConfig
 from ..errors import ArbiterError
+from .limits import CLIENT
 from .problems import BadRequest, Headers, dialect_of, status_of
 
 LINGER_S = 1.0  # after a refusal the rest is thrown away: closing on unread data would lose our answer
 SENT_AHEAD = 8  # so many requests may wait behind one of the same connection until nothing more is read
 LINGER_BYTES = 4 * 2**20
-LEAVING = "arbiter.leaving"
 
 
-class Leaving:
-    """Of one request: that its client is gone, told at once to whoever works for it. In the scope under ``LEAVING``."""
+class Client:
+    """Of one request: whether its client is gone, told at once to whoever works for it; and a way to it that waits for
+    nothing. In the scope under ``CLIENT``."""
 
-    __slots__ = ("gone", "tell")
+    __slots__ = ("_protocol", "cycle", "gone", "tell")
 
-    def __init__(self) -> None:
+    def __init__(self, protocol: HttpToolsProtocol) -> None:
+        self._protocol = protocol
+        self.cycle: RequestResponseCycle | None = None
         self.gone = False
         self.tell: Callable[[], None] | None = None
 
-    def now(self) -> None:
+    @property
+    def arrived(self) -> bool:
+        """Is all of the body here?"""
+        return self.cycle is not None and not self.cycle.more_body
+
+    def leave(self) -> None:
         self.gone = True
         if self.tell is not None:
             self.tell()
 
+    def write(self, data: bytes) -> bool:
+        """A piece of a stream that is open, at once. False: the client is behind, ``drain`` before the next one."""
+        cycle = self.cycle
+        if cycle is None or cycle.disconnected or not data:
+            return True
+        assert cycle.chunked_encoding, "an open stream"
+        self._protocol.transport.write(b"%x\r\n%s\r\n" % (len(data), data))
+        return not self._protocol.flow.write_paused
 
-def leaving_of(scope: Any) -> Leaving:
-    found: Leaving = scope[LEAVING]
+    async def drain(self) -> None:
+        await self._protocol.flow.drain()
+
+
+def client_of(scope: Any) -> Client:
+    found: Client = scope[CLIENT]
     return found
 
 
@@ -76,7 +96,7 @@ class GuardedProtocol(HttpToolsProtocol):
             running.message_event.set()
         super().connection_lost(exc)
         if running is not None and not running.response_complete:
-            leaving_of(running.scope).now()
+            client_of(running.scope).leave()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._running = cycle
@@ -104,7 +124,7 @@ class GuardedProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         self._in_head = True
         super().on_message_begin()
-        cast(dict[str, Any], self.scope)[LEAVING] = Leaving()
+        cast(dict[str, Any], self.scope)[CLIENT] = Client(self)
 
     def on_headers_complete(self) -> None:
         self._in_head = False
@@ -116,6 +136,7 @@ class GuardedProtocol(HttpToolsProtocol):
             raise ValueError("the head is too large")  # the parser stops, and ``send_400_response`` says why
         self._head_seen = 0
         super().on_headers_complete()
+        client_of(self.scope).cycle = self.cycle
         if 0 < len(self.pipeline) < SENT_AHEAD:
             self.flow.resume_reading()  # who does not read does not notice that the client has left
 
@@ -160,7 +181,7 @@ class GuardedProtocol(HttpToolsProtocol):
             return False
         cycle.disconnected = True
         cycle.message_event.set()
-        leaving_of(cycle.scope).now()
+        client_of(cycle.scope).leave()
         return True
 
     def pause_writing(self) -> None:
