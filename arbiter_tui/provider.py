@@ -214,12 +214,21 @@ class Metered(Protocol):
         ...
 
 
+class Sink(Protocol):
+    """Where bytes go at once. ``write`` returns False if the other side is behind: ``drain`` before the next one."""
+
+    def write(self, data: bytes) -> bool: ...
+
+    async def drain(self) -> None: ...
+
+
 class Relaying(Protocol):
     """What a loaded model may offer besides, where its runtime speaks the client's dialect itself."""
 
-    def relay(self, request: Request) -> AsyncGenerator[bytes | Done, None] | None:
+    def relay(self, request: Request) -> AsyncGenerator[bytes | Done, Sink | None] | None:
         """The runtime's own answer to ``request.original``, byte for byte as it comes, and one Done, last; what was not
         asked for is not told apart (``Usage`` may be empty). None: this request has to be asked with ``generate``.
+        After the first piece a Sink may be sent in (``asend``): who can writes the rest there and yields Done next.
 
         Raises what ``generate`` raises; before the first bytes whatever the runtime refuses.
         """

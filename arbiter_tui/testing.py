@@ -12,7 +12,7 @@ import heapq
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from ._contract import ProviderContract, collect
 from ._memory_store import MemoryStore
@@ -34,6 +34,7 @@ from .provider import (
     LoadedModel,
     ProviderConfig,
     Request,
+    Sink,
     Text,
     TokenLogprob,
     ToolCall,
@@ -172,9 +173,12 @@ class FakeModel:
     def generate(self, request: Request) -> AsyncGenerator[Chunk, None]:
         return self._counted(self._answer(self.behaviour, request))
 
-    def relay(self, request: Request) -> AsyncGenerator[bytes | Done, None] | None:
+    def relay(self, request: Request) -> AsyncGenerator[bytes | Done, Sink | None] | None:
         how = self.behaviour
-        return None if how.relayed is None else self._counted(self._relayed(how, how.relayed))
+        if how.relayed is None:
+            return None
+        relayed = self._counted(self._relayed(how, how.relayed))  # a sink that is sent in is not used: none has to be
+        return cast("AsyncGenerator[bytes | Done, Sink | None]", relayed)
 
     async def _relayed(self, how: Behaviour, pieces: Sequence[bytes]) -> AsyncGenerator[bytes | Done, None]:
         if how.fail_generate:

@@ -20,6 +20,7 @@ from collections import deque
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from typing import cast
 
 from ..core.cost import Failure, Outcome
 from ..core.registry import ModelVersion
@@ -38,7 +39,7 @@ from ..errors import (
     WorkerDied,
 )
 from ..ports import Clock
-from ..provider import Chunk, Done, LoadedModel, Request, Usage
+from ..provider import Chunk, Done, LoadedModel, Request, Sink, Usage
 from .instance import Lease
 from .metering import Meter
 
@@ -125,9 +126,10 @@ class Answer:
         self._kept: deque[Chunk | bytes] | None = None  # of a whole answer: what is there so far, then what is left
         self._claim: AbstractAsyncContextManager[Lease] | None = None
         self._model: LoadedModel | None = None
-        self._stream: AsyncGenerator[Chunk | bytes, None] | None = None
+        self._stream: AsyncGenerator[Chunk | bytes, Sink | None] | None = None
         self._leased_at = began
         self._wrote = False
+        self._sink: Sink | None = None
         self._meter: Meter | None = None
         self._cpu_s: float | None = None
         self._memory_bytes: int | None = None
@@ -153,13 +155,13 @@ class Answer:
         self._meter = Meter(lease)
         self._stream = self._asked(lease.model)
 
-    def _asked(self, model: LoadedModel) -> AsyncGenerator[Chunk | bytes, None]:
+    def _asked(self, model: LoadedModel) -> AsyncGenerator[Chunk | bytes, Sink | None]:
         """The runtime's own bytes where it speaks the client's dialect, else its chunks."""
         if self.request.original is not None and (relay := getattr(model, "relay", None)) is not None:
-            relayed: AsyncGenerator[bytes | Done, None] | None = relay(self.request)
+            relayed: AsyncGenerator[bytes | Done, Sink | None] | None = relay(self.request)
             if relayed is not None:
                 return relayed
-        return model.generate(self.request)
+        return cast("AsyncGenerator[Chunk | bytes, Sink | None]", model.generate(self.request))
 
     def mark_overhead(self) -> None:
         """Everything between the request's arrival and now that was not waiting is the arbiter's own."""
@@ -183,7 +185,7 @@ class Answer:
         if self.outcome is not None or self._stream is None:
             raise StopAsyncIteration
         try:
-            chunk = await anext(self._stream, None)
+            chunk = await (anext(self._stream, None) if self._sink is None else _poured(self._stream, self._sink))
         except ContextOverflow as error:
             if self._wrote or self._model is None or self.request is self.bare:
                 await self._fail(error)
@@ -197,6 +199,11 @@ class Answer:
             broken = ProviderError(f"{self.version.version} ended its answer without saying that it was over")
             return await self._failed(broken)
         return await self._passed(chunk)
+
+    def into(self, sink: Sink) -> None:
+        """From here on what comes goes into ``sink`` by itself, where the runtime's bytes are read; what is asked for
+        next is Done, or as before where they can't."""
+        self._sink = _Counted(self, sink)
 
     async def _passed(self, chunk: Chunk | bytes) -> Chunk | bytes:
         if isinstance(chunk, Done):
@@ -282,3 +289,23 @@ class Answer:
             source=self.source,
         )
         self._on_end(self, self.outcome)
+
+
+class _Counted:
+    """A sink on whose way the answer's pieces are counted."""
+
+    __slots__ = ("_answer", "_sink", "drain")
+
+    def __init__(self, answer: Answer, sink: Sink) -> None:
+        self._answer, self._sink, self.drain = answer, sink, sink.drain
+
+    def write(self, data: bytes) -> bool:
+        self._answer.pieces += data.count(b"data: {")
+        return self._sink.write(data)
+
+
+async def _poured(stream: AsyncGenerator[Chunk | bytes, Sink | None], sink: Sink) -> Chunk | bytes | None:
+    try:
+        return await stream.asend(sink)
+    except StopAsyncIteration:
+        return None

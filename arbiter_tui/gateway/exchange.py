@@ -18,7 +18,8 @@ from types import TracebackType
 from typing import Self
 
 from ..errors import ArbiterError
-from .limits import BodyLimit, ClientGone, Receive, Scope, Send, read_body, respond
+from ..provider import Sink
+from .limits import CLIENT, BodyLimit, ClientGone, Receive, Scope, Send, read_body, respond
 from .problems import JSON, OPENAI, Dialect, Headers, internal, retry_after, status_of
 from .protocol import Client
 
@@ -47,7 +48,7 @@ class Exchange:
         self._body_limit = body_limit
         self._ping_s = ping_s
         self._wrote = False  # since the last look for silence
-        self._between = True  # events, not within one: the only place for a ping
+        self.between = True  # events, not within one: the only place for what is ours
         self._pinging: asyncio.Task[None] | None = None
         self._watcher: asyncio.Task[None] | None = None
         self._worker: asyncio.Task[object] | None = None
@@ -87,7 +88,7 @@ class Exchange:
         self._timer = loop.call_later(self._ping_s, self._silent)
         if self._wrote:
             self._wrote = False
-        elif self._between:
+        elif self.between:
             self._pinging = loop.create_task(self._ping(), name="gateway-ping")
 
     async def _ping(self) -> None:
@@ -107,9 +108,18 @@ class Exchange:
     async def write(self, data: bytes) -> None:
         if not self.opened:
             await self.open([])
-        self._wrote = True
-        self._between = data.endswith((b"\n\n", b"\r\n\r\n"))
+        self.noted(data)
         await self._send({"type": "http.response.body", "body": data, "more_body": True})
+
+    def noted(self, data: bytes) -> None:
+        """These bytes go out."""
+        self._wrote = True
+        self.between = data.endswith((b"\n\n", b"\r\n\r\n"))
+
+    @property
+    def sink(self) -> Sink | None:
+        """A way into the open stream that waits for nothing; None under a foreign server."""
+        return None if self.client is None else _Straight(self, self.client)
 
     async def close(self, data: bytes) -> None:
         """The last bytes of a stream that ended well."""
@@ -150,6 +160,22 @@ class Exchange:
             assert task is not None
             return task.uncancel() == 0  # cancelled by our watcher alone: the work is done; else somebody wants us gone
         return isinstance(error, (ClientGone, StreamCut))
+
+
+class _Straight:
+    """Pieces of an open stream, from whoever reads them to the client's connection, without a task between."""
+
+    __slots__ = ("_client", "_exchange")
+
+    def __init__(self, exchange: Exchange, client: Client) -> None:
+        self._exchange, self._client = exchange, client
+
+    def write(self, data: bytes) -> bool:
+        self._exchange.noted(data)
+        return self._client.write(data)
+
+    async def drain(self) -> None:
+        await self._client.drain()
 
 
 Work = Callable[[Exchange], Awaitable[None]]

@@ -130,7 +130,7 @@ class Generator:
             first = await next_chunk(chunks)  # the status is still ours to choose; who answers is certain from here on
             headers = answer_headers(answer)
             if isinstance(first, bytes):
-                await _relay(exchange, first, chunks, headers, stream=asked.stream)
+                await _relay(exchange, first, answer, headers, stream=asked.stream)
             else:
                 send = _stream if asked.stream else _whole
                 told = cast("AsyncIterator[Chunk]", chunks)  # an answer that begins with chunks goes on with chunks
@@ -222,24 +222,22 @@ def answer_headers(answer: Answer) -> Headers:
     ]
 
 
-async def _relay(
-    exchange: Exchange, first: bytes, chunks: AsyncIterator[Chunk | bytes], headers: Headers, *, stream: bool
-) -> None:
+async def _relay(exchange: Exchange, first: bytes, answer: Answer, headers: Headers, *, stream: bool) -> None:
     """The runtime's own bytes. A whole answer goes out before anybody looks at what it took."""
     if not stream:
         await exchange.answer(200, first, headers)
-        await next_chunk(chunks)
+        await next_chunk(answer)
         return
     await exchange.open(headers)
     piece: Chunk | bytes = first
-    last = first
     try:
         while isinstance(piece, bytes):
             await exchange.write(piece)
-            last = piece
-            piece = await next_chunk(chunks)
+            if exchange.sink is not None:
+                answer.into(exchange.sink)
+            piece = await next_chunk(answer)
     except ArbiterError:
-        if not last.endswith(b"\n\n"):  # cut in the middle of an event: ours must not become a part of it
+        if not exchange.between:  # cut in the middle of an event: ours must not become a part of it
             await exchange.write(b"\n\n")
         raise
     await exchange.close(b"")

@@ -17,10 +17,10 @@ import aiohttp
 
 from arbiter_tui.core.registry import ModelVersion
 from arbiter_tui.errors import Overloaded, ProviderError, Unreachable, WorkerDied
-from arbiter_tui.provider import Chunk, Done, EventSink, InstanceStats, Request, WorkerEvent
+from arbiter_tui.provider import Chunk, Done, EventSink, InstanceStats, Request, Sink, WorkerEvent
 
 from . import _openai_wire as wire
-from ._relay import Tail, whole
+from ._relay import Tail, Told, whole
 from ._upstream import Reply, Upstream
 
 LONGEST_WAIT_S = 3600.0  # that we hand on, whatever a server asks for
@@ -202,7 +202,7 @@ class OpenAiModel:
             raise self._gone("its server ended the answer in the middle")
         yield done
 
-    def relay(self, request: Request) -> AsyncGenerator[bytes | Done, None] | None:
+    def relay(self, request: Request) -> AsyncGenerator[bytes | Done, Sink | None] | None:
         body = wire.original(request, self._dialect)
         if body is None or request.original is None or self._runtime.hot is None:
             return None
@@ -210,7 +210,7 @@ class OpenAiModel:
 
     async def _relay(
         self, hot: Upstream, path: str, body: Mapping[str, Any], *, stream: bool
-    ) -> AsyncGenerator[bytes | Done, None]:
+    ) -> AsyncGenerator[bytes | Done, Sink | None]:
         self._check()
         tail, began = Tail(), False
         try:
@@ -226,9 +226,11 @@ class OpenAiModel:
                     yield told
                     yield done
                     return
-                async for data in reply.pieces():
+                while data := await reply.next():
                     tail.add(data)
-                    yield data
+                    sink = yield data
+                    if sink is not None:
+                        await reply.pour(Told(tail, sink))
         except OSError as error:
             raise self._gone(self._runtime.broken(error, began=began)) from error
         ended = tail.done(self._runtime.hidden)
@@ -238,7 +240,7 @@ class OpenAiModel:
 
     async def _all(self, reply: Reply) -> bytes:
         data = bytearray()
-        async for piece in reply.pieces():
+        while piece := await reply.next():
             data += piece
             if len(data) > _MOST_BYTES:
                 raise ProviderError(f"{self._runtime.base_url} sends an answer without end")

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from arbiter_tui.errors import ProviderError
-from arbiter_tui.provider import Done, FinishReason, Usage
+from arbiter_tui.provider import Done, FinishReason, Sink, Usage
 
 TAIL_BYTES = 16 * 1024  # the reason, the usage and the timings of an answer are its last events, and short
 OVER = b"[DONE]"
@@ -50,6 +50,19 @@ class Tail:
         if reason is None and not over:
             return None
         return Done(finish_reason=reason or "stop", usage=usage_of(found))
+
+
+class Told:
+    """A sink on whose way the end of a stream is noted."""
+
+    __slots__ = ("_sink", "_tail", "drain")
+
+    def __init__(self, tail: Tail, sink: Sink) -> None:
+        self._tail, self._sink, self.drain = tail, sink, sink.drain
+
+    def write(self, data: bytes) -> bool:
+        self._tail.add(data)
+        return self._sink.write(data)
 
 
 def whole(body: bytes) -> Done:

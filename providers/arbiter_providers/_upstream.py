@@ -10,11 +10,11 @@ An answer that is left before its end closes its connection, which makes the run
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator
 from urllib.parse import urlsplit
 
 import httptools
+
+from arbiter_tui.provider import Sink
 
 CONNECT_S = 5.0
 IDLE_S = 4.0  # below the idle limits of common servers: llama-server and uvicorn close after five seconds
@@ -48,6 +48,8 @@ class _Connection(asyncio.Protocol):
         self._held = self._head_seen = 0
         self._paused = False
         self._waiter: asyncio.Future[None] | None = None
+        self.sink: Sink | None = None  # takes what is read at once
+        self.full = False  # it said that its other side is behind
         self._parser = httptools.HttpResponseParser(self)
         self._heard_at = self._loop.time()
 
@@ -66,6 +68,11 @@ class _Connection(asyncio.Protocol):
             self._fail(Broken(f"no HTTP: {error}"))
         if self.status == 0 and self._head_seen > HEAD_BYTES:
             self._fail(Broken("a head without end"))
+        if self.sink is not None and not self.over and self.error is None:
+            data = self.take()
+            if not data or self.sink.write(data):
+                return
+            self.sink, self.full = None, True
         self._wake()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -122,15 +129,19 @@ class _Connection(asyncio.Protocol):
     async def wait(self, limit_s: float) -> None:
         """Returns when something is new. Raises TimeoutError after ``limit_s`` of silence."""
         self._waiter = self._loop.create_future()
-        timer = self._loop.call_later(limit_s, self._silent, limit_s)
+        self._timer = self._loop.call_later(limit_s, self._silent, limit_s)
         try:
             await self._waiter
         finally:
             self._waiter = None
-            timer.cancel()
+            self._timer.cancel()
 
     def _silent(self, limit_s: float) -> None:
-        self._fail(TimeoutError(f"nothing for {limit_s:g} s"))
+        left = self._heard_at + limit_s - self._loop.time()
+        if left > 0:  # a sink took something meanwhile
+            self._timer = self._loop.call_later(left, self._silent, limit_s)
+        else:
+            self._fail(TimeoutError(f"nothing for {limit_s:g} s"))
 
     def take(self) -> bytes:
         """All that was read; empty if nothing was."""
@@ -166,18 +177,37 @@ class Reply:
         self.kind = connection.kind
         self._connection, self._stall_s = connection, stall_s
 
-    async def pieces(self) -> AsyncIterator[bytes]:
-        """What has come since the last piece, joined. Raises OSError where it breaks off."""
+    async def next(self) -> bytes:
+        """What has come since the last piece, joined; empty at the end. Raises OSError where it breaks off."""
         connection = self._connection
         while True:
             if data := connection.take():
-                yield data
+                return data
+            if connection.error is not None:
+                raise connection.error
+            if connection.over:
+                return b""
+            await connection.wait(self._stall_s)
+
+    async def pour(self, sink: Sink) -> None:
+        """All the rest into ``sink``, as it is read, without a turn of the loop between. Raises OSError."""
+        connection = self._connection
+        while True:
+            if connection.full:
+                connection.full = False
+                await sink.drain()
+            elif data := connection.take():
+                connection.full = not sink.write(data)
             elif connection.error is not None:
                 raise connection.error
             elif connection.over:
                 return
             else:
-                await connection.wait(self._stall_s)
+                connection.sink = sink
+                try:
+                    await connection.wait(self._stall_s)
+                finally:
+                    connection.sink = None
 
 
 class Upstream:
@@ -195,13 +225,15 @@ class Upstream:
         self._stall_s = stall_s
         self._idle: list[_Connection] = []
 
-    @contextlib.asynccontextmanager
-    async def post(self, path: str, body: bytes) -> AsyncGenerator[Reply, None]:
-        """One exchange. Raises OSError. A kept connection that its server has closed meanwhile gives way to a new
-        one: nothing of the request was answered yet."""
+    def post(self, path: str, body: bytes) -> _Exchange:
+        """One exchange: ``async with`` it for its reply. Raises OSError. A kept connection that its server has closed
+        meanwhile gives way to a new one: nothing of the request was answered yet."""
         kept = "" if self.keep else "Connection: close\r\n"
         head = f"POST {self._path}{path} HTTP/1.1\r\n{self._head}{kept}Content-Length: {len(body)}\r\n\r\n"
-        request = head.encode("latin-1") + body
+        return _Exchange(self, head.encode("latin-1") + body)
+
+    async def begin(self, request: bytes) -> _Connection:
+        """A connection on which the head of an answer to ``request`` has come; give it ``back``."""
         connection = await self._connected()
         try:
             try:
@@ -212,9 +244,13 @@ class Upstream:
                 connection.close()
                 connection = await self._connect()
                 await self._heard(connection, request)
-            yield Reply(connection, self._stall_s)
-        finally:
-            self._back(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def reply(self, connection: _Connection) -> Reply:
+        return Reply(connection, self._stall_s)
 
     async def _heard(self, connection: _Connection, request: bytes) -> None:
         connection.ask(request)
@@ -237,7 +273,8 @@ class Upstream:
             _, connection = await asyncio.get_running_loop().create_connection(_Connection, self._host, self._port)
         return connection
 
-    def _back(self, connection: _Connection) -> None:
+    def back(self, connection: _Connection) -> None:
+        """To the idle ones if its answer was read to its end, else it is closed: the runtime stops decoding."""
         if connection.reusable and self.keep and len(self._idle) < MOST_IDLE:
             connection.fresh = False
             connection.idle_since = asyncio.get_running_loop().time()
@@ -249,3 +286,21 @@ class Upstream:
         """Idempotent."""
         while self._idle:
             self._idle.pop().close()
+
+
+class _Exchange:
+    """A context: enters with the reply once its head is there."""
+
+    __slots__ = ("_connection", "_request", "_upstream")
+
+    def __init__(self, upstream: Upstream, request: bytes) -> None:
+        self._upstream, self._request = upstream, request
+        self._connection: _Connection | None = None
+
+    async def __aenter__(self) -> Reply:
+        self._connection = await self._upstream.begin(self._request)
+        return self._upstream.reply(self._connection)
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._connection is not None:
+            self._upstream.back(self._connection)

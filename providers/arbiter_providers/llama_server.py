@@ -15,7 +15,7 @@ import aiohttp
 
 from arbiter_tui.core.registry import ModelVersion
 from arbiter_tui.errors import NotSupported, ProviderError
-from arbiter_tui.provider import Chunk, Done, EventSink, InstanceStats, LoadedModel, ProviderConfig, Request
+from arbiter_tui.provider import Chunk, Done, EventSink, InstanceStats, LoadedModel, ProviderConfig, Request, Sink
 
 from . import _llama_server_wire as wire
 from . import _tools
@@ -145,7 +145,7 @@ class LlamaServerModel:
             if response is not None:
                 response.close()  # in mid-answer this is what stops the decoding
 
-    def relay(self, request: Request) -> AsyncGenerator[bytes | Done, None] | None:
+    def relay(self, request: Request) -> AsyncGenerator[bytes | Done, Sink | None] | None:
         """Streams alone: of an answer that comes whole the engine would not say when its first token was there."""
         told = request.original
         if told is None or not told.stream or (told.path == wire.CHAT and not self._chat_template):
@@ -154,7 +154,7 @@ class LlamaServerModel:
             return None
         return self._relay(told.path, wire.original(request, model=self.version.version))
 
-    async def _relay(self, path: str, body: Mapping[str, Any]) -> AsyncGenerator[bytes | Done, None]:
+    async def _relay(self, path: str, body: Mapping[str, Any]) -> AsyncGenerator[bytes | Done, Sink | None]:
         tail = Tail()
         async with contextlib.aclosing(self._answer(path, body)) as pieces:
             async for data in pieces:

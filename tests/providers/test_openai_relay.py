@@ -213,7 +213,10 @@ async def keeping() -> AsyncIterator[_upstream.Upstream]:
 
 async def post(upstream: _upstream.Upstream) -> bytes:
     async with upstream.post("/x", b"{}") as reply:
-        return b"".join([piece async for piece in reply.pieces()])
+        got = b""
+        while piece := await reply.next():
+            got += piece
+        return got
 
 
 async def test_connections_are_kept_and_shared() -> None:
@@ -260,3 +263,52 @@ async def test_nothing_is_read_far_ahead_of_a_slow_reader() -> None:
                 held = max(held, reply._connection._held)
             assert 0 < held < _upstream.AHEAD_BYTES + 2**20
         await until(lambda: fault.open == 0, "the endless one is closed")
+
+
+class Tray:
+    """A sink that is full after each piece until somebody has waited."""
+
+    def __init__(self, *, full: bool) -> None:
+        self.got, self.waits, self._full, self._behind = b"", 0, full, False
+
+    def write(self, data: bytes) -> bool:
+        assert not self._behind, "written to while it was full"
+        self.got += data
+        self._behind = self._full
+        return not self._full
+
+    async def drain(self) -> None:
+        self.waits += 1
+        await asyncio.sleep(0)
+        self._behind = False
+
+
+@pytest.mark.parametrize("full", [False, True])
+async def test_the_rest_goes_into_a_sink_by_itself(full: bool) -> None:
+    """Byte for byte, never while the sink is full, and Done after it with what the end says."""
+    pieces = [CUT, *(word(f"w{n}" * 900) for n in range(200)), TIMED, DONE]
+    async with faulty_server() as fault:
+        fault.script(CHAT, stream(*pieces))
+        async with loaded(fault) as (model, _):
+            relayed, tray = model.relay(asked()), Tray(full=full)
+            first = await anext(relayed)
+            done = await relayed.asend(tray)
+            assert first + tray.got == b"".join(pieces)
+            assert done == Done(finish_reason="length", usage=Usage(
+                tokens_in=9, tokens_out=3, tokens_cached=2, prompt_s=0.05, decode_s=0.12))  # fmt: skip
+            assert (tray.waits > 1) == full
+
+
+@pytest.mark.parametrize(("pieces", "words"), [
+    ([CUT, HANG], "no answer in time"), ([CUT, word("lo"), RESET], "broke off|in the middle"), ([CUT], "in the middle"),
+])  # fmt: skip
+async def test_what_goes_wrong_on_the_way_into_a_sink_is_told_as_ever(pieces: Sequence[Piece], words: str) -> None:
+    """A stall, a reset, an end without an end."""
+    async with faulty_server() as fault:
+        fault.script(CHAT, stream(*pieces))
+        async with loaded(fault) as (model, events):
+            relayed = model.relay(asked())
+            await anext(relayed)
+            with pytest.raises(WorkerDied, match=words):
+                await relayed.asend(Tray(full=False))
+            assert [e.kind for e in events] == ["exited"]
