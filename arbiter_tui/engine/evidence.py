@@ -54,7 +54,6 @@ class Totals:
         return Totals(self.requests + len(outcomes), self.failures + failures, rate, ttft, memory, failing)
 
 
-
 def _eased(old: float | None, new: float | None) -> float | None:
     """A moving mean of the newest ten or so."""
     if new is None or old is None:

@@ -88,12 +88,16 @@ class Exchange:
         self._timer = loop.call_later(self._ping_s, self._silent)
         if self._wrote:
             self._wrote = False
-        elif self.between:
+        elif self.opened and self.client is not None:
+            if self.between:
+                self.client.write(self._dialect.ping or b"")
+        else:
             self._pinging = loop.create_task(self._ping(), name="gateway-ping")
 
     async def _ping(self) -> None:
-        await self.write(self._dialect.ping or b"")
-        self._wrote = False  # a ping is no news: the next one is due as soon
+        if self.between:  # still: a piece may have gone out before this task's turn
+            await self.write(self._dialect.ping or b"")
+            self._wrote = False  # a ping is no news: the next one is due as soon
 
     async def open(self, headers: Headers) -> None:
         """Send the stream's head, if a ping has not already. Then they follow as a comment."""
