@@ -36,7 +36,7 @@ from ..errors import (
     WorkerDied,
 )
 from ..ports import Clock
-from ..provider import Chunk, Done, InstanceStats, LoadedModel, Request, WorkerEvent
+from ..provider import Chunk, Done, InstanceStats, LoadedModel, Request, Sink, WorkerEvent
 from .health import BACK_OFF_CAP_S, Answer, ask, back_off, is_hung, measure, strikes_after
 from .replica import Loader, Owner, Replica, Stage
 
@@ -232,7 +232,7 @@ class ReplicaSet:
     def generate(self, request: Request) -> AsyncGenerator[Chunk, None]:
         return self._answers(request, lambda model: model.generate(request))
 
-    def relay(self, request: Request) -> AsyncGenerator[bytes | Done, None] | None:
+    def relay(self, request: Request) -> AsyncGenerator[bytes | Done, Sink | None] | None:
         """The bytes of whoever answers, where the runtimes pass this request on."""
         models = [r.model for r in self._replicas if r.stage is Stage.READY and r.model is not None]
         if not models or _relayed(models[0], request) is None:
@@ -384,9 +384,9 @@ class _Tries:
         return error
 
 
-def _relayed(model: LoadedModel, request: Request) -> AsyncGenerator[bytes | Done, None] | None:
+def _relayed(model: LoadedModel, request: Request) -> AsyncGenerator[bytes | Done, Sink | None] | None:
     relay = getattr(model, "relay", None)  # provider.Relaying
-    found: AsyncGenerator[bytes | Done, None] | None = None if relay is None else relay(request)
+    found: AsyncGenerator[bytes | Done, Sink | None] | None = None if relay is None else relay(request)
     return found
 
 
