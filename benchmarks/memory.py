@@ -102,7 +102,16 @@ async def closed_loop(count: int, clients: int, one: Callable[[], Awaitable[bool
     return failed
 
 
-async def requests(s: aiohttp.ClientSession, url: str, count: int) -> int:
+async def requests(s: aiohttp.ClientSession, url: str, count: int, looker: Looker, curve: list[float]) -> int:
+    """``curve``: resident after each tenth."""
+    failed = 0
+    for part in range(10):
+        failed += await _requests(s, url, count * (part + 1) // 10 - count * part // 10)
+        curve.append(looker.resident_mb())
+    return failed
+
+
+async def _requests(s: aiohttp.ClientSession, url: str, count: int) -> int:
     bodies = [{"model": m, "messages": [{"role": "user", "content": "hi"}], "max_tokens": 8} for m in PAIR]
     turn = 0
 
@@ -149,25 +158,29 @@ async def main(count: dict[str, int]) -> None:
             await call(s, url, "POST", "/swaps?wait=30", {"task": TASK, "to": PAIR[1]})
         before = await looker.held()
         resident, failed, seconds = {}, {}, {}
-        for work in (requests, swaps, aborted):
+        curve: list[float] = []
+        works: dict[str, Callable[[aiohttp.ClientSession, str, int], Awaitable[int]]] = {
+            "requests": lambda s, url, n: requests(s, url, n, looker, curve), "swaps": swaps, "aborted": aborted,
+        }  # fmt: skip
+        for name, work in works.items():
             begun = time.monotonic()
             async with session() as s:
-                failed[work.__name__] = await work(s, url, count[work.__name__])
-            seconds[work.__name__] = round(time.monotonic() - begun, 1)
-            resident[work.__name__] = looker.resident_mb()
+                failed[name] = await work(s, url, count[name])
+            seconds[name] = round(time.monotonic() - begun, 1)
+            resident[name] = looker.resident_mb()
         after = await looker.quiet(before)
         resident["at_rest"] = looker.resident_mb()
-    report(idle, before, after, resident, failed, count, seconds)
+    report(idle, before, after, resident, failed, count, seconds, curve)
 
 
 def report(
     idle: float, before: dict[str, int], after: dict[str, int], resident: dict[str, float], failed: dict[str, int],
-    count: dict[str, int], seconds: dict[str, float],
+    count: dict[str, int], seconds: dict[str, float], curve: list[float],
 ) -> None:  # fmt: skip
     leaked = {name: max(0, after[name] - before[name]) for name in before}
     measured: dict[str, Any] = {
-        "idle_mb": idle, "after_mb": resident, "leaked": leaked, "held_before": before, "held_after": after,
-        "done": count, "failed": failed, "seconds": seconds,
+        "idle_mb": idle, "after_mb": resident, "curve_mb": curve, "leaked": leaked,
+        "held_before": before, "held_after": after, "done": count, "failed": failed, "seconds": seconds,
     }  # fmt: skip
     must = {"idle_mb": f"<= {IDLE_MB:g}", "after_mb": f"<= {AFTER_MB:g}", "leaked": "0 of each", "failed": "0"}
     met = (

@@ -32,7 +32,7 @@ class Caretaker:
         self._clock = clock
         self._keeper = keeper
         self._scheduler = scheduler
-        self._idle_ttl_s = idle_ttl_s
+        self.idle_ttl_s = idle_ttl_s
         self._serving = serving
         self._next_number = next_number
 
@@ -46,7 +46,7 @@ class Caretaker:
     def _expire(self) -> None:
         for instance in self._instances.values():
             kept_s = instance.life.keep_s if instance.life else None
-            ttl_s = self._idle_ttl_s if kept_s is None else kept_s
+            ttl_s = self.idle_ttl_s if kept_s is None else kept_s
             idle_s = self._clock.now() - (instance.last_used_at or 0.0)
             if ttl_s is not None and idle_s >= ttl_s and _evictable(instance):
                 self._keeper.end(instance, f"idle for {idle_s:.0f} s")

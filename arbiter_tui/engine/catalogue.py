@@ -217,7 +217,7 @@ class Catalogue:
 
     async def fill_routes(self) -> None:
         """Each task that nobody serves gets the best of what qualifies (bundled priors, until there is evidence)."""
-        for task in self._live.tasks:
+        for task in list(self._live.tasks):  # another one may be made meanwhile
             if self._live.find(self._live.routes.get(task).incumbent) is None:
                 await self._fill(task)
 

@@ -235,6 +235,11 @@ class Pool:
             instance.pinned = pinned
         self._step()
 
+    def adopt(self, *, queue_limit: int, idle_ttl_s: float | None, max_loaded: int | None) -> None:
+        """Other limits: for who comes next, at the next round, for the next load. Unloads nobody by itself."""
+        self._queue_limit, self._caretaker.idle_ttl_s, self._scheduler.max_loaded = queue_limit, idle_ttl_s, max_loaded
+        self._step()
+
     def keep(self, name: str, seconds: float) -> None:
         """Its process ends after so long without a request, instead of the pool's ``idle_ttl_s``. Loads nothing."""
         instance = self._instances.get(name)

@@ -4,9 +4,9 @@ Owns: which key is which, and the order of the change. Never: reads a file (its 
 lease or a request.
 
 At once: tasks and their suites, rules, constitution, webhooks (the caller's), models that are new, autopilot, rollout,
-schedule, [server] limits, hosts and cors_origins, how many replicas there may be. Whatever can fail is computed before;
-then one synchronous step replaces it all, so that no request sees half of it. What is not taken over keeps its old
-value and is named.
+schedule, [server] limits, hosts and cors_origins, the pool's queue_limit, idle_ttl_s and max_loaded, how many replicas
+there may be. Whatever can fail is computed before; then one synchronous step replaces it all, so that no request sees
+half of it. What is not taken over keeps its old value and is named.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 AT_ONCE = ("tasks", "rules", "constitution", "webhooks", "autopilot", "rollout", "schedule")
 OF_SERVER = ("limits", "hosts", "cors_origins")
+OF_POOL = ("queue_limit", "idle_ttl_s", "max_loaded")
 OF_BLOCKS: Mapping[str, tuple[str, ...]] = {"models": ("replicas",), "providers": ("replicas",)}
 RESTART = "counts from the next start on"
 _WHY = {
@@ -100,7 +101,7 @@ def _of_block(key: str, name: str, before: Any, after: Any) -> Iterator[str]:
 def _obstacle(key: str, old: Config, new: Config) -> str | None:
     """Why a changed key does not count now; None: it does."""
     section, _, name = key.partition(".")
-    if section == "server" and name.split(".")[0] in OF_SERVER:
+    if (section == "server" and name.split(".")[0] in OF_SERVER) or (section == "pool" and name in OF_POOL):
         return None
     block, _, part = name.rpartition(".")
     if part in OF_BLOCKS.get(section, ()) and any(known.name == block for known in getattr(old, section)):
@@ -117,13 +118,14 @@ def _obstacle(key: str, old: Config, new: Config) -> str | None:
 def _kept(old: Config, new: Config) -> Config:
     """``new`` where it counts now, ``old`` elsewhere; tasks that are gone stay until the next start."""
     server = replace(old.server, **{name: getattr(new.server, name) for name in OF_SERVER})
+    pool = replace(old.pool, **{name: getattr(new.pool, name) for name in OF_POOL})
     named = {task.name for task in new.tasks}
     tasks = (*new.tasks, *(task for task in old.tasks if task.name not in named))
     added = tuple(block for block in new.models if all(block.name != known.name for known in old.models))
     providers = _with_own("providers", old.providers, new.providers)
     models = (*_with_own("models", old.models, new.models), *added)
     taken = {name: getattr(new, name) for name in AT_ONCE if name != "tasks"}
-    return replace(old, **taken, server=server, tasks=tasks, providers=providers, models=models)
+    return replace(old, **taken, server=server, pool=pool, tasks=tasks, providers=providers, models=models)
 
 
 def _with_own(section: str, old: tuple[Any, ...], new: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -144,6 +146,7 @@ async def adopt(arbiter: Arbiter, new: Config, suites: Mapping[str, Sequence[Sui
     arbiter.config = live.config = kept
     live.suites = suites
     arbiter.admission.constitution.adopt()
+    arbiter.pool.adopt(**{name: getattr(kept.pool, name) for name in OF_POOL})
     if kept.tasks != before.tasks:
         _put_tasks(arbiter, kept.tasks, patches)
     for tell in live.on_config:

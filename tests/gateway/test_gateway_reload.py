@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
-from gateway_cases import CHAT, V1, Stand, events, served, stand
+from gateway_cases import CHAT, V1, Stand, events, served, stand, until
 
 from arbiter_tui.config import load, merge_tasks
 from arbiter_tui.daemon import Rereader
@@ -165,6 +165,22 @@ async def test_the_autopilots_settings_count_at_once(tmp_path: Path) -> None:
         await it.told('[autopilot]\nmode = "off"\ncooldown_s = 7\n' + PLAIN)
         assert it.one.arbiter.live.config.autopilot.cooldown_s == 7
         assert it.one.arbiter.snapshot().engine.autopilot == "off"
+
+
+async def test_the_pools_limits_count_at_once(tmp_path: Path) -> None:
+    """A shorter line refuses the next who comes; a shorter idle time ends what is idle at the next round."""
+    gate = asyncio.Event()
+    async with reloading(tmp_path) as it:
+        it.one.how("fake-a").gate = gate
+        short = PLAIN.replace('"1GiB"', '"1GiB"\nqueue_limit = 1\nidle_ttl_s = 1\nmax_loaded = 3')
+        assert await it.told(short) == ({"pool.queue_limit", "pool.idle_ttl_s", "pool.max_loaded"}, set())
+        asked = [asyncio.create_task(it.one.chat()) for _ in range(4 + 1)]
+        await until(lambda: it.one.arbiter.in_flight == 5)
+        assert (await it.one.chat()).status_code == 429
+        gate.set()
+        assert [(await task).status_code for task in asked] == [200] * 5
+        await until(lambda: it.one.provider.unloads == ["fake-a"], within_s=10)
+        assert await it.told(PLAIN) == ({"pool.queue_limit", "pool.idle_ttl_s", "pool.max_loaded"}, set())
 
 
 async def test_what_needs_a_restart_is_named_and_not_done(tmp_path: Path) -> None:

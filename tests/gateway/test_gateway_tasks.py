@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import fields
 from typing import Any
 
 import pytest
-from gateway_cases import V1, Stand
+from gateway_cases import V1, Stand, until
 
 from arbiter_tui.core.guards import Guard
+from arbiter_tui.core.routing import Route
 
 
 async def teach(inside: Stand, version: str, quality: float, latency_s: float, count: int = 20) -> None:
@@ -87,3 +89,22 @@ async def test_a_task_is_explained_with_the_autopilots_outlook(inside: Stand) ->
     assert record["kind"] == "swap"
     assert record["before"] == record["after"] == []
     assert (await inside.http.get(f"{V1}/explain/chta")).json()["nearest"] == ["chat"]
+
+
+async def test_tasks_that_are_made_at_the_same_time_do_not_disturb_each_other(
+    inside: Stand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While the first one's route is stored, another appears: both are there, and somebody serves both."""
+    store, go = inside.store, asyncio.Event()
+    save = store.save_route
+
+    async def slow(route: Route) -> None:
+        await go.wait()
+        await save(route)
+
+    monkeypatch.setattr(store, "save_route", slow)
+    making = [asyncio.create_task(inside.http.put(f"{V1}/tasks/{name}", json={})) for name in ("one", "two", "three")]
+    await until(lambda: {"one", "two", "three"} <= set(inside.arbiter.tasks))
+    go.set()
+    assert [(await made).status_code for made in making] == [200] * 3
+    assert all(inside.arbiter.routes.get(name).incumbent for name in ("one", "two", "three"))
