@@ -185,7 +185,7 @@ class Answer:
         if self.outcome is not None or self._stream is None:
             raise StopAsyncIteration
         try:
-            chunk = await (anext(self._stream, None) if self._sink is None else _poured(self._stream, self._sink))
+            chunk = await (anext(self._stream, None) if self._sink is None else poured(self._stream, self._sink))
         except ContextOverflow as error:
             if self._wrote or self._model is None or self.request is self.bare:
                 await self._fail(error)
@@ -304,7 +304,8 @@ class _Counted:
         return self._sink.write(data)
 
 
-async def _poured(stream: AsyncGenerator[Chunk | bytes, Sink | None], sink: Sink) -> Chunk | bytes | None:
+async def poured(stream: AsyncGenerator[Chunk | bytes, Sink | None], sink: Sink) -> Chunk | bytes | None:
+    """What comes after all that went into ``sink``; None at the end."""
     try:
         return await stream.asend(sink)
     except StopAsyncIteration:

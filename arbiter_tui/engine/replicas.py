@@ -37,6 +37,7 @@ from ..errors import (
 )
 from ..ports import Clock
 from ..provider import Chunk, Done, InstanceStats, LoadedModel, Request, Sink, WorkerEvent
+from .answer import poured
 from .health import BACK_OFF_CAP_S, Answer, ask, back_off, is_hung, measure, strikes_after
 from .replica import Loader, Owner, Replica, Stage
 
@@ -241,17 +242,19 @@ class ReplicaSet:
         return self._answers(request, lambda model: _relayed(model, request) or model.generate(request))
 
     async def _answers(
-        self, request: Request, ask: Callable[[LoadedModel], AsyncGenerator[Any, None]]
-    ) -> AsyncGenerator[Any, None]:
+        self, request: Request, ask: Callable[[LoadedModel], AsyncGenerator[Any, Any]]
+    ) -> AsyncGenerator[Any, Any]:
         tries = _Tries(self, prefix_key(_texts(request)))
         while True:
             with tries.next() as (replica, model):
                 stream = ask(model)
                 try:
-                    async for chunk in stream:
+                    chunk = await anext(stream, None)
+                    while chunk is not None:
                         if not tries.begun:
                             tries.begin(replica)
-                        yield chunk
+                        sink = yield chunk
+                        chunk = await (anext(stream, None) if sink is None else poured(stream, sink))
                     if tries.begun:
                         return
                     raise ProviderError(f"{self.version.version} ended its answer before it began")
@@ -385,9 +388,8 @@ class _Tries:
 
 
 def _relayed(model: LoadedModel, request: Request) -> AsyncGenerator[bytes | Done, Sink | None] | None:
-    relay = getattr(model, "relay", None)  # provider.Relaying
-    found: AsyncGenerator[bytes | Done, Sink | None] | None = None if relay is None else relay(request)
-    return found
+    relay: Any = getattr(model, "relay", None)  # provider.Relaying
+    return None if relay is None else relay(request)  # type: ignore[no-any-return]
 
 
 def _texts(request: Request) -> Iterator[str]:
