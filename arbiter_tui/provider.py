@@ -222,6 +222,14 @@ class Sink(Protocol):
     async def drain(self) -> None: ...
 
 
+async def poured(stream: AsyncGenerator[Any, Sink | None], sink: Sink) -> Any:
+    """For whoever passes a relay on: what comes after all that went into ``sink``; None at the end."""
+    try:
+        return await stream.asend(sink)
+    except StopAsyncIteration:
+        return None
+
+
 class Relaying(Protocol):
     """What a loaded model may offer besides, where its runtime speaks the client's dialect itself."""
 

@@ -39,7 +39,7 @@ from ..errors import (
     WorkerDied,
 )
 from ..ports import Clock
-from ..provider import Chunk, Done, LoadedModel, Request, Sink, Usage
+from ..provider import Chunk, Done, LoadedModel, Request, Sink, Usage, poured
 from .instance import Lease
 from .metering import Meter
 
@@ -302,11 +302,3 @@ class _Counted:
     def write(self, data: bytes) -> bool:
         self._answer.pieces += data.count(b"data: {")
         return self._sink.write(data)
-
-
-async def poured(stream: AsyncGenerator[Chunk | bytes, Sink | None], sink: Sink) -> Chunk | bytes | None:
-    """What comes after all that went into ``sink``; None at the end."""
-    try:
-        return await stream.asend(sink)
-    except StopAsyncIteration:
-        return None

@@ -36,8 +36,7 @@ from ..errors import (
     WorkerDied,
 )
 from ..ports import Clock
-from ..provider import Chunk, Done, InstanceStats, LoadedModel, Request, Sink, WorkerEvent
-from .answer import poured
+from ..provider import Chunk, Done, InstanceStats, LoadedModel, Request, Sink, WorkerEvent, poured
 from .health import BACK_OFF_CAP_S, Answer, ask, back_off, is_hung, measure, strikes_after
 from .replica import Loader, Owner, Replica, Stage
 
@@ -235,8 +234,8 @@ class ReplicaSet:
 
     def relay(self, request: Request) -> AsyncGenerator[bytes | Done, Sink | None] | None:
         """The bytes of whoever answers, where the runtimes pass this request on."""
-        models = [r.model for r in self._replicas if r.stage is Stage.READY and r.model is not None]
-        if not models or _relayed(models[0], request) is None:
+        first = next((r.model for r in self._replicas if r.stage is Stage.READY and r.model is not None), None)
+        if first is None or _relayed(first, request) is None:
             return None
         # A replica that can't is asked for chunks: whoever reads takes either, as long as an answer is of one kind.
         return self._answers(request, lambda model: _relayed(model, request) or model.generate(request))
@@ -388,8 +387,7 @@ class _Tries:
 
 
 def _relayed(model: LoadedModel, request: Request) -> AsyncGenerator[bytes | Done, Sink | None] | None:
-    relay: Any = getattr(model, "relay", None)  # provider.Relaying
-    return None if relay is None else relay(request)  # type: ignore[no-any-return]
+    return getattr(model, "relay", lambda _: None)(request)  # type: ignore[no-any-return] # provider.Relaying
 
 
 def _texts(request: Request) -> Iterator[str]:
