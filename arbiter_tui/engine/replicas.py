@@ -387,7 +387,7 @@ class _Tries:
 
 
 def _relayed(model: LoadedModel, request: Request) -> AsyncGenerator[bytes | Done, Sink | None] | None:
-    return getattr(model, "relay", lambda _: None)(request)  # type: ignore[no-any-return] # provider.Relaying
+    return getattr(model, "relay", lambda _: None)(request)  # provider.Relaying
 
 
 def _texts(request: Request) -> Iterator[str]:
