@@ -2,35 +2,28 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections import defaultdict
 from collections.abc import AsyncIterator
-from contextlib import aclosing, asynccontextmanager
-from pathlib import Path
-from typing import Any
+from contextlib import aclosing
 
 import pytest
 from aiohttp import web
 from arbiter_providers.ollama import OllamaProvider
+from ollama_kit import FakeOllama, hello, loaded, ready, recorded, serving
 from provider_kit import SCHEMA, until
 
 from arbiter_tui.core.registry import ModelVersion
 from arbiter_tui.errors import (
     ContextOverflow,
     InvalidRequest,
-    LoadFailed,
     ModelUnusable,
     NotSupported,
     Overloaded,
-    ProviderError,
     Unreachable,
     WorkerDied,
 )
 from arbiter_tui.provider import (
     Done,
-    LoadedModel,
-    Message,
     Provider,
     ProviderConfig,
     Request,
@@ -39,87 +32,6 @@ from arbiter_tui.provider import (
     WorkerEvent,
 )
 from arbiter_tui.testing import ProviderContract, collect
-
-RECORDINGS = Path(__file__).resolve().parents[2].parent / "shared" / "wire" / "ollama"
-recorded = pytest.mark.skipif(not RECORDINGS.is_dir(), reason="the recordings of a real Ollama are not here")
-
-
-class FakeOllama:
-    """Answers each (method, path) with its queue of recorded or scripted responses; the last one stays."""
-
-    def __init__(self) -> None:
-        self.url = ""
-        self.asked: list[tuple[str, dict[str, Any]]] = []
-        self.left = asyncio.Event()  # a client closed its connection in mid-answer
-        self._answers: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
-
-    def recording(self, file: str, name: str) -> FakeOllama:
-        """Queue one recorded exchange."""
-        lines = (json.loads(line) for line in (RECORDINGS / f"{file}.jsonl").read_text().splitlines())
-        exchange = next(e for e in lines if e["name"] == name)
-        key = (exchange["request"]["method"], exchange["request"]["path"])
-        self._answers[key].append(exchange["response"])
-        return self
-
-    def script(self, path: str, *chunks: Any, status: int = 200, method: str = "POST") -> FakeOllama:
-        """Queue an answer of our own: JSON objects, one a line; ``None`` hangs until the client leaves."""
-        texts = [None if c is None else json.dumps(c) + "\n" for c in chunks]
-        self._answers[method, path].append({"status": status, "chunks": texts})
-        return self
-
-    def bodies(self, path: str) -> list[dict[str, Any]]:
-        return [body for asked, body in self.asked if asked == path]
-
-    async def handle(self, request: web.Request) -> web.StreamResponse:
-        text = await request.text()
-        self.asked.append((request.path, json.loads(text) if text else {}))
-        queue = self._answers[request.method, request.path]
-        if not queue:
-            return web.json_response({"error": "404 page not found"}, status=404)
-        answer = queue.pop(0) if len(queue) > 1 else queue[0]
-        if answer.get("body") is not None:
-            return web.Response(status=answer["status"], text=answer["body"], content_type="application/json")
-        response = web.StreamResponse(status=answer["status"])
-        await response.prepare(request)
-        try:
-            for chunk in answer["chunks"]:
-                await (asyncio.Event().wait() if chunk is None else response.write(chunk.encode()))
-        except (asyncio.CancelledError, ConnectionError):
-            self.left.set()
-            raise
-        return response
-
-
-@asynccontextmanager
-async def serving(fake: FakeOllama) -> AsyncIterator[OllamaProvider]:
-    """``fake`` on a free port of loopback, and a provider that speaks to it."""
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", fake.handle)
-    runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    fake.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    provider = OllamaProvider(ProviderConfig(name="ollama", kind="ollama", options={"base_url": fake.url}))
-    try:
-        yield provider
-    finally:
-        await provider.close()
-        await runner.cleanup()
-
-
-async def loaded(provider: OllamaProvider, events: list[WorkerEvent] | None = None) -> LoadedModel:
-    version = await provider.inspect("smollm2:135m")
-    return await provider.load(version, timeout_s=10, on_event=(events if events is not None else []).append)
-
-
-def ready() -> FakeOllama:
-    """A server that lists, shows and loads smollm2:135m as the real one did."""
-    fake = FakeOllama().recording("tags", "get_tags").recording("show", "show_smollm2")
-    return fake.recording("generate_preload", "preload_again_nonstream").recording("ps", "ps_loaded_one")
-
-
-def hello(**changes: Any) -> Request:
-    return Request(messages=(Message("user", "Say hello."),), **changes)
 
 
 @recorded
@@ -155,25 +67,6 @@ async def test_an_absent_server_is_a_sentence() -> None:
     with pytest.raises(Unreachable, match=r"127\.0\.0\.1:9 \(Connection refused\)$"):
         await provider.inspect("x")
     await provider.close()
-
-
-@recorded
-async def test_loading_keeps_and_unloading_releases() -> None:
-    """load sends keep_alive -1 and our context; unload, twice, sends keep_alive 0 once; /api/ps tells the memory."""
-    fake = ready()
-    async with serving(fake) as provider:
-        model = await loaded(provider)
-        assert fake.bodies("/api/generate")[0]["keep_alive"] == -1
-        assert fake.bodies("/api/generate")[0]["options"] == {"num_ctx": 4096}
-        assert await model.health()
-        stats = await model.stats()
-        assert (stats.resident_bytes, stats.context, stats.backend) == (160_222_411, 2048, "CPU")
-        await model.unload()
-        await model.unload()
-        assert [b["keep_alive"] for b in fake.bodies("/api/generate")] == [-1, 0]
-        assert not await model.health()
-        with pytest.raises(WorkerDied):
-            await collect(model, hello())
 
 
 @recorded
@@ -306,92 +199,12 @@ async def test_embeddings_and_their_absence() -> None:
             await model.embed(["x"])
 
 
-@recorded
-async def test_a_load_that_takes_too_long_is_given_back() -> None:
-    """LoadFailed after the deadline, and Ollama is asked to let go of the model."""
-    fake = FakeOllama().recording("tags", "get_tags").recording("show", "show_smollm2")
-    fake.script("/api/generate", None).recording("keep_alive", "unload_not_loaded")
-    async with serving(fake) as provider:
-        version = await provider.inspect("smollm2:135m")
-        with pytest.raises(LoadFailed, match="not ready"):
-            await provider.load(version, timeout_s=0.3, on_event=lambda e: None)
-        assert fake.bodies("/api/generate")[-1]["keep_alive"] == 0
-
-
 async def test_something_else_on_the_port_is_said() -> None:
     """An HTTP server that is not Ollama: a sentence, no foreign exception."""
     fake = FakeOllama()
     fake._answers["GET", "/api/version"].append({"status": 200, "body": "<html>hello</html>"})
     async with serving(fake) as provider:
         assert "no Ollama" in (await provider.available() or "")
-
-
-def tags(digest: str, name: str = "smollm2:135m") -> dict[str, Any]:
-    return {"models": [{"name": name, "model": name, "digest": digest, "size": 1000}]}
-
-
-OLD, NEW = "fd5f44c0b5aff6453726119fc560d73a8a995a55b4a49804bc24b1969ecf1794", "ab" * 32
-
-
-@recorded
-async def test_a_model_that_was_replaced_under_its_name_is_not_loaded() -> None:
-    """A version is its content: other content under the same name, or none, is ModelUnusable, in words that help."""
-    for now, words in ((tags(NEW), "another model now"), ({"models": []}, "any more.*--pull")):
-        fake = ready()
-        fake._answers["GET", "/api/tags"].clear()
-        fake.recording("tags", "get_tags").script("/api/tags", now, method="GET")
-        async with serving(fake) as provider:
-            version = await provider.inspect("smollm2:135m")
-            with pytest.raises(ModelUnusable, match=words):
-                await provider.load(version, timeout_s=10, on_event=lambda e: None)
-            assert fake.bodies("/api/generate") == [], "nothing was loaded"
-
-
-@recorded
-async def test_a_loaded_model_that_is_replaced_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its health is bad and one event says why: what Ollama would answer with is not what was registered."""
-    monkeypatch.setattr("arbiter_providers.ollama.LOOK_EVERY_S", 0.0)
-    fake, events = ready(), []  # type: FakeOllama, list[WorkerEvent]
-    async with serving(fake) as provider:
-        model = await loaded(provider, events)
-        assert await model.health()
-        fake._answers["GET", "/api/tags"].clear()
-        fake.script("/api/tags", tags(NEW), method="GET")
-        assert not await model.health()
-        assert not await model.health()
-        assert len(events) == 1
-        assert "abababababab, not fd5f44c0b5af" in events[0].message
-
-
-@recorded
-async def test_models_that_share_their_weights_share_one_line_of_ps() -> None:
-    """Ollama lists one runner under one of its names: a model made from the same weights is held, too."""
-    fake = FakeOllama().script("/api/tags", tags(NEW, "smollm2-tools:135m"), method="GET")
-    weights = {"modelfile": "# FROM x\nFROM /MODELS/blobs/sha256-94\nTEMPLATE x", "template": "x"}
-    fake.script("/api/show", weights).recording("generate_preload", "preload_again_nonstream")
-    fake.recording("ps", "ps_loaded_one")  # smollm2:135m only
-    async with serving(fake) as provider:
-        version = await provider.inspect("smollm2-tools:135m")
-        model = await provider.load(version, timeout_s=10, on_event=lambda e: None)
-        assert await model.health()
-        assert (await model.stats()).resident_bytes == 160_222_411
-        fake._answers["GET", "/api/ps"].clear()
-        fake.recording("ps", "ps_empty")
-        assert not await model.health()
-
-
-@recorded
-async def test_how_it_is_loaded_is_not_for_a_request_to_say() -> None:
-    """keep_alive, num_ctx and the like would unload or reload the model: they stay here; other options go on."""
-    fake = ready().recording("chat_stream", "chat_stream")
-    async with serving(fake) as provider:
-        told = {"keep_alive": 0, "num_ctx": 64, "top_k": 3, "options": {"num_gpu": 0, "min_p": 0.1}, "think": False}
-        await collect(await loaded(provider), hello(extra=told))
-        body = fake.bodies("/api/chat")[0]
-        assert (body["keep_alive"], body["think"]) == (-1, False)
-        options = body["options"]
-        assert (options["num_ctx"], options["top_k"], options["min_p"]) == (4096, 3, 0.1)
-        assert "num_gpu" not in options
 
 
 @recorded
@@ -434,48 +247,6 @@ async def test_a_full_queue_and_a_missing_model_as_recorded() -> None:
         async with serving(ready().recording(file, name)) as provider:
             with pytest.raises(kind):
                 await collect(await loaded(provider), hello())
-
-
-LAYER, OTHER = {"digest": "sha256:1", "total": 300}, {"digest": "sha256:2", "total": 100}
-
-
-async def test_pulling_tells_the_share_of_all_layers() -> None:
-    """Shares of the bytes known so far; the end is Ollama's own success."""
-    fake = FakeOllama().script(
-        "/api/pull", {"status": "pulling manifest"}, {"status": "pulling 1", **LAYER},
-        {"status": "pulling 1", **LAYER, "completed": 150}, {"status": "pulling 2", **OTHER, "completed": 100},
-        {"status": "verifying sha256 digest"}, {"status": "success"},
-    )  # fmt: skip
-    async with serving(fake) as provider:
-        steps = [step async for step in provider.pull("ollama:m:1b")]
-    assert [share for _, share in steps] == [None, 0.0, 0.5, 0.625, 0.625, 0.625]
-    assert steps[-1][0] == "success"
-    assert fake.bodies("/api/pull") == [{"model": "m:1b", "stream": True}]
-
-
-@pytest.mark.parametrize(
-    ("told", "kind", "words"),
-    [
-        ({"error": "pull model manifest: file does not exist"}, ModelUnusable, "no such model"),
-        ({"error": "max retries exceeded: no route to host"}, ProviderError, "no route"),
-        ({"status": "pulling 1"}, ProviderError, "broke off"),
-    ],
-)
-async def test_a_pull_that_fails_is_a_typed_error(told: dict[str, Any], kind: type[Exception], words: str) -> None:
-    """No such model, no way to the library, an end without success."""
-    async with serving(FakeOllama().script("/api/pull", {"status": "pulling manifest"}, told)) as provider:
-        with pytest.raises(kind, match=words):
-            async for _ in provider.pull("ollama:nope"):
-                pass
-
-
-async def test_leaving_a_pull_stops_it() -> None:
-    """Closing the generator closes the connection, which is what makes Ollama stop."""
-    fake = FakeOllama().script("/api/pull", {"status": "pulling 1", **LAYER}, None)
-    async with serving(fake) as provider:
-        async with aclosing(provider.pull("m")) as steps:
-            await anext(steps)
-        await until(fake.left.is_set, "the server saw the client leave")
 
 
 @recorded
