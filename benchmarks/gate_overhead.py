@@ -8,12 +8,12 @@ the first time (one scrypt, on another thread) is told apart. Prints JSON; micro
 from __future__ import annotations
 
 import asyncio
-import json
 import statistics
-import sys
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
+
+from harness import emit
 
 from arbiter_tui.adapters.clock import SystemClock
 from arbiter_tui.engine.keyring import KeyRing
@@ -81,13 +81,10 @@ async def measure() -> dict[str, Any]:
         "key_added_us": added,
         "key_over_host_check": round(medians["key"] / medians["host only"], 2),
         "first_check_ms": round(first_ms, 1),
-        "must": "a known key adds <= 50 us",
-        "met": added <= 50.0,
         "requests_each": ROUNDS * PER_ROUND,
     }
 
 
 if __name__ == "__main__":
     found = asyncio.run(measure())
-    print(json.dumps(found, indent=1))
-    sys.exit(0 if found["met"] else 1)
+    emit("gate_overhead", {"key_added_us": "<= 50"}, found, found["key_added_us"] <= 50.0)

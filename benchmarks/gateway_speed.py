@@ -37,6 +37,7 @@ base_url = "{url}"
 parallel = 256
 """
 AT_ONCE, STREAMS, CHUNKS = 64, 8, 500
+PACED, PACE_MS = 20, 10
 
 
 @dataclass(slots=True)
@@ -92,10 +93,16 @@ class Way:
         return [checked(reply).body for reply in replies]
 
     async def paced(self) -> None:
+        """Eight clients with one paced stream each, again and again; they begin at different times, as people do."""
         connections = await self.connections(STREAMS)
-        asked = chat(self.url, self.model, stream=True, max_tokens=20, pace_ms=10)
-        replies = await asyncio.gather(*(c.ask(asked) for c in connections))
-        self.firsts += [checked(reply).first_s or 0.0 for reply in replies]
+        asked = chat(self.url, self.model, stream=True, max_tokens=PACED, pace_ms=PACE_MS)
+
+        async def client(n: int) -> None:
+            await asyncio.sleep(n / STREAMS * PACED * PACE_MS / 1000)
+            for _ in range(2):
+                self.firsts.append(checked(await connections[n].ask(asked)).first_s or 0.0)
+
+        await asyncio.gather(*(client(n) for n in range(STREAMS)))
         for connection in connections:
             connection.close()
 

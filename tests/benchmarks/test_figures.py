@@ -23,7 +23,11 @@ def module() -> ModuleType:
     assert spec.loader is not None
     found = importlib.util.module_from_spec(spec)
     sys.modules["figures"] = found  # dataclasses look their module up there
-    spec.loader.exec_module(found)
+    sys.path.insert(0, str(ROOT / "benchmarks"))
+    try:
+        spec.loader.exec_module(found)
+    finally:
+        sys.path.remove(str(ROOT / "benchmarks"))
     return found
 
 
