@@ -42,7 +42,7 @@ WORDS: Mapping[str, tuple[str, str]] = {  # rule -> its name for a person, what 
     "cooldown": ("cooldown is over", "of"),
     "min_samples": ("enough samples", "of"),
     "new_evidence": ("new evidence", "of"),
-    "budget": ("swaps left for the day", "of"),
+    "budget": ("swaps of the day", "of"),
     "oscillation": ("not to and fro", "of"),
     "rollout": ("no rollout runs", ""),
 }
