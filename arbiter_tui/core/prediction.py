@@ -109,7 +109,7 @@ def weights(known: tuple[Traits, ...], new: Traits) -> Weights:
     n = len(known)
     covariance = [[alike(a, b) + (NOISE if i == j else 0.0) for j, b in enumerate(known)] for i, a in enumerate(known)]
     shared = [alike(new, a) for a in known]
-    by_shared, by_one = _solve(covariance, shared), _solve(covariance, [1.0] * n)
+    by_shared, by_one = solve(covariance, shared), solve(covariance, [1.0] * n)
     left, ones = 1.0 - sum(by_shared), sum(by_one)
     found = tuple(s + left / ones * o for s, o in zip(by_shared, by_one, strict=True))
     explained = sum(s * k for s, k in zip(by_shared, shared, strict=True))
@@ -117,7 +117,7 @@ def weights(known: tuple[Traits, ...], new: Traits) -> Weights:
     return found, math.sqrt(max(variance, 1e-12))
 
 
-def _solve(matrix: Sequence[Sequence[float]], right: Sequence[float]) -> list[float]:
+def solve(matrix: Sequence[Sequence[float]], right: Sequence[float]) -> list[float]:
     """Of a symmetric positive definite matrix, by its Cholesky factor."""
     n = len(right)
     low = [[0.0] * n for _ in range(n)]
