@@ -263,6 +263,13 @@ def decision_speed(m: Measured) -> str:
     )
 
 
+def routing(m: Measured) -> str:
+    return (
+        f"on {m['gained']} of {m['tasks_with_a_gap']}; {100 * m['worst']:+.1f}% at worst, {100 * m['mean']:+.2f}% on "
+        "average: what can be read off a prompt does not tell who answers it best"
+    )
+
+
 def tests(m: Measured) -> str:
     failed = (
         f", {m['failed']} of {m['passed'] + m['failed']} tests fail" if m["failed"] else f", {m['passed']} tests pass"

@@ -14,7 +14,7 @@ WORDS = {True: ("12", "34", "56", "plus", "times"), False: ("once", "upon", "a",
 
 
 def prompts(count: int, seed: int, *, tells: bool) -> list[Graded]:
-    """Sums and stories. The first version is better on both, but where prompts ``tell`` the second one is on stories."""
+    """Sums and stories. The first version is better on both; where prompts ``tell``, the second one on stories."""
     chance, rows = random.Random(seed), []
     for _ in range(count):
         sums = chance.random() < 0.6
