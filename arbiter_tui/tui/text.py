@@ -236,6 +236,8 @@ def change_of(old: str, new: str, width: int) -> Line:
 
     Where only the provider differs it is what matters: ``smollm2-135m-q4_1  .server → .cpp``.
     """
+    if old == new:
+        return (*clip(version_name(new, max(4, width - 6)), max(4, width - 6)), Span(" again", "unit"))
     arrow = Span(" → ", "unit")
     stem, _, provider = old.rpartition(".")
     new_stem, _, new_provider = new.rpartition(".")

@@ -130,3 +130,9 @@ def test_a_curve_fills_its_rectangle(values: list[float | None], width: int, row
 def test_clip_never_exceeds(parts: list[str], width: int) -> None:
     """A line that is too long ends within its cells."""
     assert width_of(clip(tuple(Span(p) for p in parts if p), width)) <= width
+
+
+def test_a_swap_to_the_same_version_names_it_once() -> None:
+    """It was loaded anew: two equal names with an arrow between them would say nothing."""
+    told = plain(change_of("smollm2-135m-q4_1.llama-server", "smollm2-135m-q4_1.llama-server", 60))
+    assert told == "smollm2-135m-q4_1.llama-server again"

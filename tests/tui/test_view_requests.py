@@ -178,3 +178,10 @@ async def test_the_keys_of_the_view_are_listed() -> None:
         assert "it does follow" in s.screen_text()
         await s.press("escape", "q")
         assert s.app.screen is s.app.main
+
+
+def test_a_rate_needs_more_than_two_tokens() -> None:
+    """The time between two packets is no speed of a model."""
+    data = {"id": "r", "at": 1.0, "success": True, "latency_s": 1.0, "ttft_s": 0.9996}
+    assert Row.of({**data, "tokens_out": 2}).rate is None
+    assert Row.of({**data, "ttft_s": 0.5, "tokens_out": 11}).rate is not None

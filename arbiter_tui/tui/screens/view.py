@@ -15,11 +15,12 @@ from textual.screen import Screen
 from textual.widget import Widget
 
 from ...errors import ArbiterError
+from .. import format as fmt
 from ..keys import BY_ID, SIGNS, Action, binding_id, shown
 from ..messages import Opened
 from ..source import Engine
 from ..state import Notice, View
-from ..text import Line, Span, line, spread, width_of
+from ..text import Line, Span, line, paragraphs, spread, width_of
 from ..widgets.header import Header
 from ..widgets.panel import LineWidget, ListPanel
 
@@ -42,6 +43,7 @@ ALWAYS: tuple[BindingType, ...] = (
     Binding("x", "export", show=False),
     Binding("f1", "keys", show=False),  # where a prompt takes every letter, "?" is one of them
 )
+NAMED = 22  # cells of a key and its word
 JUMPS = ("task_view", "requests", "history", "benchmark", "registry", "engine_log")  # from one view to another
 
 
@@ -242,23 +244,18 @@ class ViewScreen(Screen[None]):
     def action_keys(self) -> None:
         from .explain import Reading
 
-        rows = [
-            line((f"{a.shown:<8}", "key"), (f"{a.word:<14}", "figure"), (self._told(a), "label")) for a in self.KEYS
-        ]
+        width = min(Reading.WIDE, self.app.size.width - 2) - 6
+        rows = [x for a in self.KEYS for x in self._key_lines(a, width)]
         places = f"{self.PLACES}, " if self.PLACES else ""
         jumps = ", ".join(f"{shown(BY_ID[i], self.view.keys)} {BY_ID[i].word}" for i in JUMPS if i != self.ACTION)
-        self.app.push_screen(
-            Reading(
-                self.view,
-                f"keys · {self.NAME}",
-                [
-                    *rows,
-                    line(),
-                    line((f"{places}x writes the picture to a file, esc goes back", "unit")),
-                    line((jumps, "unit")),
-                ],
-            )
-        )
+        rest = [f"{places}x writes the picture to a file, esc goes back", jumps]
+        rows += [line(), *(x for text in rest for x in paragraphs(text, width, "unit"))]
+        self.app.push_screen(Reading(self.view, f"keys · {self.NAME}", rows))
+
+    def _key_lines(self, action: Action, width: int) -> list[Line]:
+        first, *rest = fmt.wrap(self._told(action), max(20, width - NAMED))
+        head = line((f"{action.shown:<8}", "key"), (f"{action.word:<{NAMED - 8}}", "figure"), (first, "label"))
+        return [head, *(line((" " * NAMED, "unit"), (text, "label")) for text in rest)]
 
     def _told(self, action: Action) -> str:
         reason = self.refusal(action)

@@ -13,6 +13,7 @@ from .panel import Panel
 LEVELS = {"info": ("·", "unit"), "warning": ("▲", "warn"), "error": ("✕", "fail")}
 STATES = {"running": ("◐", "label"), "done": ("✓", "ok"), "failed": ("✕", "fail"), "cancelled": ("○", "unit")}
 FRESH_S = 300.0
+MOST_LINES = 4  # below the regions, where a show is told as well (screens/places.py); higher, it is the open region
 NOT_NOW = {"starting": "starting", "draining": "stopping: it drains"}
 
 
@@ -22,7 +23,7 @@ class Narrator(Panel):
     greys = False
 
     def draw(self, width: int, height: int) -> list[Line]:
-        if height > 3:
+        if height > MOST_LINES:
             return super().draw(width, height)
         more = self.second()
         said = self._wrapped(self.sentence(), width - 3, height - (1 if self._more_first(height) else 0))

@@ -14,6 +14,7 @@ from ..text import Column, Line, Span, Table, line, paragraphs, version_name
 from .view_list import Tail
 
 WIDE = 96
+FEW_TOKENS = 3
 RESULTS = {"ok": ("✓ ok", "ok"), "cancelled": ("○ left", "unit"), "client_error": ("▲ refused", "warn")}
 
 
@@ -47,7 +48,7 @@ class Row:
         return cls(
             str(data.get("id", "")), at, fmt.visible(str(data.get("task") or "")),
             fmt.visible(str(data.get("version") or "")), "ok" if ok else str(data.get("failure") or "failed"),
-            known.ttft_s, known.latency_s, known.tokens_out, known.tokens_per_second, _number(data.get("quality")),
+            known.ttft_s, known.latency_s, known.tokens_out, _rate(known), _number(data.get("quality")),
             named if isinstance(named, bool) else None,
         )  # fmt: skip
 
@@ -66,6 +67,11 @@ def _number(value: Any) -> float | None:
 
 def _count(value: Any) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _rate(known: Outcome) -> float | None:
+    """Tokens a second; of one or two tokens it would be the pause between two packets."""
+    return known.tokens_per_second if (known.tokens_out or 0) >= FEW_TOKENS else None
 
 
 class RequestTable(Tail[Row]):

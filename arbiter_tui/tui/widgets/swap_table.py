@@ -16,6 +16,8 @@ from ..text import Column, Line, Span, Table, line, paragraphs
 from .swaps import RESULTS, TRIGGERS, between, why, word_of
 from .view_list import ViewList
 
+WIDE = 96  # cells from which on there is room for the day as well; narrower, both names are worth more
+
 
 class SwapTable(ViewList[SwapView]):
     name_ = "swaps"
@@ -91,8 +93,17 @@ class SwapTable(ViewList[SwapView]):
         return line((str(known), "figure"), ("" if self.complete else " newest", "unit")) if known else ()
 
     def all_columns(self, width: int) -> list[Column[SwapView]]:
+        now, brief = self.view.snapshot.taken_at if self.view.snapshot else 0.0, width < WIDE
         return [
-            Column("at", "when", 16, lambda s, w: (Span(fmt.moment(s.started_at)[:w], "unit"),), align="left"),
+            Column(
+                "at",
+                "when",
+                6 if brief else 16,
+                align="left",
+                cell=lambda s, w: (
+                    Span(fmt.clock(s.started_at, now) if brief else fmt.moment(s.started_at)[:w], "unit"),
+                ),
+            ),
             Column("task", "task", 13, lambda s, w: (Span(fmt.fit(s.task, w), "figure"),), align="left"),
             Column("name", "from → to", 0, between, align="left"),
             Column("trigger", "by", 7, lambda s, w: (Span(TRIGGERS.get(s.trigger, s.trigger)[:w], "unit"),), 2, "left"),
@@ -105,7 +116,8 @@ class SwapTable(ViewList[SwapView]):
         return line((f"{glyph} ", token), (word_of(swap), "label"))
 
     def _table(self, width: int) -> Table[SwapView]:
-        return Table.choose(self.all_columns(width), width, flexible=24, gap=2 if width >= 96 else 1)
+        wide = width >= WIDE
+        return Table.choose(self.all_columns(width), width, flexible=24 if wide else 38, gap=2 if wide else 1)
 
     def table_head(self, width: int) -> list[Line]:
         return [self._table(width).header(None)]

@@ -22,7 +22,7 @@ from .panel import ListPanel
 
 NAME, VALUE = 17, 8  # cells of a criterion's name and value
 AXIS = 17  # cells of the ranking's axis at least
-NAMED, FIGURE, LIMIT = 22, 10, 11  # cells of a guard's name, value and limit
+NAMED, FIGURE, LIMIT = 24, 10, 11  # cells of a guard's name, value and limit
 
 
 class Criteria(ListPanel[Knob]):
