@@ -11,7 +11,7 @@ from typing import Any
 
 from ..core.policies import POLICIES, Seen, Start
 from ..core.posterior import Belief, beliefs
-from ..core.prediction import Expectation, predict, traits
+from ..core.prediction import ENOUGH, Expectation, predict, traits
 from ..core.registry import ModelVersion
 from ..core.scoring import MIN_SAMPLES
 from ..core.stats import EMPTY
@@ -20,6 +20,7 @@ from .live import Live
 
 SCORED = frozenset({"score", "fixed", "round_robin"})  # policies that need no beliefs
 STALE_S = 60.0
+OTHERS = 20  # tasks from whose misses an interval learns besides its own
 
 
 class Beliefs:
@@ -42,29 +43,34 @@ class Beliefs:
         self._known[task] = (key, now, found)
         return found
 
+    def newest(self, task: str) -> tuple[Belief, ...]:
+        """As they were worked out last: on a request's path nothing is worked out anew."""
+        cached = self._known.get(task)
+        return self.of(task) if cached is None else cached[2]
+
     def expected(self, task: str, versions: list[ModelVersion] | None = None) -> dict[str, Expectation]:
         """Of the versions that nobody has graded on this task, from those that are known there or on other tasks."""
         versions = self._evidence.contenders(task) if versions is None else versions
-        tables = self._tables()
-        here = tables.pop(task, {})
+        here = self._table(task)
+        if len(here) < ENOUGH or all(v.version in here for v in versions):
+            return {}
+        others = [other for other in self._live.tasks if other != task][:OTHERS]
+        tables = [here, *(self._table(other) for other in others)]
         known = [traits(v) for v in self._live.registry.versions.values() if v.version in here]
         found: dict[str, Expectation] = {}
-        for version in versions if len(known) > 1 else ():
+        for version in versions:
             if version.version not in here:
-                told = predict(traits(version), known, [here, *tables.values()])[0]
+                told = predict(traits(version), known, tables)[0]
                 if told is not None:
                     found[version.version] = told
         return found
 
-    def _tables(self) -> dict[str, Mapping[str, float]]:
-        """Task -> version -> quality, where enough was graded."""
+    def _table(self, task: str) -> Mapping[str, float]:
+        """Version -> quality, where enough was graded."""
         return {
-            task: {
-                name: stats.quality
-                for name, stats in self._evidence.stats(task).items()
-                if stats.quality is not None and stats.quality_weight >= MIN_SAMPLES
-            }
-            for task in self._live.tasks
+            name: stats.quality
+            for name, stats in self._evidence.stats(task).items()
+            if stats.quality is not None and stats.quality_weight >= MIN_SAMPLES
         }
 
     def nominee(self, task: str) -> str | None:

@@ -64,7 +64,7 @@ class Explorer:
         return min(found)[2] if found else None
 
     def _most_promising(self, target: Target) -> ModelVersion | None:
-        believed = self._beliefs.of(target.task)
+        believed = self._beliefs.newest(target.task)
         stats = self._evidence.stats(target.task)
         others = {v.version: v for v in self._others(target) if stats.get(v.version, EMPTY).samples < ENOUGH}
         worth = [b for b in believed if b.version in others and not surely_worse(b, believed)]
