@@ -13,6 +13,7 @@ import asyncio
 import contextlib
 import gc
 import os
+import random
 import signal
 import socket
 import sys
@@ -195,7 +196,7 @@ class Daemon:
                 [("state", self.state_dir.absolute()), *(("models", Path(f)) for f in model_folders(self.config))]
             ),
             clock=clock,
-            new_id=lambda: os.urandom(8).hex(),
+            new_id=ids(),
             suites={**bundled_suites(), **own_suites(tasks, self.config.path)},
             state_dir=str(self.state_dir.absolute()),
         )
@@ -232,10 +233,18 @@ def hooks_of(config: Config) -> list[Hook]:
     ]  # fmt: skip
 
 
+def ids() -> Callable[[], str]:
+    """Names of requests and swaps: 64 bits that nobody can guess, without a call of the system for each."""
+    chance = random.Random(os.urandom(32))
+    return lambda: f"{chance.getrandbits(64):016x}"
+
+
 def _settle_memory() -> None:
-    """What the start has made stays: the garbage collector need not visit it again in the middle of an answer."""
+    """What the start has made stays: the garbage collector need not visit it again in the middle of an answer. What a
+    request makes is freed without it; it looks for rings once in some hundred requests."""
     gc.collect()
     gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
 
 
 def model_folders(config: Config) -> tuple[str, ...]:

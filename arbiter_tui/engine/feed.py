@@ -2,8 +2,9 @@
 
 Owns: the revision, the tick, the waiting readers. Never: what a snapshot contains (views.py builds it).
 
-At most one Snapshot per TICK_S, only when something was marked dirty, and a new revision only if the content differs
-apart from the time it was taken: a still engine costs its readers nothing. A slow reader skips what it missed.
+At most one Snapshot per TICK_S, only while somebody looks and when something was marked dirty, and a new revision only
+if the content differs apart from the time it was taken: a still engine costs its readers nothing, and an engine at work
+costs nothing for nobody's sake. A slow reader skips what it missed.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ class Feed:
         self._clock = clock
         self._build = build
         self._dirty = True
+        self._built_at = -TICK_S
         self._content: Snapshot | None = None
         self._waiters: set[asyncio.Event] = set()
         self.latest = Snapshot()
@@ -40,6 +42,7 @@ class Feed:
         if not self._dirty:
             return False
         self._dirty = False
+        self._built_at = self._clock.monotonic()
         fresh = self._build()
         content = _content(fresh)
         if content == self._content:
@@ -56,8 +59,8 @@ class Feed:
 
         An ``after`` that this engine never gave out (it was restarted) is answered at once.
         """
-        if not self.revision:
-            self.tick()
+        if not self._waiters and self._clock.monotonic() - self._built_at >= TICK_S:
+            self.tick()  # nobody looked until now
         if self.revision != after or timeout_s <= 0:
             return self.latest
         waiter = asyncio.Event()
@@ -72,7 +75,8 @@ class Feed:
 
     async def run(self) -> None:
         while True:
-            self.tick()
+            if self._waiters:
+                self.tick()
             await self._clock.sleep(TICK_S)
 
 

@@ -246,14 +246,16 @@ async def test_a_grade_is_seen_wherever_its_request_is_shown() -> None:
         result = await e.arbiter.execute("work", ASK)
         await e.arbiter.execute("work", ASK)
         assert [r["quality"] for r in e.arbiter.requests()] == [None, None, None]
-        before = e.arbiter.feed.revision
+        seen = await e.arbiter.feed.wait(0, 0.0)
+        watching = asyncio.create_task(e.arbiter.feed.wait(seen.revision, 60.0))
         await e.arbiter.feedback(result.id, 0.75)
         shown = {r["id"]: r for r in e.arbiter.requests()}
         assert (shown[result.id]["quality"], shown[result.id]["quality_source"]) == (0.75, "feedback")
         assert [r["quality"] for r in shown.values()].count(None) == 2
         assert (await e.arbiter.explain(result.id))["request"]["quality"] == 0.75
         assert e.arbiter.snapshot().tasks[0].leaderboard[0].quality == 0.75
-        await e.until(lambda: e.arbiter.feed.revision > before, step_s=0.25)
+        await e.until(watching.done, step_s=0.25)
+        assert (await watching).tasks[0].leaderboard[0].quality == 0.75
 
 
 async def test_reported_outcomes_are_committed_and_idempotent() -> None:

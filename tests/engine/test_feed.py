@@ -44,14 +44,38 @@ async def test_only_a_change_of_content_makes_a_revision() -> None:
 
 
 async def test_at_most_four_snapshots_a_second() -> None:
-    """However often something changes, one tick builds one snapshot."""
-    source = Source()
-    loop = asyncio.create_task(source.feed.run())
+    """However often something changes and whoever looks, one tick builds one snapshot."""
+    source, seen = Source(), list[int]()
+
+    async def reader() -> None:
+        while True:
+            seen.append((await source.feed.wait(seen[-1] if seen else 0, 30.0)).revision)
+
+    tasks = [asyncio.create_task(source.feed.run()), *(asyncio.create_task(reader()) for _ in range(3))]
     await source.clock.settle()
     for n in range(40):
         source.say(str(n))
         await source.clock.advance(TICK_S / 10)
-    assert source.built <= 6
+    assert 4 <= source.built <= 6
+    assert max(seen) == source.feed.revision
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def test_nothing_is_built_while_nobody_looks() -> None:
+    """Whoever comes then gets what is true now, not what was."""
+    source = Source()
+    loop = asyncio.create_task(source.feed.run())
+    for n in range(40):
+        source.say(str(n))
+        await source.clock.advance(TICK_S)
+    assert source.built == 0
+    assert (await source.feed.wait(0, 5.0)).narrator == "39"
+    source.say("40")
+    assert (await source.feed.wait(1, 0.0)).narrator == "39", "within the same tick"
+    await source.clock.advance(TICK_S)
+    assert (await source.feed.wait(1, 5.0)).narrator == "40"
     loop.cancel()
     await asyncio.gather(loop, return_exceptions=True)
 
@@ -79,8 +103,11 @@ async def test_a_still_engine_gives_no_new_revision() -> None:
     async with Engine(mode="on") as e:
         await e.arbiter.execute("work", ASK)
         await e.clock.advance(30.0)
-        before = e.arbiter.feed.revision
-        await e.clock.advance(40.0)
+        before = (await e.arbiter.feed.wait(0, 0.0)).revision
+        for _ in range(160):
+            await e.clock.advance(0.25)
+            e.arbiter.feed.tick()
+        assert before > 0
         assert e.arbiter.feed.revision == before
 
 
