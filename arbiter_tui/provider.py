@@ -155,6 +155,7 @@ class InstanceStats:
     backend: str | None = None  # "CPU", "Metal", "CUDA" ... as the engine names it
     base_url: str | None = None  # where the runtime itself speaks HTTP on loopback; None if it does not
     pid: int | None = None
+    pids: tuple[int, ...] = ()  # where there are several workers: all of them
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -116,6 +116,8 @@ class Answer:
         self.usage = Usage()
         self.outcome: Outcome | None = None
         self.retried = False
+        self.deaths = 0.0  # of workers that it was asked of; one that it shared with others counts in parts
+        self.lives = 0  # in which its version was asked for it
         self.pieces = 0  # of text that went out
         self.whole = False  # nothing goes out before its end: until then its failure costs the client nothing
         self._lend = lend
@@ -237,10 +239,15 @@ class Answer:
 
     def _ask_another(self, error: BaseException) -> bool:
         """The same version once more, or another one; from its first word on an answer is nobody else's."""
+        if isinstance(error, WorkerDied):
+            self.deaths += float(error.details.get("deaths", 1))
+            self.lives += 1
         chosen = self._instead(self, error)
         if chosen is None:
             return False
         self.retried = chosen.version == self.version.version
+        if not self.retried:
+            self.deaths, self.lives = 0.0, 0
         self.version = chosen
         self._wrote, self.ttft_s, self.pieces = False, None, 0
         if self._kept is not None:

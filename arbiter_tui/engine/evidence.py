@@ -39,19 +39,19 @@ class Totals:
     tokens_per_second: float | None = None
     ttft_s: float | None = None
     memory_bytes: int | None = None
-    failing_since: float | None = None  # unix seconds; None if the newest generation here succeeded
+    failed_at: float | None = None  # unix seconds of the newest generation here, if it failed
 
     def add(self, outcomes: Sequence[Outcome]) -> Totals:
         """With several more, the oldest first."""
-        rate, ttft, memory, failing = self.tokens_per_second, self.ttft_s, self.memory_bytes, self.failing_since
+        rate, ttft, memory, failed = self.tokens_per_second, self.ttft_s, self.memory_bytes, self.failed_at
         for outcome in outcomes:
             rate, ttft = _eased(rate, outcome.tokens_per_second), _eased(ttft, outcome.ttft_s)
             memory = memory if outcome.memory_bytes is None else outcome.memory_bytes
             # What was measured elsewhere, and what the client itself ended, says nothing of the model's health here.
             if outcome.source != "reported" and outcome.counts:
-                failing = None if outcome.success else failing or outcome.at
+                failed = None if outcome.success else outcome.at
         failures = sum(o.counts and not o.success for o in outcomes)
-        return Totals(self.requests + len(outcomes), self.failures + failures, rate, ttft, memory, failing)
+        return Totals(self.requests + len(outcomes), self.failures + failures, rate, ttft, memory, failed)
 
 
 def _eased(old: float | None, new: float | None) -> float | None:

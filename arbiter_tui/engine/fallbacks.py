@@ -30,7 +30,8 @@ from .pool import Pool
 from .recorder import Recorder
 from .rollouts import Rollouts
 
-DEATHS = 2  # workers that one request may cost before somebody else is asked
+DEATHS = 2  # workers that one request may cost before somebody else is asked; of a shared one a part counts
+LIVES = 5  # so often its version is asked at most
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,7 @@ class Fallbacks:
         """Who is asked now that ``answer.version`` failed before its first word; None: the error is the client's."""
         failure, failed = failure_of(error), answer.version
         on_trial = self._rollouts.on_trial_now(failed, target)
-        if isinstance(error, WorkerDied) and not on_trial and not answer.retried and _few(error):
+        if isinstance(error, WorkerDied) and not on_trial and self._once_more(answer):
             return failed
         if target.named or (failure in NOT_THE_MODELS_FAULT and not on_trial):
             return None
@@ -77,6 +78,10 @@ class Fallbacks:
         self._note(answer, failure, error, chosen, on_trial=on_trial)
         self._breakers.admitted(chosen)
         return chosen
+
+    def _once_more(self, answer: Answer) -> bool:
+        """Its next life may be well. But a prompt that kills whoever reads it is not passed round for ever."""
+        return answer.deaths < DEATHS and answer.lives < LIVES
 
     def take(self, answer: Answer) -> tuple[Failover, ...]:
         """Who failed this request before somebody answered; once, at its end."""
@@ -140,8 +145,3 @@ class Fallbacks:
             "failover", f"{answer.task}: {chosen.version} answers for {answer.version.version}: {error}",
             task=answer.task, version=answer.version.version, to=chosen.version, request=answer.id,
         )  # fmt: skip
-
-
-def _few(error: WorkerDied) -> bool:
-    """A set of replicas tells how many workers died of it: a prompt that kills whoever reads it is not passed round."""
-    return int(error.details.get("deaths", 1)) < DEATHS

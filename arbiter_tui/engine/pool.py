@@ -286,7 +286,8 @@ class Pool:
     def pids(self) -> dict[int, str]:
         """The workers' process ids -> version."""
         running = ((i.life.stats, name) for name, i in self._instances.items() if i.life is not None)
-        return {stats.pid: name for stats, name in running if stats is not None and stats.pid is not None}
+        known = ((stats.pids or (stats.pid,), name) for stats, name in running if stats is not None)
+        return {pid: name for pids, name in known for pid in pids if pid is not None}
 
     def log(self, name: str) -> list[str]:
         """The worker's newest lines, or the last ones of the worker that ended."""

@@ -38,6 +38,7 @@ class Replica:
     failures: Failures = field(default_factory=Failures)
     strikes: int = 0
     death: str | None = None  # while it loads
+    died_with: int = 0  # requests that its worker had when the first of them saw it die
     life: object = None  # whose events count
     task: asyncio.Task[None] | None = None
     last_log: list[str] = field(default_factory=list)

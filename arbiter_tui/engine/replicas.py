@@ -4,7 +4,7 @@ Owns: the replicas' lives, their breakers, and which of them answers (core/balan
 pool has claimed it), leases, the number of replicas (scaling.py orders one more or one less).
 
 A replica's death fails only the requests that it had begun to answer. One that had not begun is asked of another
-replica, each at most once and at the cost of two workers at most, so that a prompt which kills whoever reads it ends
+replica, each at most once and at the cost of two workers of its own, so that a prompt which kills whoever reads it ends
 soon. The dead one is loaded again at once, then after growing pauses. Where none is ready but one is loading, the set
 has no places and its requests wait in the pool's line; where none is even loading the set dies, and with it the
 instance, as a single model would. ::
@@ -49,15 +49,13 @@ class ReplicaSet:
     """A LoadedModel. ``low``: so many are kept alive; what was added beyond is given up where it fails."""
 
     def __init__(self, version: ModelVersion, load: Loader, clock: Clock, owner: Owner, *, low: int) -> None:
-        self.version = version
-        self.slots = 0  # places of the replicas that are ready
+        self.version, self.slots = version, 0  # slots: places of the replicas that are ready
         self._load, self._clock, self.owner, self._low = load, clock, owner, low
         self._replicas: list[Replica] = []
         self._each = max(1, version.parallel)
         self._tasks: set[asyncio.Task[None]] = set()
         self._first: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._closed = False
-        self._no_more_before = 0.0  # monotonic: a further one did not load
+        self._closed, self._no_more_before = False, 0.0  # monotonic: a further one did not load
 
     async def start(self) -> None:
         """Returns when the first replica is ready; the others follow. Raises what the last of them failed with."""
@@ -165,7 +163,7 @@ class ReplicaSet:
             await replica.model.unload()
             replica.model = None
             return LoadFailed(replica.death)
-        replica.stage, replica.breaker, replica.strikes = Stage.READY, NEW, 0
+        replica.stage, replica.breaker, replica.strikes, replica.died_with = Stage.READY, NEW, 0, 0
         if self._first.done():
             self.owner.tell(f"replica {replica.number + 1} is ready")
         else:
@@ -186,7 +184,7 @@ class ReplicaSet:
     def _lost(self, replica: Replica, message: str) -> None:
         """A ready one died or hung. Its worker is buried before the next one starts: two would need two's memory."""
         model, replica.model, replica.life = replica.model, None, None
-        replica.stage = Stage.LOADING
+        replica.stage, replica.died_with = Stage.LOADING, replica.died_with or replica.in_flight
         replica.failures.add(self._clock.monotonic())
         self.owner.tell(f"replica {replica.number + 1} is gone: {message}")
         if model is not None:
@@ -306,8 +304,8 @@ class ReplicaSet:
 
     async def stats(self) -> InstanceStats:
         """Sums; what one of them can't say is unknown of all."""
-        models = [r.model for r in self._replicas if r.model is not None]
-        known = [s for s in await asyncio.gather(*(measure(m) for m in models)) if s is not None]
+        told = await asyncio.gather(*(measure(r.model) for r in self._replicas if r.model is not None))
+        known = [s for s in told if s is not None]
         if not known:
             return InstanceStats()
         first = known[0]
@@ -316,6 +314,7 @@ class ReplicaSet:
             resident_bytes=None if None in resident else sum(b for b in resident if b is not None),
             cpu_s=None if None in cpu else sum(c for c in cpu if c is not None),
             context=first.context, parallel=self.slots, backend=first.backend, base_url=first.base_url, pid=first.pid,
+            pids=tuple(s.pid for s in known if s.pid is not None),
         )  # fmt: skip
 
     def log(self) -> list[str]:
@@ -340,7 +339,7 @@ class _Tries:
     def __init__(self, replicas: ReplicaSet, key: bytes | None) -> None:
         self._set, self._key = replicas, key
         self._tried: set[int] = set()
-        self._deaths = 0
+        self._deaths = 0.0  # a worker that it shared with others counts in parts: which of them killed it is unknown
         self._error: ArbiterError | TimeoutError | None = None
         self.begun = False
 
@@ -367,10 +366,13 @@ class _Tries:
             raise
         except (ProviderError, Overloaded, TimeoutError) as error:
             self._set.step(replica, Event.FAILED)
+            if isinstance(error, WorkerDied):
+                replica.died_with = replica.died_with or replica.in_flight
+                self._deaths += 1 / replica.died_with
+                error.details["deaths"] = self._deaths
             if self.begun:
                 raise
             self._tried.add(replica.number)
-            self._deaths += isinstance(error, WorkerDied)
             self._error = error
         except BaseException:
             if not self.begun:
@@ -380,10 +382,8 @@ class _Tries:
             self._set.left(replica)
 
     def _last(self) -> ArbiterError | TimeoutError:
-        error = self._error or WorkerDied(f"no replica of {self._set.version.version} is ready")
-        if isinstance(error, WorkerDied):
-            error.details["deaths"] = max(1, self._deaths)
-        return error
+        none = f"no replica of {self._set.version.version} is ready"
+        return self._error or WorkerDied(none, details={"deaths": 0})
 
 
 def _relayed(model: LoadedModel, request: Request) -> AsyncGenerator[bytes | Done, Sink | None] | None:

@@ -135,11 +135,11 @@ def _model(live: Live, pool: Pool, evidence: Evidence, version: ModelVersion) ->
 
 
 def _health(live: Live, seen: InstanceView, total: Totals) -> str:
-    """That a process lives is not enough: while its newest generations fail, or its breaker is not closed, it is not
+    """That a process lives is not enough: while its newest generation failed, or its breaker is not closed, it is not
     well. What failed before this engine's start has had its restart."""
     told = _HEALTH.get(seen.state, "unknown")
     started = live.clock.now() - (live.clock.monotonic() - live.started_at)
-    failing = total.failing_since is not None and total.failing_since >= started
+    failing = total.failed_at is not None and total.failed_at >= started
     return "degraded" if told == "ok" and (failing or live.shut(seen.version)) else told
 
 

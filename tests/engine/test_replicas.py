@@ -25,7 +25,7 @@ from arbiter_tui.errors import (
     WorkerDied,
 )
 from arbiter_tui.gateway.metrics import render
-from arbiter_tui.provider import Done, EventSink, LoadedModel, Message, Request, Text
+from arbiter_tui.provider import Done, EventSink, InstanceStats, LoadedModel, Message, Request, Text
 from arbiter_tui.testing import MIB, Behaviour, FakeModel, FakeProvider
 
 PLAIN = Request(messages=(Message("user", ""),))  # has no beginning that would draw it to one of them
@@ -160,6 +160,26 @@ async def test_a_prompt_that_kills_whoever_reads_it_costs_two_workers() -> None:
         with pytest.raises(WorkerDied):
             await ask(e)
         assert sum(not m.alive for m in e.provider.born) == 2
+
+
+@pytest.mark.parametrize(("together", "deaths", "answered"), [(1, 1, True), (1, 2, False), (4, 4, True), (4, 5, False)])
+async def test_deaths_that_are_shared_are_nobodys_own(together: int, deaths: int, answered: bool) -> None:
+    """Workers are killed under answers that nobody has seen any of. One that was alone each time is suspect after two;
+    four that were together are begun anew up to five times: a storm is not their fault, yet it ends."""
+    async with engine(1, 2, answer="ok", gate=asyncio.Event()) as e:
+        await e.arbiter.warm("a")
+        asked = [asyncio.create_task(e.arbiter.execute("work", PLAIN)) for _ in range(together)]
+        for _ in range(deaths):
+            await e.until(lambda: sum(m.active for m in living(e)) == together, step_s=0.5)
+            for model in living(e):
+                model.kill()
+            gate, e.provider.behaviours["a"].gate = e.provider.behaviours["a"].gate, asyncio.Event()
+            assert gate is not None
+            gate.set()  # those that were read see it now; their next life has a gate of its own
+        await e.until(lambda: all(t.done() for t in asked) or sum(m.active for m in living(e)) == together, step_s=0.5)
+        e.provider.behaviours["a"].gate.set()  # type: ignore[union-attr]
+        ended = await asyncio.gather(*asked, return_exceptions=True)
+        assert {isinstance(end, WorkerDied) for end in ended} == {not answered}
 
 
 async def test_the_requests_own_fault_is_told_at_once_and_held_against_nobody() -> None:
@@ -470,3 +490,25 @@ async def test_bytes_that_pass_through_come_from_another_replica_where_the_first
             assert [chunk async for chunk in relayed] == [b"data: {}\n\n", Done(finish_reason="stop")]
         bad.relay = good.relay = lambda request: None  # type: ignore[attr-defined]
         assert several(e).relay(ASK) is None
+
+
+async def test_figures_are_those_of_all_and_unknown_of_all_where_one_can_not_tell() -> None:
+    """Memory is summed, every worker's process is known as the version's, and one None makes no sum."""
+    async with engine() as e:
+        figures = [
+            InstanceStats(resident_bytes=70 * MIB, cpu_s=1.0, pid=11),
+            InstanceStats(resident_bytes=50 * MIB, pid=12),
+        ]
+        for model, told in zip(await ready(e), figures, strict=True):
+
+            async def stats(told: InstanceStats = told) -> InstanceStats:
+                return told
+
+            model.stats = stats  # type: ignore[method-assign]
+        await e.arbiter.pool.tick()
+        view = e.arbiter.pool.views()["a"]
+        assert view.resident_bytes == 120 * MIB
+        assert e.arbiter.pool.pids() == {11: "a", 12: "a"}
+        assert (await several(e).stats()).cpu_s is None
+        await ask(e)
+        assert e.arbiter.live.recent[-1].outcome.memory_bytes == 60 * MIB
