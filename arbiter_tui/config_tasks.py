@@ -10,7 +10,6 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from .config_reader import Setting, Where, read_values
-from .core.policies import POLICIES
 from .core.registry import VERSION_NAME
 from .core.tasks import AutopilotMode, Criteria, Preference, Task, Weights
 
@@ -134,6 +133,8 @@ def _over(base: Task, change: Task) -> Task:
 
 def check_policies(tasks: Iterable[Task], *, file: str) -> None:
     """Each task's policy is one that is known, plugins' included. Raises ConfigError with the nearest names."""
+    from .core.policies import POLICIES  # all of the decision's mathematics: the cockpit reads a configuration, too
+
     for task in tasks:
         if task.policy not in POLICIES:
             raise Where(file, f"tasks.{task.name}.policy").error(task.policy, "no such policy", POLICIES)
