@@ -158,3 +158,9 @@ def test_a_provider_kind_that_nobody_provides_is_found_before_the_engine_starts(
     said = capsys.readouterr().err
     assert "'olama' is not installed" in said
     assert "ollama" in said
+
+
+def test_a_column_that_follows_on_its_own_line_keeps_its_name_beside_it() -> None:
+    """The name never stands alone at a line's end."""
+    told = table(["when", "from", "why"], [["14:29:00 today", "a" * 20, "it leads by far"]], width=30)
+    assert told.splitlines()[1:] == ["14:29:00 today", f"    from {'a' * 20},", "    why it leads by far"]

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from typing import Any
 
 DASH = "–"
+TIE = "\u00a0"  # between words that stay on one line
 
 
 def size(value: float | None) -> str:
@@ -96,9 +97,10 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], right: str = "", w
     lines = [_row(head[:fit], widths, right)]
     for row in rows:
         lines.append(_row(row[:fit], widths, right))
-        rest = [f"{name} {cell}" for name, cell in zip(head[fit:], row[fit:], strict=True) if cell not in ("", DASH)]
+        told = [(name, cell) for name, cell in zip(head[fit:], row[fit:], strict=True) if cell not in ("", DASH)]
+        rest = [f"{name}{TIE}{cell}" for name, cell in told]
         if rest and limit:
-            lines.append(wrapped(", ".join(rest), first="    ", indent="    ", width=limit))
+            lines.append(wrapped(", ".join(rest), first="    ", indent="    ", width=limit).replace(TIE, " "))
     return "\n".join(lines)
 
 
