@@ -27,6 +27,7 @@ from arbiter_tui.core.stats import EMPTY, Stats
 from arbiter_tui.core.tasks import Task
 
 VERSIONS, TASKS, TIMES, RANKINGS, OUTCOMES, LONG = 1_000, 100, 20_000, 150, 30_000, 10_000
+BATCH = 200
 
 
 def outcome(n: int, version: str = "v0", task: str = "t0") -> Outcome:
@@ -49,10 +50,13 @@ def timed(action: Callable[[int], Any], times: int, before: Callable[[int], Any]
 
 
 def learn(outcomes: Iterable[Outcome]) -> tuple[Stats, TaskProfile, Detectors]:
+    """In batches, as the recorder hands them on under load."""
     stats, profile, detectors = EMPTY, TaskProfile(task="t0"), Detectors()
-    for one in outcomes:
-        stats, profile = stats.add(one), profile.observe(one)
-        detectors, _ = detectors.observe(one)
+    several = list(outcomes)
+    for at in range(0, len(several), BATCH):
+        batch = several[at : at + BATCH]
+        stats, profile = stats.add_all(batch), profile.observe_all(batch)
+        detectors, _ = detectors.observe_all(batch)
     return stats, profile, detectors
 
 

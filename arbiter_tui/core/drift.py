@@ -37,6 +37,7 @@ LIMIT, WARM, LEAST_LIMIT = 7.0, 4.0, 3.0
 SUSPICION = 2.0
 EDGE = 0.005  # no share is taken to be nearer to 0 or 1
 LEAST_SPREAD = 0.05
+ROUNDING = 1e-9
 HIGHEST = 50.0  # a sum is cut there: far above any limit, far below what overflows
 
 
@@ -61,8 +62,9 @@ class Alarm:
 
     @property
     def worse(self) -> bool:
-        """Whether it tells of a change for the worse at all."""
-        return self.after < self.before if self.signal is Signal.QUALITY else self.after > self.before
+        """Whether it tells of a change for the worse at all: equal values may have means that differ by rounding."""
+        fall = self.before - self.after if self.signal is Signal.QUALITY else self.after - self.before
+        return fall > ROUNDING
 
     @property
     def sentence(self) -> str:

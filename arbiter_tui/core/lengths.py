@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 NEW = 30  # prompts of about a length, until what they show is held against the version
 SHRINK = 4.0  # prompts that the share over all lengths is worth beside those of one
@@ -57,7 +57,7 @@ class ByLength:
             return self
         size = size_of(tokens)
         before, n = self.seen.get(size, (0.0, 0))
-        return replace(self, seen={**self.seen, size: (before + good, n + 1)})
+        return ByLength(seen={**self.seen, size: (before + good, n + 1)})
 
     def knows(self, tokens: int | None) -> bool:
         """A prompt without a known length is like any other."""

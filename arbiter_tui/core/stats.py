@@ -86,18 +86,24 @@ class Stats:
             results=(*self.results, *(o.success for o in seen))[-SUCCESS_WINDOW:],
             last_at=max(o.at for o in seen) if self.last_at is None else max(self.last_at, *(o.at for o in seen)),
         )
-        for outcome in seen:
-            grown = grown.graded(outcome.quality, outcome.quality_source)
-        return grown
+        return grown._graded([(o.quality, o.quality_source) for o in seen])
 
     def graded(self, quality: float | None, source: str | None = None) -> Stats:
         """With one more grade (0..1), which may come long after its request. None moves nothing."""
-        if quality is None:
+        return self._graded([(quality, source)])
+
+    def _graded(self, several: Sequence[tuple[float | None, str | None]]) -> Stats:
+        told, grades = dict(self.told), list[tuple[float, str]]()
+        for quality, source in several:
+            if quality is None:
+                continue
+            grade, name = min(1.0, max(0.0, quality)), source or "unknown"
+            trust = trust_of(name)
+            good, bad = told.get(name, (0.0, 0.0))
+            told[name] = (good + trust * grade, bad + trust * (1.0 - grade))
+            grades.append((grade, name))
+        if not grades:
             return self
-        grade, name = min(1.0, max(0.0, quality)), source or "unknown"
-        trust = trust_of(name)
-        good, bad = self.told.get(name, (0.0, 0.0))
-        told = {**self.told, name: (good + trust * grade, bad + trust * (1.0 - grade))}
         hits, misses, weights = _bounded(told)
         return replace(
             self,
@@ -105,7 +111,7 @@ class Stats:
             misses=misses,
             quality_sources=weights,
             told=told,
-            grades=(*self.grades[-(WINDOW - 1) :], (grade, name)),
+            grades=(*self.grades, *grades)[-WINDOW:],
         )
 
     def newest(self, grades: int) -> Stats:
@@ -124,8 +130,7 @@ class Stats:
             energies=_tail(self.energies, grades),
             results=_tail(self.results, grades),
         )
-        for grade, source in _tail(self.grades, grades):
-            fresh = fresh.graded(grade, source)
+        fresh = fresh._graded(_tail(self.grades, grades))
         return replace(fresh, successes=sum(fresh.results), failures=len(fresh.results) - sum(fresh.results))
 
     @property

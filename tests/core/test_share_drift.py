@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from arbiter_tui.core import drift
@@ -79,6 +79,7 @@ def test_an_alarm_always_tells_of_a_change_for_the_worse(many: list[float], sign
 
 
 @given(values)
+@example([0.9154844570906457] * 4)  # the means of two and of three of them differ in their last digit
 def test_one_side_only(many: list[float]) -> None:
     """What only becomes better never raises an alarm."""
     rising = sorted(many)

@@ -114,7 +114,7 @@ def test_exit_codes_without_an_engine(fresh: Engine) -> None:
         (1, ("feedback", "nobody", "0.5"), "nobody"),
         (1, ("swap", "sentimnet", "x"), "sentiment"),
         (2, ("stats",), "status"),
-        (2, ("swap", TASK), "required"),
+        (2, ("swap", TASK), "needs VERSION"),
         (2, ("run", TASK, " "), "empty"),
         (2, ("attach", "nonsense"), "terminal"),
         (3, ("warm", "anything"), "arbiter serve"),
