@@ -270,9 +270,10 @@ def routing(m: Measured) -> str:
     )
 
 
+def coverage_of(m: Measured) -> str:
+    return ", ".join(f"{room}/ {share(m[room]['branches'])}" for room in ("core", "engine"))
+
+
 def tests(m: Measured) -> str:
-    failed = (
-        f", {m['failed']} of {m['passed'] + m['failed']} tests fail" if m["failed"] else f", {m['passed']} tests pass"
-    )
-    rooms = ", ".join(f"{room}/ {share(m[room]['branches'])}" for room in ("core", "engine"))
-    return f"{rooms}; {m['seconds'] / 60:.1f} minutes{failed}"
+    told = f"{m['failed']} of {m['passed'] + m['failed']} fail" if m["failed"] else f"{count(m['passed'])} pass"
+    return f"{told}; {m['seconds'] / 60:.1f} minutes"

@@ -34,12 +34,13 @@ def wheel_tests() -> None:
         code = (
             "import sys; site = sys.argv[1];"
             "sys.path[:] = [site] + [p for p in sys.path if 'site-packages' in p or 'arbiter' not in p];"
+            "import os; os.environ['PYTHONPATH'] = site;"  # for the processes that run the tests side by side
             "import arbiter_tui, arbiter_providers, pytest;"
             "assert arbiter_tui.__file__.startswith(site), arbiter_tui.__file__;"
             "raise SystemExit(pytest.main(sys.argv[2:]))"
         )
         tests = [ROOT / "tests" / name for name in ("core", "engine", "adapters", "gateway")]
-        options = ["-q", "-x", "--rootdir", ROOT, "-c", ROOT / "pyproject.toml", "-p", "no:cacheprovider"]
+        options = ["-q", "-x", "-n", "3", "--rootdir", ROOT, "-c", ROOT / "pyproject.toml", "-p", "no:cacheprovider"]
         run("tests on the built wheel", sys.executable, "-P", "-c", code, target, *tests, *options, cwd=place)
 
 
