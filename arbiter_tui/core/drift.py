@@ -24,6 +24,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from typing import Protocol, Self, TypeVar
 
 from .cost import Outcome
 from .lengths import ByLength, Levels
@@ -73,6 +74,30 @@ class Alarm:
         return f"{self.signal} {verb} from {self.before:.2g}{unit} to {self.after:.2g}{unit} {self.since} samples ago"
 
 
+class _Detector(Protocol):
+    """What both detectors are to ``_one_after_another``."""
+
+    def _run(self, values: Sequence[Told]) -> tuple[Self, int, bool]: ...
+
+    def _alarmed(self) -> tuple[Self, Alarm | None]: ...
+
+
+D = TypeVar("D", bound=_Detector)
+
+
+def _one_after_another(state: D, values: Sequence[Told]) -> tuple[D, list[tuple[int, Alarm]]]:
+    """The state after the last of them, and each alarm with the place of its value."""
+    taken, alarms = 0, list[tuple[int, Alarm]]()
+    while taken < len(values):
+        state, used, beyond = state._run(values[taken:])
+        taken += used
+        if beyond:
+            state, alarm = state._alarmed()
+            if alarm is not None:
+                alarms.append((taken - 1, alarm))
+    return state, alarms
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PageHinkley:
     """One detector. Small local runs may lower ``min_samples`` and ``threshold``; the false alarms rise with it."""
@@ -100,15 +125,7 @@ class PageHinkley:
 
     def steps(self, values: Sequence[Told]) -> tuple[PageHinkley, list[tuple[int, Alarm]]]:
         """Several more, one after another: the state after the last, and each alarm with the place of its value."""
-        state, taken, alarms = self, 0, list[tuple[int, Alarm]]()
-        while taken < len(values):
-            state, used, beyond = state._run(values[taken:])
-            taken += used
-            if beyond:
-                state, alarm = state._alarmed()
-                if alarm is not None:
-                    alarms.append((taken - 1, alarm))
-        return state, alarms
+        return _one_after_another(self, values)
 
     def _alarmed(self) -> tuple[PageHinkley, Alarm | None]:
         rises = self.signal is not Signal.QUALITY
@@ -175,15 +192,7 @@ class ShareDrift:
 
     def steps(self, values: Sequence[Told]) -> tuple[ShareDrift, list[tuple[int, Alarm]]]:
         """Several more, one after another: the state after the last, and each alarm with the place of its value."""
-        state, taken, alarms = self, 0, list[tuple[int, Alarm]]()
-        while taken < len(values):
-            state, used, beyond = state._run(values[taken:])
-            taken += used
-            if beyond:
-                state, alarm = state._alarmed()
-                if alarm is not None:
-                    alarms.append((taken - 1, alarm))
-        return state, alarms
+        return _one_after_another(self, values)
 
     def _alarmed(self) -> tuple[ShareDrift, Alarm | None]:
         start = locate(self.history, rises=self.signal is not Signal.QUALITY)
