@@ -19,6 +19,7 @@ def configure(engine: Any, given: dict[str, Any]) -> Any:
     """The engine's CommonParams for our parameters."""
     params = engine.CommonParams()
     params.model.path = given["path"]
+    params.model_alias = {given["name"]}  # its answers name the version, not a path of this machine
     params.n_ctx = given["context"] * given["parallel"]
     params.n_parallel = given["parallel"]
     params.kv_unified = False  # every slot keeps its own full context: a neighbour can't take it

@@ -61,7 +61,8 @@ class LlamaServerProvider:
         settings = self._settings.with_options(version.options)
         head = await asyncio.to_thread(header, version.source)
         parameters = {
-            "path": str(head.path), "context": version.context or settings.context, "parallel": version.parallel,
+            "path": str(head.path), "name": version.version, "context": version.context or settings.context,
+            "parallel": version.parallel,
             "threads": settings.thread_count(), "gpu_layers": settings.gpu_layers, "warmup": settings.warmup,
             "prompt_cache_mib": settings.prompt_cache_mib, "mean_pooling": head.number("pooling_type") is None,
         }  # fmt: skip

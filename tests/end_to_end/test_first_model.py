@@ -86,3 +86,11 @@ def test_an_unknown_model_names_the_nearest(client: openai.OpenAI) -> None:
 def test_a_model_without_a_chat_template_answers_too(engine: Engine) -> None:
     """A base model gets a plain prompt in place of the template: its answer is not empty."""
     assert engine.ask(GEMMA, "The capital of France is")["choices"][0]["message"]["content"].strip()
+
+
+def test_a_stream_names_the_version_and_no_path_of_this_machine(engine: Engine) -> None:
+    """Its bytes are the engine's own, and the engine knows itself by the version's name."""
+    body = {"model": SMOL, "stream": True, "max_tokens": 3, "messages": [{"role": "user", "content": "hi"}]}
+    told = httpx.post(f"{engine.url}/v1/chat/completions", json=body, timeout=60, trust_env=False).text
+    assert f'"model":"{SMOL}"' in told.replace(": ", ":")
+    assert ".gguf" not in told
