@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import getpass
 import os
 import socket
@@ -21,7 +20,6 @@ from pathlib import Path
 from typing import cast
 
 from rich.console import RenderableType
-from textual._compositor import ChopsUpdate
 from textual._styles_cache import StylesCache
 from textual.app import App
 from textual.await_complete import AwaitComplete
@@ -33,13 +31,13 @@ from ..errors import ArbiterError, EngineUnreachable, UnknownName
 from ..wire import of_another_version
 from . import memory, terminal, thin
 from . import theme as themes
-from .ahead import read_ahead
+from .ahead import collect_seldom, read_ahead
 from .commands import Commander
 from .glyphs import only_ascii
 from .guard import ReadOnly
 from .joining import Starter, trouble
 from .messages import EngineLost, SnapshotArrived
-from .partial import Partial
+from .partial import Picture
 from .screens.main import MainScreen
 from .source import Engine
 from .state import STALE_AFTER_S, Notice, Trouble, View, busiest_task, machine_values
@@ -88,6 +86,7 @@ class CockpitApp(App[int]):
         self.stops_over_wire = True
         self._stopping: asyncio.Task[None] | None = None
         self._dimmed = False
+        self.picture = Picture()
         self._now = now
         self.local = False  # whether the engine runs on this machine, so that paths here are paths there
         self._keymap_wanted = dict(keys or {})
@@ -119,7 +118,18 @@ class CockpitApp(App[int]):
         return thin.driver(super().get_driver_class())
 
     def _display(self, screen: Screen[object], renderable: RenderableType | None) -> None:
-        super()._display(screen, Partial.of(renderable) if type(renderable) is ChopsUpdate else renderable)
+        update: object = renderable
+        if self._running and not self._batch_count and not self.is_headless:  # else Textual drops it
+            update = self.picture.update(renderable, self.console)
+        super()._display(screen, cast("RenderableType | None", update))
+
+    def on_resize(self) -> None:
+        self.picture.forget()
+
+    def _back(self, _app: object) -> None:
+        """From the shell (ctrl+z, fg): the terminal shows nothing of this; Textual alone paints nothing."""
+        self.picture.forget()
+        self.screen.refresh()
 
     def pop_screen(self) -> AwaitComplete:
         """What a closed screen has drawn is forgotten: Textual 8.2 keeps the pictures of 1,024 widgets, closed or not,
@@ -132,6 +142,7 @@ class CockpitApp(App[int]):
             self.set_keymap(self._keymap_wanted)
         if not self.is_headless:
             terminal.watch_signals(self._signalled)
+        self.app_resume_signal.subscribe(self, self._back)
         self.set_interval(1.0, self.tick)
         self.call_after_refresh(self.start_polling)
 
@@ -372,7 +383,7 @@ def run_cockpit(
     app.stops_over_wire = on_quit is None
     app.local = start is not None
     terminal.follow_window()
-    gc.freeze()  # what was imported stays; the collector need not go through it while a key is being answered
+    collect_seldom()
     sys.setswitchinterval(SWITCH_S)
     try:
         app.run()

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psutil
 import pyte
 import pytest
 
@@ -203,6 +204,40 @@ def test_a_storm_of_resizes_ends_with_the_right_picture(terminal: Terminal) -> N
     terminal.wait(terminal.gone)
     assert terminal.process.returncode == 0
     restored(terminal)
+
+
+@pytest.mark.terminal
+def test_a_dialog_dims_what_lies_around_it_and_closing_it_brings_every_cell_back(terminal: Terminal) -> None:
+    """The box is painted first, alone; the next frame dims the rest."""
+    terminal.wait(lambda: "gemma3-270m" in terminal.text() and "12 k requests" in terminal.text())
+    terminal.settle()
+    before = colours(terminal)
+    terminal.press("s")
+    terminal.wait(lambda: "who serves topic" in terminal.text() and colours(terminal)[0] != before[0])
+    terminal.settle()
+    assert all(row != old for row, old in zip(colours(terminal), before, strict=True) if any(c != " " for c, _ in old))
+    terminal.press("\x1b")
+    terminal.wait(lambda: colours(terminal) == before)
+
+
+@pytest.mark.terminal
+def test_back_from_the_shell_the_whole_picture_is_there_again(terminal: Terminal) -> None:
+    """Stopped (ctrl+z), the terminal used by others, continued."""
+    terminal.wait(lambda: "gemma3-270m" in terminal.text() and "12 k requests" in terminal.text())
+    terminal.settle()
+    before = terminal.text()
+    os.kill(terminal.process.pid, signal.SIGTSTP)
+    terminal.wait(lambda: psutil.Process(terminal.process.pid).status() == psutil.STATUS_STOPPED)
+    terminal.read()
+    terminal.stream.feed(b"\x1b[2J\x1b[1;1Hwhat a shell said")
+    os.kill(terminal.process.pid, signal.SIGCONT)
+    terminal.wait(lambda: terminal.text() == before)
+
+
+def colours(terminal: Terminal) -> list[list[tuple[str, str]]]:
+    buffer = terminal.screen.buffer
+    cells = [[buffer[y][x] for x in range(120)] for y in range(40)]
+    return [[(c.data, c.fg if c.data != " " else "") for c in row] for row in cells]
 
 
 def restored(terminal: Terminal) -> None:

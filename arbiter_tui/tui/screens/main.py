@@ -81,6 +81,16 @@ class MainScreen(Screen[None]):
     def cockpit(self) -> CockpitApp:
         return cast("CockpitApp", self.app)
 
+    def _compositor_refresh(self) -> None:
+        """Beneath a dialog only what changed is painted again; Textual paints the whole screen with each figure."""
+        changed = self._compositor._dirty_regions
+        if self is not self.app.screen and changed:
+            self.app.screen.refresh(*changed)
+            changed.clear()
+            self._dirty_widgets.clear()
+        else:
+            super()._compositor_refresh()
+
     def compose(self) -> ComposeResult:
         yield self.small
         yield self.header
