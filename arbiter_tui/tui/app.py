@@ -35,12 +35,12 @@ from .ahead import collect_seldom, read_ahead
 from .commands import Commander
 from .glyphs import only_ascii
 from .guard import ReadOnly
-from .joining import Starter, trouble
+from .joining import Starter, fault, trouble
 from .messages import EngineLost, SnapshotArrived
 from .partial import Picture
 from .screens.main import MainScreen
 from .source import Engine
-from .state import STALE_AFTER_S, Notice, Trouble, View, busiest_task, machine_values
+from .state import STALE_AFTER_S, Fading, Notice, View, busiest_task, machine_values
 
 WAIT_S = 2.0  # the wire's long poll: shorter than STALE_AFTER_S, so that a silent engine is told from a still one
 FASTEST_S, FAR_S = 0.25, 1.0  # at most four snapshots a second; over ssh one
@@ -87,6 +87,7 @@ class CockpitApp(App[int]):
         self._stopping: asyncio.Task[None] | None = None
         self._dimmed = False
         self.picture = Picture()
+        self._fading = Fading()
         self._now = now
         self.local = False  # whether the engine runs on this machine, so that paths here are paths there
         self._keymap_wanted = dict(keys or {})
@@ -162,10 +163,7 @@ class CockpitApp(App[int]):
         """The poll ends only when cancelled; a fault in it must be seen, not leave a picture that never moves."""
         error = None if poll.cancelled() else poll.exception()
         if error is not None:
-            what = Trouble(
-                "The cockpit could not read the engine", f"{type(error).__name__}: {error}", "q quits; start it again."
-            )
-            self.post_message(EngineLost(what, final=True))
+            self.post_message(EngineLost(fault(error), final=True))
 
     async def _follow(self) -> None:
         """Long-polls for ever; a failure is a message and another attempt."""
@@ -247,6 +245,8 @@ class CockpitApp(App[int]):
                 self.view.story = told
                 self.main.settle()
                 self.main.narrator.sync()
+        if self._fading.over(self.view.notice, self._now()):
+            self.say(None)
         self.check_stale()
 
     def check_stale(self) -> None:

@@ -25,6 +25,12 @@ def trouble(error: BaseException) -> Trouble:
     return Trouble("The engine could not be started", str(error), "q quits; arbiter doctor says what is missing.")
 
 
+def fault(error: BaseException) -> Trouble:
+    """An error of the cockpit's own."""
+    why = f"{type(error).__name__}: {error}"
+    return Trouble("The cockpit could not read the engine", why, "q quits; start it again.")
+
+
 class Starter:
     """Finds or starts the engine and imports the client on a thread of its own, so that the screen is painted
     meanwhile. Asked again after a loss: ``start`` may then name another address."""

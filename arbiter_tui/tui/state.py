@@ -15,6 +15,7 @@ from typing import Literal
 from ..core.snapshot import ModelView, RowView, Snapshot, SwapView, TaskView
 
 Link = Literal["connecting", "live", "stale", "gone", "error"]
+FADES_AFTER_S = 20.0
 STALE_AFTER_S = 3.0
 SAMPLE_S = 0.95  # curves take one sample a second, however often snapshots come
 HISTORY = 480  # samples kept: 8 minutes
@@ -35,6 +36,20 @@ class Notice:
 
     text: str
     token: str = "label"
+
+
+class Fading:
+    """A notice that only says that something worked goes by itself; what went wrong stays until it is read (esc)."""
+
+    def __init__(self) -> None:
+        self._notice: Notice | None = None
+        self._since = 0.0
+
+    def over(self, notice: Notice | None, now: float) -> bool:
+        """Asked again and again: whether ``notice`` has stood there long enough. ``now``: monotonic seconds."""
+        if notice is not self._notice:
+            self._notice, self._since = notice, now
+        return notice is not None and notice.token == "ok" and now - self._since >= FADES_AFTER_S
 
 
 class History:

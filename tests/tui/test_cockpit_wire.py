@@ -13,6 +13,7 @@ from fake_cockpit import Clock, FakeEngine, cockpit
 
 from arbiter_tui.errors import UnknownName
 from arbiter_tui.tui.screens.confirm import Confirm
+from arbiter_tui.tui.state import FADES_AFTER_S, Notice
 
 
 async def test_silence_is_stale_and_news_ends_it() -> None:
@@ -96,6 +97,20 @@ async def test_a_story_stands_on_the_narrators_line() -> None:
         s.app.tick()
         assert "a fault is injected now" in s.screen_text()
         assert NOW
+
+
+@pytest.mark.parametrize(("token", "goes"), [("ok", True), ("label", False), ("warn", False), ("fail", False)])
+async def test_only_a_notice_that_something_worked_goes_by_itself(token: str, goes: bool) -> None:
+    """After twenty seconds; what is under way, and what went wrong, stays until it is answered or read."""
+    clock = Clock()
+    async with seat(now=clock) as s:
+        s.app.say(Notice("the words of a notice", token))
+        s.app.tick()
+        assert "the words of a notice" in s.screen_text()
+        clock.at += FADES_AFTER_S
+        s.app.tick()
+        await s.pilot.pause()
+        assert ("the words of a notice" in s.screen_text()) is not goes
 
 
 async def test_a_fault_in_the_poll_is_seen() -> None:
