@@ -83,9 +83,11 @@ class MainScreen(Screen[None]):
 
     def _compositor_refresh(self) -> None:
         """Beneath a dialog only what changed is painted again; Textual paints the whole screen with each figure."""
-        changed = self._compositor._dirty_regions
-        if self is not self.app.screen and changed:
-            self.app.screen.refresh(*changed)
+        changed, above = self._compositor._dirty_regions, self.app.screen
+        if self is not above and changed:
+            above._set_dirty(*changed)
+            above._dirty_widgets.add(above)  # beside what has changed up there: ``refresh`` would forget that
+            above.check_idle()
             changed.clear()
             self._dirty_widgets.clear()
         else:
