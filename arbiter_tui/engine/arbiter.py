@@ -41,6 +41,7 @@ from .feed import Feed
 from .history import History
 from .hot_swap import Swapper
 from .keyring import KeyRing
+from .leasing import lending
 from .life import Life, budget
 from .live import Live, Served, Target
 from .matrix import cells
@@ -164,8 +165,7 @@ class Arbiter:
 
         Raises Draining, UnknownName, NoQualifyingModel, Overloaded, LoadFailed, OutOfBudget and the like.
         """
-        began = self.clock.monotonic()
-        held_s = 0.0
+        began, held_s = self.clock.monotonic(), 0.0
         if self.live.state != "ready":
             raise Draining(f"the engine is {self.live.state}")
         target = self.admission.resolve(name, task)
@@ -207,8 +207,9 @@ class Arbiter:
         shown = in_form(self.live.tasks.get(target.task), request) if posed else request
         return Answer(
             id=self.live.new_id(), task=target.task, version=version, named=target.named, request=shown, bare=request,
-            decision_id=self.decisions.current.get(target.task, ""), source=source, lend=self.pool.lease,
-            clock=self.clock, began=began, on_end=self._ended, instead=partial(self.fallbacks.instead, target),
+            decision_id=self.decisions.current.get(target.task, ""), lend=lending(self.pool, target.task),
+            source=source, clock=self.clock, began=began, on_end=self._ended,
+            instead=partial(self.fallbacks.instead, target),
         )  # fmt: skip
 
     def _ended(self, answer: Answer, outcome: Outcome) -> None:
@@ -237,8 +238,7 @@ class Arbiter:
         before = self.live.routes.get(task).incumbent
         answer = await self.begin(TASK_PREFIX + task, request, task=task)
         answer.whole = True
-        pieces: list[str] = []
-        finish = "stop"
+        pieces, finish = list[str](), "stop"
         try:
             async for chunk in answer:
                 if isinstance(chunk, Text):
@@ -259,7 +259,7 @@ class Arbiter:
         if self.live.state != "ready":
             raise Draining(f"the engine is {self.live.state}")
         target = self.admission.resolve(name, task)
-        async with self.pool.lease(self.admission.lawful(target, target.version)) as lease:
+        async with lending(self.pool, target.task)(self.admission.lawful(target, target.version)) as lease:
             vectors = await lease.model.embed(texts)
         self.admission.embedded(texts)
         return target.version.version, vectors

@@ -24,6 +24,7 @@ from ..core.verify import SuiteItem, verify
 from ..errors import ArbiterError, Refused, UnknownName
 from ..provider import Done, Message, Request, Text
 from .answer import failure_of
+from .leasing import unwaited
 from .live import Live
 from .matrix import Part
 from .metering import Meter
@@ -76,7 +77,7 @@ class Asker:
         if unasked or self._live.forbids(task.name, version) is not None:  # a suite's questions are the task's, too
             return replace(base, failure=Failure.CLIENT_ERROR, latency_s=0.0)
         try:
-            async with self._pool.lease(version) as lease:
+            async with self._pool.lease(version, flow=unwaited(task.name)) as lease:
                 waited = lease.queue_s + lease.load_s
                 leased, first, text, done = clock.monotonic(), None, "", None
                 meter, cpu_s = Meter(lease), None

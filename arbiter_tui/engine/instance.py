@@ -179,7 +179,7 @@ class Instance:
 
     def place(self) -> tuple[int, float]:
         """(number, monotonic since) of whoever has waited for it longest; automatic restarts come last."""
-        firsts = [w for w in (self.line.first(), self.warmers.first()) if w is not None]
+        firsts = [w for w in (self.line.eldest(), self.warmers.eldest()) if w is not None]
         if not firsts:
             return (self.restart_number or 0, 0.0)
         eldest = min(firsts, key=lambda w: w.number)

@@ -21,7 +21,7 @@ from ..core.scaling import ONE
 from ..errors import Draining, LoadFailed, Overloaded, UnknownName
 from ..ports import Clock
 from ..provider import Done, Message, Provider, Request
-from .balancer import Line, Turn, Waiter
+from .balancer import NOBODY, Flow, Line, Turn, Waiter
 from .caretaker import Caretaker
 from .instance import Instance, InstanceView, Lease, State
 from .keeper import UNLOAD_WITHIN_S, EventLog, Keeper, Spans, fail_all
@@ -84,14 +84,16 @@ class Pool:
 
     # ── leases ────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def lease(self, version: ModelVersion, *, timeout_s: float | None = None) -> AbstractAsyncContextManager[Lease]:
+    def lease(
+        self, version: ModelVersion, *, timeout_s: float | None = None, flow: Flow = NOBODY
+    ) -> AbstractAsyncContextManager[Lease]:
         """A claim on a ready instance of ``version``, loading it where needed; waits ``timeout_s`` at most.
 
         Raises Overloaded (line full, or not served in time), Draining, UnknownName (provider), OutOfBudget,
         LoadFailed and what else its provider's load raises; what ``allowed`` raises.
         """
         self.allowed(version)
-        return LeaseContext(self, version, timeout_s)
+        return LeaseContext(self, version, timeout_s, flow)
 
     def try_lease(self, version: ModelVersion) -> Lease | None:
         """A lease if the version is ready, has a free slot and nobody waits for it. Never suspends."""
@@ -106,13 +108,14 @@ class Pool:
         self._on_change()
         return lease
 
-    async def wait_lease(self, version: ModelVersion, timeout_s: float | None) -> Lease:
+    async def wait_lease(self, version: ModelVersion, timeout_s: float | None, flow: Flow = NOBODY) -> Lease:
         """The slow path of ``lease``; the caller must ``release`` what it gets."""
         instance = self._admit(version)
         free = instance.parallel - instance.in_flight  # those at the head don't queue for a slot, only for the load
         waiter = instance.line.join(
-            self._next(), self._clock.monotonic(), whose=instance.name, limit=self._queue_limit + max(0, free)
-        )
+            self._next(), self._clock.monotonic(), whose=instance.name, limit=self._queue_limit + max(0, free),
+            flow=flow,
+        )  # fmt: skip
         self._step()
         try:
             async with asyncio.timeout(timeout_s):

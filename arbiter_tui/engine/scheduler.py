@@ -97,10 +97,11 @@ class Scheduler:
         if life is None or life.model is None or not instance.loaded:
             return
         while len(life.leases) < instance.parallel:
-            first, limit = instance.line.first(), instance.limit
+            limit = instance.limit
+            first = instance.line.first(limit.cutoff if limit is not None else None)
             if first is None or (limit is not None and not limit.admits(first.number, now)):
                 break
-            instance.line.pop()
+            instance.line.take(first)
             first.future.set_result(grant(instance, since=first.since, now=now))
         if instance.leaving is not None and not life.leases:
             self._keeper.end(instance, "unloaded on request")

@@ -17,8 +17,9 @@ from ..core.routing import TASK_PREFIX
 from ..engine.answer import Answer
 from ..engine.arbiter import Arbiter
 from ..engine.keyring import CALLER
+from ..engine.leasing import PRIORITY, WEIGHTS
 from ..engine.live import Target
-from ..errors import ArbiterError, UnknownName, WorkerDied
+from ..errors import ArbiterError, Forbidden, UnknownName, WorkerDied
 from ..provider import Chunk, Done, Request, Text, TokenLogprob, ToolCall, ToolPiece, Usage
 from .exchange import Exchange
 from .fields import Asked, bad
@@ -142,6 +143,7 @@ class Generator:
 
     async def _begin(self, exchange: Exchange, asked: Asked) -> Answer:
         task, examples = task_header(exchange), header(exchange.scope, b"x-arbiter-examples") == b"true"
+        priority_header(exchange)
         name = self.known(asked.name) if asked.name else self.unnamed(exchange, asked.request, task)
         try:
             return await self._patient(name, asked, task, examples)
@@ -209,6 +211,18 @@ class Generator:
 def task_header(exchange: Exchange) -> str | None:
     value = header(exchange.scope, b"x-arbiter-task")
     return value.decode("latin-1").strip()[:128] or None if value is not None else None
+
+
+def priority_header(exchange: Exchange) -> None:
+    """How much this request's place in a line weighs. A key that may only ask can't get ahead of others."""
+    value = header(exchange.scope, b"x-arbiter-priority")
+    priority = "normal" if value is None else value.decode("latin-1").strip().lower()
+    if priority not in WEIGHTS:
+        raise bad("X-Arbiter-Priority", f"is {priority[:40]!r}; it may be {', '.join(WEIGHTS)}")
+    caller = CALLER.get()
+    if priority == "high" and caller is not None and not caller.key.allows("control"):
+        raise Forbidden("X-Arbiter-Priority: high needs a key with the scope control; this key's scope is infer")
+    PRIORITY.set(priority)
 
 
 def answer_headers(answer: Answer) -> Headers:

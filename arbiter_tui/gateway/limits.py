@@ -30,7 +30,10 @@ TO_ORIGINS = ("/v1/", "/api/")  # what a listed origin may use: models, never th
 SHOWN = b"x-arbiter-model, x-arbiter-task, x-arbiter-decision, x-arbiter-request-id, x-arbiter-overhead-ms, retry-after"
 PREFLIGHT: Headers = [
     (b"access-control-allow-methods", b"GET, POST, DELETE"),
-    (b"access-control-allow-headers", b"authorization, content-type, x-api-key, x-arbiter-task, x-arbiter-examples"),
+    (
+        b"access-control-allow-headers",
+        b"authorization, content-type, x-api-key, x-arbiter-task, x-arbiter-examples, x-arbiter-priority",
+    ),
     (b"access-control-max-age", b"600"),
 ]
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pool_bench import Bench, Holder
 
-from arbiter_tui.engine.balancer import Line, Turn
+from arbiter_tui.engine.balancer import Flow, Line, Turn, Waiter
 from arbiter_tui.engine.health import BACK_OFF_CAP_S, QUARANTINE_AFTER, Failures, back_off
+from arbiter_tui.engine.leasing import WEIGHTS
 from arbiter_tui.errors import Overloaded
 
 
@@ -191,3 +193,113 @@ async def test_three_models_on_one_place_are_served_in_the_order_they_asked() ->
         await bench.until(lambda h=holder: h.holding)  # type: ignore[misc]
         await holder.finish()
     assert bench.provider.loads == ["a", "b", "c"]
+
+
+A, B = Flow("a", "t"), Flow("b", "t")
+
+
+async def joined(line: Line[str], *flows: Flow, limit: int | None = None) -> list[Waiter[str]]:
+    return [line.join(n, 0.0, whose="m", flow=flow, limit=limit) for n, flow in enumerate(flows)]
+
+
+async def test_a_flood_of_one_flow_waits_behind_itself() -> None:
+    """A hundred of one key are there already: another key's first is next but one."""
+    line: Line[str] = Line()
+    await joined(line, *[A] * 100)
+    line.pop()
+    other = line.join(200, 0.0, whose="m", flow=B)
+    taken = [line.pop() for _ in range(2)]
+    assert other in taken
+
+
+async def test_within_a_flow_who_came_first_is_first() -> None:
+    """Whatever else waits."""
+    line: Line[str] = Line()
+    waiters = await joined(line, A, B, A, B, B, A)
+    taken = list(iter(line.pop, None))
+    for flow in (A, B):
+        assert [w.number for w in taken if w.flow == flow] == [w.number for w in waiters if w.flow == flow]
+
+
+@given(st.lists(st.sampled_from(["high", "normal", "low"]), min_size=1, max_size=60), st.integers(0, 10_000))
+def test_nobody_starves_and_nobody_is_forgotten(names: list[str], seed: int) -> None:
+    """All of each weight are served; one of low weight waits for at most its ratio of weights of each other flow."""
+
+    async def run() -> None:
+        line: Line[str] = Line()
+        flows = [Flow("k", name, WEIGHTS[name]) for name in names]
+        waiters = await joined(line, *flows)
+        taken = list(iter(line.pop, None))
+        assert sorted(w.number for w in taken) == [w.number for w in waiters]
+        for name in set(names):
+            place = next(n for n, w in enumerate(taken) if w.flow.task == name)
+            before = {other: sum(w.flow.task == other for w in taken[:place]) for other in set(names) - {name}}
+            assert all(n <= WEIGHTS[other] / WEIGHTS[name] + 1 for other, n in before.items())
+
+    asyncio.run(run())
+
+
+async def test_weights_are_shares_while_all_wait() -> None:
+    """Four of high for one of normal, four of normal for one of low."""
+    line: Line[str] = Line()
+    high, normal, low = (Flow("k", name, WEIGHTS[name]) for name in ("high", "normal", "low"))
+    await joined(line, *[high, normal, low] * 100)
+    taken = [w.flow for _ in range(105) if (w := line.pop()) is not None]
+    assert [taken.count(f) for f in (high, normal, low)] == [80, 20, 5]
+
+
+async def test_in_a_full_line_who_takes_most_gives_way() -> None:
+    """Its newest is told that the line is full; a flow that would take as much itself is refused."""
+    line: Line[str] = Line()
+    crowd = await joined(line, *[A] * 4, limit=4)
+    line.join(10, 0.0, whose="m", flow=B, limit=4)
+    assert isinstance(crowd[3].future.exception(), Overloaded)
+    assert len(line) == 4
+    line.join(11, 0.0, whose="m", flow=B, limit=4)
+    assert isinstance(crowd[2].future.exception(), Overloaded)
+    for flow in (A, B):
+        with pytest.raises(Overloaded):
+            line.join(12, 0.0, whose="m", flow=flow, limit=4)
+    assert [w.future.done() for w in crowd] == [False, False, True, True]
+
+
+async def test_up_to_a_cutoff_only_those_before_it_are_next() -> None:
+    """A turn that ends serves who was there, fairly; the rest stays in line."""
+    line: Line[str] = Line()
+    waiters = await joined(line, A, A, A, B)
+    line.take(waiters[0])
+    assert line.first(cutoff=2) is waiters[1]
+    assert line.first() is waiters[3]
+    assert line.first(cutoff=-1) is None
+    assert line.eldest() is waiters[1]
+
+
+async def test_who_left_costs_its_flow_nothing() -> None:
+    """Fifty that were never served are no share."""
+    line: Line[str] = Line()
+    left = await joined(line, B, *[A] * 50)
+    for waiter in left[1:]:
+        line.leave(waiter)
+    later = [line.join(60 + n, 0.0, whose="m", flow=flow) for n, flow in enumerate((A, B, A, B))]
+    assert [line.pop() for _ in range(5)] == [left[0], later[0], later[1], later[2], later[3]]
+
+
+@given(st.lists(st.sampled_from(["high", "normal", "low"]), min_size=2, max_size=3, unique=True))
+def test_clients_that_ask_again_at_once_get_their_shares(names: list[str]) -> None:
+    """Two of each priority, each asking anew when it was served: nobody starves, shares are as the weights."""
+
+    async def run() -> None:
+        line: Line[str] = Line()
+        flows = [Flow(who, name, WEIGHTS[name]) for name in names for who in "xy"]
+        await joined(line, *flows)
+        served: Counter[Flow] = Counter()
+        for number in range(1000, 1000 + 420):
+            waiter = line.pop()
+            assert waiter is not None
+            served[waiter.flow] += 1
+            line.join(number, 0.0, whose="m", flow=waiter.flow)
+        total = sum(f.weight for f in flows)
+        for flow in flows:
+            assert abs(served[flow] - 420 * flow.weight / total) <= 3
+
+    asyncio.run(run())
