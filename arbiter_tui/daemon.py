@@ -83,12 +83,17 @@ class Daemon:
 
     async def run(self) -> int:
         from .adapters.clock import SystemClock
+        from .adapters.state_folder import refuse_a_second
         from .adapters.store import SqliteStore
 
         loop = asyncio.get_running_loop()
         for name in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             loop.add_signal_handler(name, self._on_signal)
-        listener = bind(self.config.server.host, self.config.server.port)
+        try:
+            listener = bind(self.config.server.host, self.config.server.port)
+        except ConfigError:
+            refuse_a_second(self.state_dir)  # it may well be this folder's own engine that listens there
+            raise
         url = replace(self.config.server, port=listener.getsockname()[1]).url
         clock = SystemClock()
         try:

@@ -122,6 +122,12 @@ def _announced(folder: Path) -> dict[str, Any] | None:
     return found if isinstance(found, dict) else None
 
 
+def refuse_a_second(folder: Path) -> None:
+    """Raises StateLocked where an engine runs on this folder."""
+    if running(folder) is not None:
+        raise _locked(folder)
+
+
 def _locked(folder: Path) -> StateLocked:
     other = _announced(folder) or {}
     pid, url = other.get("pid"), other.get("url")

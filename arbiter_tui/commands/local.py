@@ -28,7 +28,10 @@ def config(options: Namespace) -> int:
     path = loaded.path or find()
     check_kinds(loaded.providers, file=str(path))
     checked(loaded)
-    t.out(f"{path}: correct" if path else "no configuration file; the defaults are in force")
+    if options.json:
+        t.out_json({"file": str(path) if path else None, "correct": True})
+    else:
+        t.out(f"{path}: correct" if path else "no configuration file; the defaults are in force")
     return 0
 
 

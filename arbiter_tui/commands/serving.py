@@ -35,7 +35,10 @@ def stop(options: Namespace) -> int:
 
     found = engine_url(options)
     asyncio.run(ask())
-    t.out(f"stopping {found}: it drains, ends its workers and flushes its store")
+    if options.json:
+        t.out_json({"stopping": found})
+    else:
+        t.out(f"stopping {found}: it drains, ends its workers and flushes its store")
     return 0
 
 

@@ -71,7 +71,8 @@ class Alarm:
     def sentence(self) -> str:
         unit = " s" if self.signal is Signal.LATENCY else ""
         verb = "fell" if self.signal is Signal.QUALITY else "rose"
-        return f"{self.signal} {verb} from {self.before:.2g}{unit} to {self.after:.2g}{unit} {self.since} samples ago"
+        ago = f"{self.since} sample{'' if self.since == 1 else 's'} ago"
+        return f"{self.signal} {verb} from {self.before:.2g}{unit} to {self.after:.2g}{unit} {ago}"
 
 
 class _Detector(Protocol):

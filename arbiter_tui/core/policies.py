@@ -13,10 +13,10 @@ changes when the lower bound of another version's lead beats SWAP_COST: what is 
 from __future__ import annotations
 
 import math
-import random
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from random import Random
 from typing import Protocol
 
 from .belief import Arm, Estimate, Expected, estimate, spread
@@ -62,7 +62,7 @@ class Policy(Protocol):
 
     incumbent: int | None
 
-    def choose(self, chance: random.Random) -> int: ...
+    def choose(self, chance: Random) -> int: ...
 
     def learn(self, version: int, seen: Seen) -> None: ...
 
@@ -92,7 +92,7 @@ class Bandit:
         ]
         self.estimates = [estimate(arm, self._now, e) for arm, e in zip(self._arms, self._before, strict=True)]
 
-    def choose(self, chance: random.Random) -> int:
+    def choose(self, chance: Random) -> int:
         """The best by its index that is not surely worse than another. The best by its mean never is."""
         ranked = sorted(range(len(self._arms)), key=lambda i: (-index(self.estimates[i]), i))
         return next(i for i in ranked if not self.dominated(i))
@@ -166,7 +166,7 @@ class Score:
     def _primary(self) -> int:
         return self._place[select(self._task, self._versions, self._stats, now=0.0).primary]
 
-    def choose(self, chance: random.Random) -> int:
+    def choose(self, chance: Random) -> int:
         return self._primary() if self.incumbent is None else self.incumbent
 
     def learn(self, version: int, seen: Seen) -> None:
@@ -188,7 +188,7 @@ class Means:
     def best(self) -> int:
         return max(range(len(self.sums)), key=lambda i: (self.mean(i), -i))
 
-    def choose(self, chance: random.Random) -> int:
+    def choose(self, chance: Random) -> int:
         return self.best() if self.incumbent is None else self.incumbent
 
     def learn(self, version: int, seen: Seen) -> None:
@@ -218,7 +218,7 @@ class RoundRobin(Fixed):
         super().__init__(start)
         self._turn = -1
 
-    def choose(self, chance: random.Random) -> int:
+    def choose(self, chance: Random) -> int:
         self._turn = (self._turn + 1) % len(self.sums)
         return self._turn
 
@@ -226,21 +226,21 @@ class RoundRobin(Fixed):
 class EpsilonGreedy(Means):
     """One request in ten goes to anybody."""
 
-    def choose(self, chance: random.Random) -> int:
+    def choose(self, chance: Random) -> int:
         return chance.randrange(len(self.sums)) if chance.random() < 0.1 else self.best()
 
 
 class Ucb(Means):
     """With a factor of .3 instead of the textbook's square root of 2, which loses more."""
 
-    def choose(self, chance: random.Random) -> int:
+    def choose(self, chance: Random) -> int:
         return self.bounded(0.3)
 
 
 class Thompson(Means):
     """A draw from each one's Beta posterior."""
 
-    def choose(self, chance: random.Random) -> int:
+    def choose(self, chance: Random) -> int:
         drawn = [
             chance.betavariate(1.0 + s, 1.0 + max(0.0, n - s)) for s, n in zip(self.sums, self.counts, strict=True)
         ]
@@ -255,7 +255,7 @@ class Exp3(Means):
         self._gained = [len(self.sums) * s for s in self.sums]
         self._shares = [1.0 / len(self.sums)] * len(self.sums)
 
-    def choose(self, chance: random.Random) -> int:
+    def choose(self, chance: Random) -> int:
         top, k = max(self._gained), len(self._gained)
         weights = [math.exp(0.1 * (gained - top) / k) for gained in self._gained]
         total = sum(weights)
@@ -274,7 +274,7 @@ class SlidingWindow(Means):
         super().__init__(start)
         self._window = deque((i, seen.quality) for i, known in enumerate(start.known) for seen in known)
 
-    def choose(self, chance: random.Random) -> int:
+    def choose(self, chance: Random) -> int:
         return self.bounded(math.sqrt(0.5))
 
     def learn(self, version: int, seen: Seen) -> None:

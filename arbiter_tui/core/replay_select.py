@@ -7,10 +7,10 @@ figures. Never: reads a file; decides (policies.py does). Randomness comes from 
 from __future__ import annotations
 
 import math
-import random
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from random import Random
 
 from .policies import POLICIES, Bandit, Policy, Seen, Start, lead
 from .trial import normal
@@ -69,7 +69,7 @@ Known = dict[str, list[Seen]]
 
 def _benchmark(answers: Answers, task: str, settings: Settings) -> Known:
     """What each model answered to the same random items; one that lacks an item answers another one."""
-    chance = random.Random(f"{settings.seed}/{task}/benchmark")
+    chance = Random(f"{settings.seed}/{task}/benchmark")
     items = sorted({item for of in answers.values() for item in of})
     count = settings.prior
     drawn = chance.sample(items, count) if count <= len(items) else chance.choices(items, k=count)
@@ -123,8 +123,8 @@ class _Run:
         self._policy: Policy = POLICIES[settings.policy](start)
         self._watch = self._policy if isinstance(self._policy, Bandit) else Bandit(start)
         self._costs = Costs(start)
-        self._order = random.Random(f"{settings.seed}/{task}/requests")
-        self._chance = random.Random(f"{settings.seed}/{task}/policy")
+        self._order = Random(f"{settings.seed}/{task}/requests")
+        self._chance = Random(f"{settings.seed}/{task}/policy")
 
     def run(self) -> SelectReplay:
         served = best = 0.0

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..core.registry import Lifecycle
-from ..core.stats import Stats
+from ..core.stats import Stats, trust_of
 from .evidence import Evidence
 from .live import Live
 
@@ -30,8 +30,8 @@ class Part:
 
 
 def cells(live: Live, evidence: Evidence, parts: Sequence[Part]) -> list[dict[str, Any]]:
-    """In the order of the tasks. ``quality``: the mean of the newest ``samples`` grades by the suite; None and 0 where
-    nothing was measured. ``state``: idle, waiting, running, done (of a benchmark under way)."""
+    """In the order of the tasks. ``quality``: the mean of ``samples`` grades by the suite since the last change that
+    was noticed; None and 0 where nothing was measured. ``state``: idle, waiting, running, done (of a benchmark)."""
     under_way = {(p.task, p.version): p for p in parts}
     found = []
     for task in live.tasks.values():
@@ -51,8 +51,9 @@ def cells(live: Live, evidence: Evidence, parts: Sequence[Part]) -> list[dict[st
 
 
 def _measured(stats: Stats) -> dict[str, Any]:
-    grades = [grade for grade, source in stats.grades if source == "suite"]
-    return {"quality": round(sum(grades) / len(grades), 4) if grades else None, "samples": len(grades)}
+    good, bad = stats.told.get("suite", (0.0, 0.0))
+    asked = round((good + bad) / trust_of("suite"))
+    return {"quality": round(good / (good + bad), 4) if asked else None, "samples": asked}
 
 
 def _under_way(part: Part | None) -> dict[str, Any]:

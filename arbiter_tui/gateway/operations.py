@@ -14,7 +14,7 @@ from uuid import uuid4
 
 from ..core.snapshot import OperationView
 from ..engine.arbiter import Arbiter
-from ..errors import ArbiterError, UnknownName
+from ..errors import ArbiterError, Draining, Refused, UnknownName
 from .problems import internal, problem
 
 KEPT = 200
@@ -79,7 +79,10 @@ class Operations:
         if not task.done():
             return None
         if task.cancelled():
-            raise ArbiterError("the operation was cancelled")
+            state = self._arbiter.live.state
+            if state != "ready":
+                raise Draining(f"the engine is {state}: the operation was ended, and what it had begun is undone")
+            raise Refused("the operation was cancelled")
         return task.result()
 
     def get(self, id: str) -> OperationView:

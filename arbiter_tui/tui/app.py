@@ -381,7 +381,7 @@ def run_cockpit(
         tour=tour,
     )
     app.stops_over_wire = on_quit is None
-    app.local = start is not None
+    app.local, app.view.attached = start is not None, start is None
     terminal.follow_window()
     collect_seldom()
     sys.setswitchinterval(SWITCH_S)

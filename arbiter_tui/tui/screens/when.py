@@ -36,7 +36,7 @@ class When(Sheet[float]):
 
     def entries(self, width: int) -> Sequence[Entry]:
         if not (self.typing or self.wanted):
-            return [self._offer(text, words) for text, words in OFFERED]
+            return [self._offer(*offer) for offer in sorted(OFFERED, key=lambda o: moment(o[0], self.now))]
         try:
             at = moment(self.wanted, self.now)
         except ValueError:

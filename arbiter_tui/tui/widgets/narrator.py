@@ -64,7 +64,7 @@ class Narrator(Panel):
             return (Span(f"▲ no news from the engine for {view.age_s} s; what you see may be out of date.", "warn"),)
         snapshot = view.snapshot
         if snapshot is None:
-            return (Span("starting the engine", "unit"),)
+            return (Span("connecting to the engine" if view.attached else "starting the engine", "unit"),)
         if not snapshot.models and snapshot.engine.state in NOT_NOW:
             return (Span(f"the engine is {NOT_NOW[snapshot.engine.state]}", "unit"),)
         busy = [o for o in snapshot.operations if o.state == "running"]
