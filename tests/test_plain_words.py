@@ -164,3 +164,18 @@ def test_another_version_is_said(monkeypatch: pytest.MonkeyPatch, capsys: pytest
     other = replace(HEALTHY, engine=replace(HEALTHY.engine, version="9.0"))
     lines = follow(monkeypatch, capsys, other, replace(other, revision=77))
     assert sum("version 9.0" in line for line in lines) == 1
+
+
+def test_an_own_engine_that_does_not_start_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A port in use: nothing will change by itself, so the reason is the last word and not the first of many."""
+
+    class Ended:
+        def poll(self) -> int:
+            return 2
+
+    def where() -> str:
+        raise EngineUnreachable("the engine did not start: can't listen on 127.0.0.1:8017")
+
+    monkeypatch.setattr(plain.signal, "signal", lambda *a: None)
+    with pytest.raises(EngineUnreachable, match="did not start"):
+        plain.stream(Namespace(), where, owned=lambda: Ended())  # type: ignore[arg-type, return-value]

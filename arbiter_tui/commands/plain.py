@@ -35,11 +35,12 @@ def stream(
     *,
     owned: Callable[[], subprocess.Popen[bytes] | None] = lambda: None,
 ) -> int:
-    """Until interrupted. ``where`` finds (or starts) the engine; ``owned``: the process that is to end with this."""
+    """Until interrupted. ``where`` finds (or starts) the engine; ``owned``: the process that is to end with this.
+    Raises EngineUnreachable where that one did not even start."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _stop)
     try:
-        _follow(where)
+        _follow(where, owned)
     except _Stopped as stopped:
         return stopped.code
     finally:
@@ -53,7 +54,7 @@ def _stop(number: int, frame: FrameType | None) -> None:
     raise _Stopped(number)
 
 
-def _follow(where: Callable[[], str]) -> None:
+def _follow(where: Callable[[], str], owned: Callable[[], subprocess.Popen[bytes] | None]) -> None:
     teller, gone, after = Teller(), "", 0
     said_version = False
     while True:
@@ -64,7 +65,8 @@ def _follow(where: Callable[[], str]) -> None:
             path = f"/arbiter/v1/snapshot?after={0 if gone else after}&wait={wait:g}"
             snapshot = snapshot_from(url, fetch_json(url, path, timeout=wait + ANSWER_S))
         except ArbiterError as error:
-            if not after and not isinstance(error, EngineUnreachable):
+            own = owned()
+            if not after and (not isinstance(error, EngineUnreachable) or (own is not None and own.poll())):
                 raise  # it never was an engine: nothing to wait for
             if str(error) != gone:
                 gone = str(error)

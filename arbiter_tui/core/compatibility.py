@@ -125,7 +125,8 @@ def _quality(before: Stats, after: Stats) -> _Finding:
     needed = KEPT_SHARE * before.quality
     if after.quality is None or after.quality_weight < MIN_SAMPLES:
         unknown = Check(name="quality", met=None, value=after.quality, needed=needed)
-        return _Finding(unknown, f"its quality on this task is not measured yet; {share(needed)} would keep 90%")
+        known = f"known from {after.quality_weight:.3g} answers only" if after.quality_weight else "not measured yet"
+        return _Finding(unknown, f"its quality on this task is {known}; {share(needed)} would keep 90%")
     found = Check(name="quality", met=after.quality >= needed, value=after.quality, needed=needed)
     kept = f"quality {share(after.quality)} is below 90% of {share(before.quality)}"
     return _Finding(found, kept)

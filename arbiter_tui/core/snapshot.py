@@ -86,6 +86,7 @@ class RowView:
     samples: int = 0
     p_best: float | None = None
     on_pareto_front: bool = False
+    unfit: str | None = None  # why it may not serve now
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..core.compatibility import Compatibility, check
 from ..core.cost import Outcome
@@ -235,7 +235,13 @@ class Evidence:
         cached = self._boards.get(task)
         if cached is not None and now - cached[1] < STALE_S and _same(cached[0], key):
             return cached[2]
-        rows = leaderboard(described, self.contenders(task), self.stats(task), now=now)
+        contenders, stats = self.contenders(task), self.stats(task)
+        may, here = {v.version: v for v in contenders}, self._hardware()
+        rows = tuple(
+            replace(row, unfit=disqualified(
+                may[row.version], described.criteria, stats.get(row.version, EMPTY), hardware=here))
+            for row in leaderboard(described, contenders, stats, now=now)
+        )  # fmt: skip
         self._boards[task] = (key, now, rows)
         return rows
 

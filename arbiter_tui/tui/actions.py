@@ -16,7 +16,7 @@ from .actions_doors import DoorActions
 from .actions_swap import SwapActions
 from .actions_views import ViewActions
 from .changes import Step
-from .screens.confirm import Choice, Confirm
+from .screens.confirm import BACK, Choice, Confirm
 from .state import Notice, announced, model_of, serves, task_of
 
 if TYPE_CHECKING:
@@ -47,12 +47,16 @@ class Actions(ViewActions, SwapActions, DoorActions):
         choices: Sequence[Choice],
         then: Callable[[str], None],
         default: str = "cancel",
+        back: Callable[[], None] | None = None,
     ) -> None:
         def answered(choice: str | None) -> None:
-            if choice is not None:
+            if choice == BACK and back is not None:
+                back()
+            elif choice is not None:
                 then(choice)
 
-        self.app.push_screen(Confirm(self.app.view, question, sentences, choices, default=default), answered)
+        dialog = Confirm(self.app.view, question, sentences, choices, default=default, steps_back=back is not None)
+        self.app.push_screen(dialog, answered)
 
     # models -----------------------------------------------------------------------------------------------
     def do_warm(self) -> None:

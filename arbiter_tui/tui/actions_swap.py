@@ -28,7 +28,7 @@ class SwapActions:
 
     def _ask(
         self, question: str, sentences: Sequence[str], choices: Sequence[Choice], then: Callable[[str], None],
-        default: str = "cancel",
+        default: str = "cancel", back: Callable[[], None] | None = None,
     ) -> None:  # fmt: skip
         raise NotImplementedError
 
@@ -99,7 +99,7 @@ class SwapActions:
             lambda _: self.app.commander.cancel_swap(swap),
         )
 
-    def _choose(self) -> None:
+    def _choose(self, cursor: str | None = None) -> None:
         from .screens.swap_dialog import SwapDialog
 
         task, engine = self._task, self.app.engine
@@ -110,7 +110,9 @@ class SwapActions:
             if choice is not None:
                 self._how(task, choice)
 
-        self.app.push_screen(SwapDialog(self.app.view, task, lambda v: engine.swap(task, v, dry_run=True)), chosen)
+        dialog = SwapDialog(self.app.view, task, lambda v: engine.swap(task, v, dry_run=True))
+        dialog.cursor = cursor or dialog.cursor
+        self.app.push_screen(dialog, chosen)
 
     def _how(self, task: str, choice: SwapChoice) -> None:
         """Swap now, canary, schedule, cancel; cancel is the default."""
@@ -130,11 +132,11 @@ class SwapActions:
             elif how == "canary":
                 self.app.commander.canary(task, choice.to)
             else:
-                self._when(task, choice.to)
+                self._when(task, choice)
 
-        self._ask(f"let {choice.to} serve {task}?", worries, choices, then)
+        self._ask(f"let {choice.to} serve {task}?", worries, choices, then, back=lambda: self._choose(choice.to))
 
-    def _when(self, task: str, to: str) -> None:
+    def _when(self, task: str, choice: SwapChoice) -> None:
         from .screens.when import When
 
         snapshot = self.app.view.snapshot
@@ -142,7 +144,9 @@ class SwapActions:
             return
 
         def at(moment: float | None) -> None:
-            if moment is not None:
-                self.app.commander.schedule(task, to, moment)
+            if moment is None:
+                self._how(task, choice)
+            else:
+                self.app.commander.schedule(task, choice.to, moment)
 
-        self.app.push_screen(When(self.app.view, f"{task} to {to}", snapshot.taken_at), at)
+        self.app.push_screen(When(self.app.view, f"{task} to {choice.to}", snapshot.taken_at), at)

@@ -7,9 +7,11 @@ import asyncio
 import pytest
 from engine_kit import ASK, Engine
 
-from arbiter_tui.core.tasks import Task
+from arbiter_tui.core.stats import Stats
+from arbiter_tui.core.tasks import Criteria, Task
 from arbiter_tui.core.verify import SuiteItem
 from arbiter_tui.engine.bench import request_of
+from arbiter_tui.engine.matrix import _measured
 from arbiter_tui.errors import Refused, UnknownName, WorkerDied
 from arbiter_tui.testing import Behaviour
 
@@ -68,6 +70,28 @@ async def test_it_resumes_after_a_restart_and_begins_anew_when_all_was_asked() -
         third = await again.arbiter.start_bench()
         assert third.message.startswith("12 questions")
         await again.until(lambda: state(again, third.id) == "done", step_s=0.1)
+
+
+async def test_the_ranking_says_who_may_not_serve() -> None:
+    """Below the task's own quality once that is measured: it is listed, with the reason."""
+    strict = Task(name="work", suite="work", criteria=Criteria(quality_threshold=0.9))
+    async with Engine({"a": RIGHT, "b": WRONG}, tasks=[strict]) as e:
+        operation = await e.arbiter.start_bench()
+        await e.until(lambda: state(e, operation.id) == "done", step_s=0.1)
+        rows = {row.version: row.unfit for row in e.arbiter.snapshot().tasks[0].leaderboard}
+        assert rows["a"] is None
+        assert "quality" in (rows["b"] or "")
+
+
+async def test_its_table_forgets_nothing_for_the_feedback_that_came_since() -> None:
+    """Hundreds of grades from clients take no measured cell away."""
+    stats = Stats()
+    for n in range(40):
+        stats = stats.graded(float(n % 4 > 0), "suite")
+    for _ in range(500):
+        stats = stats.graded(0.0, "feedback")
+    assert _measured(stats) == {"quality": 0.75, "samples": 40}
+    assert _measured(Stats()) == {"quality": None, "samples": 0}
 
 
 async def test_a_model_that_fails_is_measured_as_failing() -> None:

@@ -134,6 +134,22 @@ async def test_a_load_can_be_cancelled() -> None:
         assert (await one.http.delete(f"{V1}/operations/nothing")).status_code == 404
 
 
+async def test_who_waits_for_an_operation_is_told_why_it_ended() -> None:
+    """Taken back by another: 409. Ended because the engine stops: 503, come again."""
+    for stops, status, code in ((False, 409, "refused"), (True, 503, "draining")):
+        gate = asyncio.Event()
+        async with stand({"fake-a": Behaviour(load_gate=gate)}) as one:
+            waiting = asyncio.create_task(one.http.post(f"{V1}/models/fake-a/warm?wait=30"))
+            await until(lambda: "fake-a" in one.arbiter.pool.views())
+            if stops:
+                one.arbiter.live.state = "draining"
+            listed = (await one.http.get(f"{V1}/operations")).json()["items"]
+            (operation,) = [o for o in listed if o["state"] == "running"]
+            await one.http.delete(f"{V1}/operations/{operation['id']}")
+            answer = await waiting
+            assert (answer.status_code, answer.json()["code"]) == (status, code)
+
+
 async def test_a_load_that_fails_is_told_both_ways() -> None:
     """Waited for: the error. Not waited for: a failed operation with the problem as result."""
     async with stand({"fake-a": Behaviour(fail_load=[LoadFailed("no room")] * 9)}) as one:

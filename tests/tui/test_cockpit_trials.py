@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime
 
 from canned import GEMMA, GEMMA_CPP, HEALTHY, NOW
 from canned_states import ON_TRIAL, SWAPPING
@@ -75,6 +76,30 @@ async def test_a_swap_for_later_with_an_offered_and_with_a_typed_time() -> None:
             replace(HEALTHY, revision=900, operations=(replace(LATER, result={"task": "topic", "to": GEMMA_CPP}),))
         )
         assert "will be swapped" in s.notice
+
+
+async def test_escape_goes_one_step_back() -> None:
+    """From the time to the way, from the way to the candidates with the cursor where it was, and out."""
+    async with seat() as s:
+        await choose(s, "home", "j", "j", "enter")
+        assert isinstance(s.app.screen, When)
+        await s.press("escape")
+        assert isinstance(s.app.screen, Confirm)
+        await s.press("escape")
+        assert isinstance(s.app.screen, SwapDialog)
+        assert s.app.screen.cursor == GEMMA_CPP
+        await s.press("escape")
+        assert s.app.screen is s.app.main
+        assert s.engine.calls == [c for c in s.engine.calls if c[0] not in ("schedule", "rollout")]
+
+
+async def test_offers_of_a_time_stand_in_the_order_in_which_they_come() -> None:
+    """At three at night six comes before ten."""
+    async with seat() as s:
+        for hour, wanted in ((3, ["+30m", "+2h", "06:00", "22:00"]), (23, ["+30m", "+2h", "06:00", "22:00"]),
+                             (12, ["+30m", "+2h", "22:00", "06:00"])):  # fmt: skip
+            when = When(s.app.view, "topic", datetime(2026, 11, 21, hour).astimezone().timestamp())
+            assert [e.key for e in when.entries(60)] == wanted
 
 
 async def test_s_on_a_task_with_an_appointment_offers_to_drop_it() -> None:

@@ -20,8 +20,11 @@ class Choice:
 CANCEL = Choice("cancel", "Cancel", "nothing happens")
 
 
+BACK = "back"
+
+
 class Confirm(Sheet[str]):
-    """Dismisses with the chosen id; escape and Cancel with None."""
+    """Dismisses with the chosen id; Cancel with None, escape with None or, one step of several, with BACK."""
 
     WIDE = 72
 
@@ -33,8 +36,10 @@ class Confirm(Sheet[str]):
         choices: Sequence[Choice],
         *,
         default: str = CANCEL.id,
+        steps_back: bool = False,
     ) -> None:
         super().__init__(view)
+        self.steps_back = steps_back
         self.question, self.sentences = question, tuple(sentences)
         self.choices = (*choices, CANCEL)
         self.cursor = default
@@ -53,6 +58,13 @@ class Confirm(Sheet[str]):
         told = paragraphs(choice.consequence, width - column, "unit")
         lines = (line((f"{label:<{column}}", "figure"), *rest) for label, rest in zip(labels, told, strict=False))
         return Entry(tuple(lines), choice.id)
+
+    def action_close(self) -> None:
+        self.dismiss(BACK if self.steps_back else None)
+
+    def hint(self) -> Line:
+        leave = " back" if self.steps_back else " close"
+        return line(("⏎", "key"), (" choose  ", "unit"), ("esc", "key"), (leave, "unit"))
 
     def chosen(self, key: str) -> None:
         self.dismiss(None if key == CANCEL.id else key)

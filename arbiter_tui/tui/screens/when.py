@@ -29,7 +29,7 @@ class When(Sheet[float]):
 
     def hint(self) -> Line:
         return line(("⏎", "key"), (" then  ", "unit"), ("/", "key"), (" type a time  ", "unit"), ("esc", "key"),
-                    (" cancel", "unit"))  # fmt: skip
+                    (" back", "unit"))  # fmt: skip
 
     def visible_entries(self, width: int) -> list[Entry]:
         return list(self.entries(width))  # what is typed is no filter

@@ -18,6 +18,7 @@ LEGEND = (
     ("◆", "serve", "serves"),
     ("◇", "trial", "on trial"),
     ("⌂", "label", "best trade-off"),
+    ("✕", "warn", "may not serve"),
     ("├●┤", "unit", "utility"),
 )
 
@@ -112,6 +113,8 @@ class Leaderboard(ListPanel[RowView]):
             return (Span("◆", "serve"),)
         if task and item.version == task.candidate:
             return (Span("◇", "trial"),)
+        if item.unfit is not None:
+            return (Span("✕", "warn"),)
         return (Span("⌂", "label"),) if item.on_pareto_front else ()
 
     def _axis(self, item: RowView, width: int) -> Line:
@@ -173,6 +176,8 @@ class Leaderboard(ListPanel[RowView]):
         if serving is not None and serving.version != row.version and None not in (row.utility, serving.utility):
             gap = (row.utility or 0.0) - (serving.utility or 0.0)
             text += f"; utility {abs(gap):.2f} {'above' if gap > 0 else 'below'} the one that serves"
+        if row.unfit is not None:
+            text += f"; may not serve: {row.unfit}"
         return paragraphs(text + ".", width, "unit")
 
     def empty(self, width: int) -> list[Line]:
