@@ -4,6 +4,8 @@ changes beneath them, opened, moved in and closed, at random."""
 from __future__ import annotations
 
 import random
+import time
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -45,6 +47,14 @@ def whole(s: Seat) -> str:
     return "\x1b[1;1H" + "\n".join(x.render(console) for x in s.app.screen._compositor.render_strips(s.app.size))
 
 
+async def comes(s: Seat, true: Callable[[], bool], where: str) -> None:
+    """What is still to be painted is painted soon; what was forgotten never is."""
+    end = time.monotonic() + 20.0
+    while not true():
+        assert time.monotonic() < end, where
+        await s.pilot.pause(0.03)
+
+
 @pytest.mark.parametrize("seed", range(12))
 async def test_the_terminal_shows_what_a_whole_repaint_would(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """After any run of keys and news."""
@@ -65,6 +75,5 @@ async def test_the_terminal_shows_what_a_whole_repaint_would(seed: int, monkeypa
             else:
                 await s.show(another(HEALTHY, rng, 1000 + step))
             if step % 8 == 7:
-                for _ in range(4):
-                    await s.pilot.pause(0.03)
-                assert cells("".join(sent)) == cells(whole(s)), f"step {step}, on {type(s.app.screen).__name__}"
+                where = f"step {step}, on {type(s.app.screen).__name__}"
+                await comes(s, lambda: cells("".join(sent)) == cells(whole(s)), where)
