@@ -235,13 +235,8 @@ class Evidence:
         cached = self._boards.get(task)
         if cached is not None and now - cached[1] < STALE_S and _same(cached[0], key):
             return cached[2]
-        contenders, stats = self.contenders(task), self.stats(task)
-        may, here = {v.version: v for v in contenders}, self._hardware()
-        rows = tuple(
-            replace(row, unfit=disqualified(
-                may[row.version], described.criteria, stats.get(row.version, EMPTY), hardware=here))
-            for row in leaderboard(described, contenders, stats, now=now)
-        )  # fmt: skip
+        ranked, excluded = leaderboard(described, self.contenders(task), self.stats(task), now=now), self.excluded(task)
+        rows = tuple(replace(row, unfit=excluded.get(row.version)) for row in ranked)
         self._boards[task] = (key, now, rows)
         return rows
 
@@ -262,7 +257,7 @@ class Evidence:
         found = ((v.version, self._live.forbids(task, v)) for v in self._live.registry.versions.values())
         return {version: breach.sentence for version, breach in found if breach is not None}
 
-    def excluded(self, task: str, *, memory_limit: int) -> dict[str, str]:
+    def excluded(self, task: str, *, memory_limit: int | None = None) -> dict[str, str]:
         """Version -> why it may not serve ``task``, as a sentence."""
         criteria, stats = self._live.task(task).criteria, self.stats(task)
         found = (

@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator
 
 import pytest
 from engine_kit import ASK, Engine, read
-from replica_kit import ask, engine, instance, living, ready, several
+from replica_kit import BROKEN, ask, engine, instance, living, ready, several
 
 from arbiter_tui.core.registry import ModelVersion
 from arbiter_tui.core.scaling import GROW_AFTER_S, SHRINK_AFTER_S, Span
@@ -19,9 +19,6 @@ from arbiter_tui.errors import (
 )
 from arbiter_tui.provider import Done, EventSink, InstanceStats, LoadedModel, Message, Request, Text
 from arbiter_tui.testing import MIB, Behaviour, FakeProvider
-
-PLAIN = Request(messages=(Message("user", ""),))  # has no beginning that would draw it to one of them
-BROKEN = "the runtime is broken"
 
 
 async def test_it_grows_while_requests_wait_within_its_span_and_its_budget_and_shrinks_when_idle() -> None:

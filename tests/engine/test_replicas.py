@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 from engine_kit import ASK, read
-from replica_kit import ask, engine, instance, living, ready, several
+from replica_kit import BROKEN, PLAIN, ask, engine, instance, living, ready, several
 
 from arbiter_tui.core.breaker import Phase
 from arbiter_tui.errors import (
@@ -22,9 +22,6 @@ from arbiter_tui.errors import (
 from arbiter_tui.gateway.metrics import render
 from arbiter_tui.provider import Message, Request
 from arbiter_tui.testing import MIB, Behaviour
-
-PLAIN = Request(messages=(Message("user", ""),))  # has no beginning that would draw it to one of them
-BROKEN = "the runtime is broken"
 
 
 async def test_they_are_one_model_with_all_their_places_and_the_memory_of_each() -> None:
