@@ -339,8 +339,9 @@ class CockpitApp(App[int]):
                 panel.refresh()
 
     def _signalled(self, number: int) -> None:
-        self.last_resort = terminal.deadline(number)
-        self.leave(stop=self.owns_engine, code=128 + number)
+        if self.last_resort is None:
+            self.last_resort = terminal.deadline(number)
+            self.leave(stop=self.owns_engine, code=128 + number)
 
 
 def run_cockpit(

@@ -37,6 +37,7 @@ SCRIPT = (
     "def left(stop):\n"
     "    waiting = [t for t in threading.enumerate() if isinstance(t, threading.Timer) and not t.finished.is_set()]\n"
     "    print('deadlines left:', len(waiting), flush=True)\n"
+    "    for name in (a[6:] for a in sys.argv if a.startswith('after=')): open(name, 'w').close()\n"
     "sys.exit(run_cockpit(connect=connect, theme='dark', story=story, on_quit=left))\n"
 )
 DEADLINE_S = 20.0
@@ -45,7 +46,7 @@ DEADLINE_S = 20.0
 class Terminal:
     """A program in a pty with pyte as its screen."""
 
-    def __init__(self, *arguments: str, columns: int = 120, rows: int = 40) -> None:
+    def __init__(self, *arguments: str, columns: int = 120, rows: int = 40, controls: bool = False) -> None:
         self.screen = pyte.Screen(columns, rows)
         self.stream = pyte.ByteStream(self.screen)
         self.raw = b""
@@ -57,6 +58,7 @@ class Terminal:
         self.process = subprocess.Popen(
             [sys.executable, "-c", SCRIPT, *arguments],
             stdin=slave, stdout=slave, stderr=slave, env=env, start_new_session=True,
+            preexec_fn=_become_its_terminal if controls else None,
         )  # fmt: skip
         os.close(slave)
 
@@ -99,11 +101,22 @@ class Terminal:
     def gone(self) -> bool:
         return self.process.poll() is not None
 
+    def lose(self) -> None:
+        """The window is closed, the link is cut."""
+        os.close(self.master)
+        self.master = -1
+
     def close(self) -> None:
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait()
-        os.close(self.master)
+        if self.master >= 0:
+            os.close(self.master)
+
+
+def _become_its_terminal() -> None:
+    """What a login does: from then on its end is told by a HUP."""
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
 
 @pytest.fixture
@@ -153,6 +166,22 @@ def test_a_signal_restores_the_terminal(terminal: Terminal, number: signal.Signa
     terminal.wait(terminal.gone)
     assert terminal.process.returncode == 128 + number
     restored(terminal)
+
+
+@pytest.mark.terminal
+@pytest.mark.parametrize("controls", [True, False])
+def test_a_terminal_that_is_lost_ends_the_cockpit(controls: bool, tmp_path: Path) -> None:
+    """With the HUP that a login's terminal sends, and without (nohup, a container): it ends by itself, with HUP's code,
+    and what its owner still has to clear up is called."""
+    after = tmp_path / "after"
+    t = Terminal(f"after={after}", controls=controls)
+    try:
+        t.wait(lambda: "gemma3-270m" in t.text())
+        t.lose()
+        assert t.process.wait(DEADLINE_S) == 128 + signal.SIGHUP
+        assert after.exists()
+    finally:
+        t.close()
 
 
 @pytest.mark.terminal
