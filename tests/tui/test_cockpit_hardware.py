@@ -146,8 +146,17 @@ def test_the_budget_is_one_bar_whose_parts_add_up(width: int) -> None:
         assert width_of(bar) == width - 2
     over = replace(HEALTHY, budget=BudgetView(limit_bytes=G // 4, used_bytes=G // 2))
     assert "over" in row(over, "budget")
-    first, second = (x.text[0] for x in next(x for x in rows(HEALTHY, (), 80) if x.key == "budget").lines[1][:2])
-    assert first != second
+
+
+def test_each_part_of_the_budget_says_whose_it_is() -> None:
+    """Every listed model has a number of its own, at the beginning of its part of the bar and before its name."""
+    held = [m for m in crowd().models if m.resident_bytes]
+    assert len(held) > 4
+    found = rows(crowd(), (), 120)
+    bar = plain(next(x for x in found if x.key == "budget").lines[1])
+    numbers = [plain(x.lines[0])[0] for x in found if x.key.startswith("held:") and x.why is None]
+    assert len(set(numbers)) == len(numbers) >= 4
+    assert [c for c in bar if c in numbers] == numbers
 
 
 @pytest.mark.parametrize("width", [36, 56, 72, 100, 144])

@@ -166,3 +166,24 @@ def test_control_sequences_of_an_engine_do_not_reach_the_lines() -> None:
     """Messages of workers are text."""
     said = {"states": [{"at": NOW, "state": "failed", "message": "bad\x1b[2J\nline"}]}
     assert all(x.text.isprintable() for row in states(said, NOW, 60) for x in row)
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_a_search_reads_all_that_its_worker_printed(size: tuple[int, int]) -> None:
+    """The sheet shows what has room of it; the search knows the rest."""
+    async with seat(size=size) as s:
+        await s.press("enter")
+        sheet = s.app.screen
+        assert isinstance(sheet, ModelDetail)
+        await s.until(lambda: len(sheet.output) > 30)
+        await s.press("slash", *"load:", "space", *"line", "space", "3")
+        await s.until(lambda: "llama_model_load: line 3 " in s.screen_text())
+        assert "llama_model_load: line 13" in s.screen_text()
+
+
+@pytest.mark.parametrize("width", [40, 54, 74])
+def test_a_source_is_told_whole(width: int) -> None:
+    """A path of usual length, even in half of a narrow screen: a cut one names no file."""
+    path = "/srv/models/huggingface/hub/models--google--gemma-3-270m-it-GGUF/snapshots/main/gemma-3-270m-it-Q4_K_M.gguf"
+    told = "".join(plain(x)[12:].strip() for x in provenance({"source": path}, width)[1:])
+    assert told == path

@@ -201,6 +201,37 @@ async def test_a_recent_request_is_asked_again_as_it_was() -> None:
         assert s.engine.calls[-2][3] == [{"role": "user", "content": "ring\x07 the bell"}]
 
 
+async def test_another_prompt_takes_the_answers_to_the_one_before_away() -> None:
+    """Answers and a verdict under a prompt are those to that prompt; then one escape leads out."""
+    async with opened() as s:
+        await ask(s)
+        await ended(s)
+        await s.press("a")
+        await s.until(lambda: "✓ better" in s.screen_text())
+        await s.press("ctrl+r")
+        await s.until(lambda: isinstance(s.app.screen, PromptPicker))
+        await s.press("enter")
+        await s.until(lambda: isinstance(s.app.screen, Playground) and screen(s).prompt.text != "what is it")
+        assert "about the interest" not in s.screen_text()
+        assert "✓ better" not in s.screen_text()
+        assert "Its answer appears here" in s.screen_text()
+        await s.press("escape")
+        await s.until(lambda: not isinstance(s.app.screen, Playground))
+
+
+async def test_two_escapes_lead_from_the_prompt_out_whatever_was_said() -> None:
+    """The first to the answers, the second out: a notice is no step."""
+    async with opened() as s:
+        await ask(s)
+        await ended(s)
+        await s.press("a")
+        await s.until(lambda: "feedback for topic" in s.screen_text())
+        await s.press("i", "escape")
+        assert screen(s).answers[0].has_focus
+        await s.press("escape")
+        await s.until(lambda: not isinstance(s.app.screen, Playground))
+
+
 async def test_a_conversation_goes_before_its_last_message() -> None:
     """What was said before is sent along and counted; an emptied prompt starts anew."""
     async with opened() as s:

@@ -50,7 +50,7 @@ class Past:
 
 
 class Hardware(Sheet[None]):
-    WIDE = 150
+    WHOLE = True
 
     def __init__(self, view: View, engine: Engine | None) -> None:
         super().__init__(view)

@@ -19,7 +19,7 @@ from .. import format as fmt
 from ..keys import BY_ID
 from ..source import Engine
 from ..state import View, model_of
-from ..text import Line, line, pad, paragraphs
+from ..text import Line, line, pad, paragraphs, width_of
 from ..widgets.facts import LABEL, facts, results
 from ..widgets.pool_table import GLYPHS
 from ..widgets.swaps import RESULTS, TRIGGERS
@@ -28,8 +28,9 @@ from .past import changes, memory_lines, plots, provenance, states, when
 from .sheet import Entry, Sheet
 
 BESIDE = 104  # inner cells from which on the past stands beside the present
-LOG_LINES = 200
+LOG_LINES = 2_000
 SHOWN_LOG = 8
+AROUND = 5  # lines of the sheet itself, and the log's heading
 FOLLOW_S = 20.0
 AGAIN_S = 1.0
 ACTIONS = ("warm", "unload", "swap", "log")
@@ -38,8 +39,8 @@ ACTIONS = ("warm", "unload", "swap", "log")
 class ModelDetail(Sheet[str]):
     """Dismisses with the id of an action that is wanted, or None."""
 
-    WIDE = 150
-    FILTER = True
+    WHOLE = True
+    FILTER, FILTER_WORD = True, "search"
     BINDINGS = [
         Binding("w", "act('warm')", show=False),
         Binding("u", "act('unload')", show=False),
@@ -134,7 +135,7 @@ class ModelDetail(Sheet[str]):
         if not self.wanted:
             return list(self.entries(width))
         model = model_of(self.view.snapshot, self.version)
-        found = [Entry((x,)) for x in self.one_column(model, width)] if model else []
+        found = [Entry((x,)) for x in self.one_column(model, width, LOG_LINES)] if model else []
         return [e for e in found if e.matches(self.wanted)] or [
             Entry((line((f"no line has “{self.wanted}”", "unit")),))
         ]
@@ -148,12 +149,13 @@ class ModelDetail(Sheet[str]):
         for i in range(max(len(left), len(right))):
             a, b = left[i] if i < len(left) else (), right[i] if i < len(right) else ()
             both.append((*pad(a, half), *line("    "), *b))
-        return [head_line(model), line(), *both, line(), *self.printed(width)]
+        above = [head_line(model), line(), *both, line()]
+        return [*above, *self.printed(width, self.app.size.height - AROUND - len(above))]
 
-    def one_column(self, model: ModelView, width: int) -> list[Line]:
+    def one_column(self, model: ModelView, width: int, newest: int = SHOWN_LOG) -> list[Line]:
         return [
             head_line(model), line(), *self.present(model, width), line(), *self.became(model, width), line(),
-            *self.printed(width),
+            *self.printed(width, newest),
         ]  # fmt: skip
 
     def present(self, model: ModelView, width: int) -> list[Line]:
@@ -178,12 +180,12 @@ class ModelDetail(Sheet[str]):
             lines, states(self.past, now, width), changes(self.past, now, width), swaps(self.view, model, width)
         )
 
-    def printed(self, width: int) -> list[Line]:
-        """The newest of what its worker printed."""
-        head = line(("its worker printed", "head"))
+    def printed(self, width: int, newest: int) -> list[Line]:
+        """What its worker printed last, as it comes: what room there is, and a few lines in any case."""
+        head = line(("its worker printed", "head"), ("  newest last; / searches, l has all of it", "unit"))
         if not self.output:
-            return [head, line(("  nothing yet", "unit"))]
-        return [head, *(pad(x, width) for x in log_lines(self.output[-SHOWN_LOG:]))]
+            return [line(("its worker printed", "head")), line(("  nothing yet", "unit"))]
+        return [head, *(pad(x, width) for x in log_lines(self.output[-max(SHOWN_LOG, newest) :]))]
 
     # keys --------------------------------------------------------------------------------------------------------
     def action_act(self, action: str) -> None:
@@ -226,13 +228,15 @@ def swaps(view: View, model: ModelView, width: int) -> list[Line]:
         came = s.to == model.version
         other = (s.from_ or "nothing") if came else s.to
         way = ("in for" if came else "out for") if s.result != "failed" else ("not in for" if came else "stayed, not")
-        lines.append(
-            line(
-                (f"  {when(s.started_at, snapshot.taken_at if snapshot else 0.0):>12}  ", "unit"),
-                (f"{glyph} ", token),
-                (f"{fmt.fit(s.task, 12):<13}", "figure"),
-                (f"{TRIGGERS.get(s.trigger, s.trigger):<8}", "unit"),
-                (fmt.shorten(f"{way} {other}", max(8, width - 39)), "label"),
-            )
+        head = line(
+            (f"  {when(s.started_at, snapshot.taken_at if snapshot else 0.0):>12}  ", "unit"),
+            (f"{glyph} ", token),
+            (f"{fmt.fit(s.task, 12)} ", "figure"),
+            (f"{TRIGGERS.get(s.trigger, s.trigger):<8}", "unit"),
         )
+        text, room = f"{way} {other}", width - width_of(head)
+        if width_of(line(text)) <= room:
+            lines.append((*head, *line((text, "label"))))
+        else:  # a name that is cut names nothing
+            lines += [head, line((" " * 18, "unit"), (fmt.shorten(text, max(8, width - 18)), "label"))]
     return lines

@@ -58,7 +58,8 @@ def provenance(about: Mapping[str, Any], width: int) -> list[Line]:
     ]
     lines: list[Line] = []
     for name, value in rows:
-        for i, text in enumerate(fmt.wrap_to(safe(value), max(8, width - LABEL), 2) if value else ()):
+        most = 4 if name == "source" else 2  # a path that is cut names no file
+        for i, text in enumerate(fmt.wrap_to(safe(value), max(8, width - LABEL), most) if value else ()):
             lines.append(line((f"{'' if i else name:<{LABEL}}", "unit"), (text, "label")))
     return [line(("where it comes from", "head")), *lines] if lines else []
 

@@ -339,6 +339,9 @@ class Playground(ViewScreen):
                 Notice("▲ that prompt is not remembered (an earlier engine's, a private task's, or too old)", "warn")
             )
             return
+        if self.duel is not None:  # the answers on the screen are to another prompt
+            self.duel.cancel()
+            self.duel, self.view.notice = None, None
         self.before = messages[:-1]
         content = str(messages[-1].get("content", ""))
         shown = fmt.readable(content)
@@ -375,7 +378,7 @@ class Playground(ViewScreen):
             self.prompt_line.sync()
 
     def action_back(self) -> None:
-        """One thing at a time: answers under way are cancelled; a notice goes; then the view is left."""
+        """One thing at a time: answers under way are cancelled; from the prompt to the answers; out."""
         if self.duel is not None and self.duel.running:
             self.do_stop()
         elif self.prompt.has_focus and self.duel is not None:

@@ -21,6 +21,7 @@ from ..widgets.backdrop import Dialog
 from ..widgets.panel import LineWidget
 
 R = TypeVar("R")
+EDGE = 4  # cells together, on both sides, that are worth seeing of the screen beneath
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,7 @@ class SheetBody(LineWidget, can_focus=True):
 
 class Sheet(Dialog[R | None], Generic[R]):
     WIDE: ClassVar[int] = 84
+    WHOLE: ClassVar[bool] = False  # it takes the terminal for itself, whatever it has to say
     FILTER: ClassVar[bool] = False
     ASK: ClassVar[str] = "/"  # stands before what is typed
     FILTER_WORD: ClassVar[str] = "filter"  # what / is called here, in the row above the entries and in the hint
@@ -114,12 +116,14 @@ class Sheet(Dialog[R | None], Generic[R]):
         self._body.sync()
 
     def measure(self) -> tuple[int, int]:
-        """Width and height that its content needs, never more than the terminal has."""
+        """Width and height that its content needs. No strip of one cell is left of the screen beneath: a sheet that
+        comes so near to the edge takes all there is."""
         if self._measured is None:
             size = self.app.size
-            width = min(self.WIDE, size.width - 2)
+            width = size.width if self.WHOLE else _filling(self.WIDE, size.width)
             lines = sum(len(e.lines) for e in self.entries(width - 6))
-            self._measured = width, max(5, min(lines + 4 + (1 if self.FILTER else 0), size.height - 2))
+            wanted = max(5, lines + 4 + (1 if self.FILTER else 0))
+            self._measured = width, size.height if self.WHOLE else _filling(wanted, size.height)
         return self._measured
 
     def sync(self) -> None:
@@ -247,3 +251,7 @@ class Sheet(Dialog[R | None], Generic[R]):
             self.sync()
             if again:
                 self.action_choose()
+
+
+def _filling(wanted: int, there: int) -> int:
+    return wanted if wanted <= there - EDGE else there

@@ -230,12 +230,11 @@ class ViewScreen(Screen[None]):
         self.dismiss(None)
 
     def action_back(self) -> None:
-        """The newest thing first: a notice with its filter, then the view."""
+        """A filter first, then the view. What is said there holds nobody back."""
         panel = self.table()
-        had = panel is not None and panel.clear_filter()
-        if self.view.notice is not None:
+        if panel is not None and panel.clear_filter():
             self.say(None)
-        elif not had:
+        else:
             self.action_leave()
 
     def action_export(self) -> None:

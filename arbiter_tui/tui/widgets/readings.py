@@ -16,6 +16,7 @@ from ..text import Line, Span, clip, line, spread, version_name
 
 NAME, BAR = 16, 24
 SEGMENTS = "█▓▒░"  # neighbours in the stacked bar differ by their pattern, not by a colour
+NUMBERS = "123456789abc"  # and each begins with the number that its model has below; those not listed have none
 MOST_MODELS, MOST_PROCESSES = 12, 6
 UNREAD = "not read on this machine"
 HOW = {
@@ -199,7 +200,7 @@ def _processes(gpu: GpuView, width: int) -> list[Row]:
 
 
 def budget(snapshot: Snapshot, width: int) -> list[Row]:
-    """The models' memory as one bar of the budget, a pattern each, and what each pattern is."""
+    """The models' memory as one bar of the budget, a number and a pattern each, and whose they are."""
     used, limit = snapshot.budget.used_bytes, snapshot.budget.limit_bytes
     held = sorted((m for m in snapshot.models if m.resident_bytes), key=lambda m: (-(m.resident_bytes or 0), m.version))
     room = max(10, width - 2)
@@ -210,7 +211,9 @@ def budget(snapshot: Snapshot, width: int) -> list[Row]:
         total += m.resident_bytes or 0
         cells = max(1, round(total / whole * room) - taken)
         cells = min(cells, room - taken)
-        bar.append(Span(SEGMENTS[i % len(SEGMENTS)] * cells, "serve" if i % 2 == 0 else "curve"))
+        number = NUMBERS[i : i + 1] if cells else ""
+        bar.append(Span(number, "figure"))
+        bar.append(Span(SEGMENTS[i % len(SEGMENTS)] * (cells - len(number)), "serve" if i % 2 == 0 else "curve"))
         taken += cells
     bar.append(Span("·" * (room - taken), "track"))
     free = limit - used
@@ -231,7 +234,7 @@ def budget(snapshot: Snapshot, width: int) -> list[Row]:
 
 
 def _held(m: ModelView, i: int, width: int) -> Row:
-    name = line((f"{SEGMENTS[i % len(SEGMENTS)]} ", "serve" if i % 2 == 0 else "curve"))
+    name = line((NUMBERS[i], "figure"), (f"{SEGMENTS[i % len(SEGMENTS)]} ", "serve" if i % 2 == 0 else "curve"))
     text = spread(
         line(*name, *version_name(m.version, max(8, min(width, 60) - 12), "label")),
         line((fmt.size(m.resident_bytes), "figure")),
