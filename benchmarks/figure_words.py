@@ -259,7 +259,8 @@ def gate_overhead(m: Measured) -> str:
 def decision_speed(m: Measured) -> str:
     return (
         f"{number(m['route_p95_us'])} µs; {number(m['ranking_p95_ms'])} ms; {count(m['learnt_per_s'])} a second; "
-        f"{count(m['state_bytes'])} bytes, {count(m['state_bytes_later'])} after as many more"
+        f"{count(m['state_bytes'])} bytes, {count(m['state_bytes_later'])} after as many more, "
+        f"{count(m['state_bytes_noisiest'])} where every figure is known and random"
     )
 
 

@@ -6,7 +6,7 @@ Units: seconds, bytes, joules. Unknown is None, never 0.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -56,10 +56,11 @@ class Outcome:
     @property
     def tokens_per_second(self) -> float | None:
         """Decode rate: tokens after the first over the time after the first."""
-        if not self.tokens_out or self.tokens_out < 2 or self.latency_s is None or self.ttft_s is None:
+        tokens, latency, first = self.tokens_out, self.latency_s, self.ttft_s
+        if tokens is None or tokens < 2 or latency is None or first is None:
             return None
-        decode_s = self.latency_s - (self.queue_s or 0.0) - self.ttft_s
-        return (self.tokens_out - 1) / decode_s if decode_s > 0 else None
+        decode_s = latency - (self.queue_s or 0.0) - first
+        return (tokens - 1) / decode_s if decode_s > 0 else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +81,9 @@ class Price:
 def percentile(values: Iterable[float], share: float) -> float | None:
     """Nearest-rank percentile of ``values``; None when there are none. ``share`` in 0..1."""
     ordered = sorted(values)
-    if not ordered:
-        return None
+    return percentile_of(ordered, share) if ordered else None
+
+
+def percentile_of(ordered: Sequence[float], share: float) -> float:
+    """The same of values that are sorted already, at least one."""
     return ordered[min(len(ordered) - 1, max(0, round(share * (len(ordered) - 1))))]

@@ -9,11 +9,14 @@ logarithmic histograms with a fixed number of buckets, and what is old fades (se
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from math import ceil, log2
 from typing import Any, TypeVar
 
 from .cost import Outcome
+from .lengths import LONGEST
 from .tasks import Criteria, Preference
 
 PER_OCTAVE = 4  # a bucket spans a factor of 1.19: quantiles are right to about 9%
@@ -43,21 +46,17 @@ class Pattern:
 
     def add_all(self, values: Sequence[float]) -> Pattern:
         """With several more, one after another."""
-        counts, n, total = dict(self.counts), self.n, self.total
-        for value in values:
-            bucket = self._bucket(value)
-            counts[bucket] = counts.get(bucket, 0) + 1
-            n, total = n + 1, total + value
+        counts, n, total, taken = dict(self.counts), self.n, self.total, 0
+        while taken < len(values):
+            several = values[taken : taken + FADE_AT - n]
+            taken, n, total = taken + len(several), n + len(several), sum(several, total)
+            for bucket, count in _counted_buckets(several, self.floor):
+                counts[bucket] = counts.get(bucket, 0) + count
             if n >= FADE_AT:
                 counts = {known: count // 2 for known, count in counts.items() if count > 1}
                 before, n = n, sum(counts.values())
                 total = total * n / before
         return Pattern(self.floor, counts, n, total)
-
-    def _bucket(self, value: float) -> int:
-        if not value > self.floor:
-            return 0
-        return min(BUCKETS - 1, math.ceil(PER_OCTAVE * math.log2(min(value / self.floor, 2.0**64))))
 
     @property
     def mean(self) -> float | None:
@@ -80,6 +79,21 @@ class Pattern:
     def from_dict(cls, data: Mapping[str, Any]) -> Pattern:
         counts = {int(bucket): int(count) for bucket, count in data.get("counts", {}).items()}
         return cls(float(data["floor"]), counts, int(data.get("n", 0)), float(data.get("total", 0.0)))
+
+
+def _counted_buckets(values: Sequence[float], floor: float) -> Iterable[tuple[int, int]]:
+    """Bucket and count, a bucket perhaps several times. Whole numbers (bytes, tokens) repeat: each is put in once."""
+    if floor < 1.0:
+        return Counter(_buckets(values, floor)).items()
+    counted = Counter(values)
+    return zip(_buckets(list(counted), floor), counted.values(), strict=True)
+
+
+def _buckets(values: Sequence[float], floor: float) -> list[int]:
+    most, highest = floor * 2.0**64, BUCKETS - 1
+    if max(values) < most / 2.0**25:  # none of them is beyond the last bucket
+        return [ceil(PER_OCTAVE * log2(value / floor)) if value > floor else 0 for value in values]
+    return [min(highest, ceil(PER_OCTAVE * log2(min(value, most) / floor))) if value > floor else 0 for value in values]
 
 
 def _seconds() -> Pattern:
@@ -120,7 +134,7 @@ class TaskProfile:
 
     def observe_all(self, outcomes: Sequence[Outcome]) -> TaskProfile:
         """The profile after several more, the oldest first: as one after another, at a fraction of the cost."""
-        seen = [o for o in outcomes if o.counts]
+        seen = [o for o in outcomes if o.failure is None or o.counts]
         if not seen:
             return self
         good = [o for o in seen if o.success]
@@ -268,9 +282,9 @@ def _count_lengths(
     lengths: Mapping[int, tuple[int, int]], outcomes: Sequence[Outcome]
 ) -> Mapping[int, tuple[int, int]]:
     grown = dict(lengths)
-    for outcome in outcomes:
-        if outcome.tokens_in is not None:
-            size = min(24, max(0, outcome.tokens_in).bit_length())
-            requests, successes = grown.get(size, (0, 0))
-            grown[size] = (requests + 1, successes + outcome.success)
+    sizes = [(max(0, o.tokens_in).bit_length(), o.success) for o in outcomes if o.tokens_in is not None]
+    for (bits, success), count in Counter(sizes).items():
+        size = min(LONGEST, bits)
+        requests, successes = grown.get(size, (0, 0))
+        grown[size] = (requests + count, successes + count * success)
     return grown

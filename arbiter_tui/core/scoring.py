@@ -27,7 +27,7 @@ __all__ = [
 ]  # fmt: skip
 
 MIN_SAMPLES = 10
-COLD_UTILITY = 0.5
+COLD_UTILITY = NO_PRIOR = 0.5
 COLD_SD = 0.2
 PRIOR_STRENGTH = 2.0  # grades that a bundled prior is worth; without one the prior is Beta(1, 1)
 RECENCY_HALF_LIFE_S = 7 * 86_400.0
@@ -91,23 +91,20 @@ def _ruler(weights: Weights, preference: Preference | None, latency_s: float, me
 
 def score(scale: Scale, version: ModelVersion, stats: Stats, priors: Mapping[str, float]) -> Scored:
     """The utility of one version. It depends on nothing but its own measurements and the task's scale."""
-    prior = prior_of(version, priors)
+    prior = prior_of(version, priors) if priors else NO_PRIOR
     if stats.samples < MIN_SAMPLES:
         return Scored(version.version, stats, COLD_UTILITY, COLD_SD, prior, version.parallel)
     ruler = scale.ruler
-    settled, sd = _settled(ruler, stats, prior)
+    settled, sd = stats.settled.get((ruler, prior)) or _settled(ruler, stats, prior)
     utility = settled + ruler.weights.recency * _recency(stats, scale.now)
     return Scored(version.version, stats, utility, sd, prior, version.parallel)
 
 
 def _settled(ruler: Ruler, stats: Stats, prior: float) -> tuple[float, float]:
     """All of the utility that does not depend on the hour, and its sd: worked out once for these figures."""
-    key = (ruler, prior)
-    known = stats.settled.get(key)
-    if known is None:
-        if len(stats.settled) >= SETTLED_SCALES:
-            stats.settled.clear()
-        known = stats.settled[key] = _settle(ruler, stats, prior)
+    if len(stats.settled) >= SETTLED_SCALES:
+        stats.settled.clear()
+    known = stats.settled[ruler, prior] = _settle(ruler, stats, prior)
     return known
 
 
@@ -149,7 +146,7 @@ def prior_of(version: ModelVersion, priors: Mapping[str, float]) -> float:
     for name in (version.version, version.model, version.family):
         if name is not None and name in priors:
             return min(1.0, max(0.0, priors[name]))
-    return 0.5
+    return NO_PRIOR
 
 
 def _quality(stats: Stats, prior: float) -> tuple[float, float]:
@@ -175,7 +172,7 @@ def _recency(stats: Stats, now: float) -> float:
     """1 for evidence from now, halved every RECENCY_HALF_LIFE_S."""
     if stats.last_at is None:
         return 0.0
-    return math.exp2(-max(0.0, now - stats.last_at) / RECENCY_HALF_LIFE_S)
+    return math.exp2((stats.last_at - now) / RECENCY_HALF_LIFE_S) if stats.last_at < now else 1.0
 
 
 def probability_better(a: Scored, b: Scored) -> float:

@@ -92,18 +92,19 @@ def select(
     Raises NoQualifyingModel with ``details["reasons"]``: version -> why it does not qualify.
     """
     asked = criteria or task.criteria
-    scale = Scale.of(asked, now)
+    scale, priors = Scale.of(asked, now), task.priors
     ranked: list[Scored] = []
     reasons: dict[str, str] = {}
     for version in versions:
-        known = stats.get(version.version, EMPTY)
-        reason = barred.get(version.version) or disqualified(
+        name = version.version
+        known = stats.get(name, EMPTY)
+        reason = (barred.get(name) if barred else None) or disqualified(
             version, asked, known, hardware=hardware, memory_limit=memory_limit
         )
         if reason is None:
-            ranked.append(score(scale, version, known, task.priors))
+            ranked.append(score(scale, version, known, priors))
         else:
-            reasons[version.version] = reason
+            reasons[name] = reason
     if not ranked:
         raise NoQualifyingModel(_nobody(task.name, reasons), details={"reasons": reasons, "why": _why(reasons)})
     ranked.sort(key=lambda s: s.order)
@@ -153,7 +154,11 @@ def disqualified(
         return f"runs on {version.hardware}, {criteria.hardware} is asked for"
     if criteria.min_context is not None and version.context is not None and version.context < criteria.min_context:
         return f"context of {version.context} tokens, {criteria.min_context} needed"
-    return _too_large(version, criteria, stats, memory_limit) or _too_weak(criteria, stats)
+    if memory_limit is not None or criteria.max_memory_bytes is not None:
+        reason = _too_large(version, criteria, stats, memory_limit)
+        if reason is not None:
+            return reason
+    return None if criteria.max_latency_s is criteria.quality_threshold is None else _too_weak(criteria, stats)
 
 
 def _too_large(version: ModelVersion, criteria: Criteria, stats: Stats, memory_limit: int | None) -> str | None:
@@ -182,19 +187,29 @@ def _too_weak(criteria: Criteria, stats: Stats) -> str | None:
 
 def contenders(ranked: Sequence[Scored], at_most: int | None = None) -> list[Scored]:
     """Those of ``ranked`` (best first) that may serve: undominated and above the quality floor; never empty."""
-    floor = QUALITY_FLOOR * max((s.stats.quality_interval[0] for s in ranked), default=0.0)
+    floor = QUALITY_FLOOR * max([s.stats.quality_interval[0] for s in ranked], default=0.0)
     known = [s.stats.dimensions for s in ranked if s.stats.samples >= MIN_SAMPLES]
     found: list[Scored] = []
+    ahead = 0  # of those that are known, how many rank before: most often one of them is the better one, if any is
     for scored in ranked:
-        if scored.stats.quality_interval[1] < floor:
+        stats = scored.stats
+        measured = stats.samples >= MIN_SAMPLES
+        ahead += measured
+        if stats.quality_interval[1] < floor:
             continue
-        mine = scored.stats.dimensions
-        if scored.stats.samples >= MIN_SAMPLES and any(dominates(other, mine) for other in _rivals(known, mine[0])):
+        if measured and _dominated(stats.dimensions, known[: ahead - 1], known[ahead:]):
             continue
         found.append(scored)
         if len(found) == at_most:
             break
     return found or list(ranked[:at_most])
+
+
+def _dominated(mine: Dimensions, better: Sequence[Dimensions], others: Sequence[Dimensions]) -> bool:
+    for other in better:
+        if dominates(other, mine):
+            return True
+    return any(dominates(other, mine) for other in _rivals(others, mine[0]))
 
 
 def _rivals(known: Sequence[Dimensions], quality: float | None) -> Sequence[Dimensions]:

@@ -13,12 +13,16 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TypeVar
 
-from .cost import Outcome, percentile
+from .cost import Outcome, percentile, percentile_of
+from .series import Brief, Grades
 
 T = TypeVar("T")
+_Graded = tuple[float, float, Mapping[str, float], Mapping[str, tuple[float, float]], Sequence[tuple[float, str]]]
 Dimensions = tuple[float | None, float | None, float | None, float | None]
 
-WINDOW = 200  # newest latencies, rates, grades
+WINDOW = 200  # newest latencies and grades
+FEW = 40  # newest times to the first token and rates: only their medians are shown
+LATENCY_SHARES = (0.25, 0.5, 0.75, 0.95)
 SUCCESS_WINDOW = 100  # newest requests from which the success rate comes
 
 TRUST: Mapping[str, float] = {
@@ -44,6 +48,8 @@ class Stats:
     weigh at most ALONE grades, or t / (1 - t) of what the firm ones do, and so move the mean by no more than t of the
     way. ``told``: source -> its hits and misses before that bound; ``quality_sources``: source -> what it weighs.
     Latencies are those of answered requests, without the wait in the queue (that is the load's, not the model's).
+    ``energies``: how many were measured, at most WINDOW, and their mean. Windows are packed (series.py): a version's
+    state takes at most 2 KB, compressed, however long it serves.
     """
 
     samples: int = 0
@@ -53,12 +59,12 @@ class Stats:
     misses: float = 0.0
     quality_sources: Mapping[str, float] = field(default_factory=dict)
     told: Mapping[str, tuple[float, float]] = field(default_factory=dict)
-    latencies: tuple[float, ...] = ()
-    ttfts: tuple[float, ...] = ()
-    rates: tuple[float, ...] = ()
-    energies: tuple[float, ...] = ()
-    grades: tuple[tuple[float, str], ...] = ()
-    results: tuple[bool, ...] = ()
+    latencies: Sequence[float] = ()
+    ttfts: Sequence[float] = ()
+    rates: Sequence[float] = ()
+    energies: tuple[int, float] = (0, 0.0)
+    grades: Sequence[tuple[float, str]] = ()
+    results: Sequence[int] = ()
     memory_bytes: int | None = None
     last_at: float | None = None
 
@@ -68,70 +74,80 @@ class Stats:
 
     def add_all(self, outcomes: Sequence[Outcome]) -> Stats:
         """With several more, the oldest first: as one after another, at a fraction of the cost."""
-        seen = [o for o in outcomes if o.counts]
+        seen = [o for o in outcomes if o.failure is None or o.counts]
         if not seen:
             return self
         good = [o for o in seen if o.success]
-        held = [o.memory_bytes for o in good if o.memory_bytes is not None]
-        grown = replace(
-            self,
+        held = next((o.memory_bytes for o in reversed(good) if o.memory_bytes is not None), self.memory_bytes)
+        at = max([o.at for o in seen])
+        hits, misses, weights, told, grades = self._graded([(o.quality, o.quality_source) for o in seen])
+        return Stats(
             samples=self.samples + len(seen),
             successes=self.successes + len(good),
             failures=self.failures + len(seen) - len(good),
-            latencies=_keep(self.latencies, [_served(o) for o in good]),
-            ttfts=_keep(self.ttfts, [o.ttft_s for o in good]),
-            rates=_keep(self.rates, [o.tokens_per_second for o in good]),
-            energies=_keep(self.energies, [o.energy_j for o in good]),
-            memory_bytes=held[-1] if held else self.memory_bytes,
-            results=(*self.results, *(o.success for o in seen))[-SUCCESS_WINDOW:],
-            last_at=max(o.at for o in seen) if self.last_at is None else max(self.last_at, *(o.at for o in seen)),
-        )
-        return grown._graded([(o.quality, o.quality_source) for o in seen])
-
-    def graded(self, quality: float | None, source: str | None = None) -> Stats:
-        """With one more grade (0..1), which may come long after its request. None moves nothing."""
-        return self._graded([(quality, source)])
-
-    def _graded(self, several: Sequence[tuple[float | None, str | None]]) -> Stats:
-        told, grades = dict(self.told), list[tuple[float, str]]()
-        for quality, source in several:
-            if quality is None:
-                continue
-            grade, name = min(1.0, max(0.0, quality)), source or "unknown"
-            trust = trust_of(name)
-            good, bad = told.get(name, (0.0, 0.0))
-            told[name] = (good + trust * grade, bad + trust * (1.0 - grade))
-            grades.append((grade, name))
-        if not grades:
-            return self
-        hits, misses, weights = _bounded(told)
-        return replace(
-            self,
             hits=hits,
             misses=misses,
             quality_sources=weights,
             told=told,
-            grades=(*self.grades, *grades)[-WINDOW:],
+            latencies=_keep(self.latencies, [_served(o) for o in good], WINDOW),
+            ttfts=_keep(self.ttfts, [o.ttft_s for o in good], FEW),
+            rates=_keep(self.rates, [o.tokens_per_second for o in good], FEW),
+            energies=_eased(self.energies, [o.energy_j for o in good if o.energy_j is not None]),
+            grades=grades,
+            results=(bytes(self.results) + bytes([o.success for o in seen]))[-SUCCESS_WINDOW:],
+            memory_bytes=held,
+            last_at=at if self.last_at is None else max(self.last_at, at),
         )
+
+    def graded(self, quality: float | None, source: str | None = None) -> Stats:
+        """With one more grade (0..1), which may come long after its request. None moves nothing."""
+        if quality is None:
+            return self
+        hits, misses, weights, told, grades = self._graded([(quality, source)])
+        return replace(self, hits=hits, misses=misses, quality_sources=weights, told=told, grades=grades)
+
+    def _graded(self, several: Sequence[tuple[float | None, str | None]]) -> _Graded:
+        told, grades, sources = dict(self.told), list[float](), list[str]()
+        name, trust, good, bad = "", 0.0, 0.0, 0.0
+        for quality, source in several:
+            if quality is None:
+                continue
+            if (source or "unknown") != name:
+                if name:
+                    told[name] = good, bad
+                name = source or "unknown"
+                trust, (good, bad) = trust_of(name), told.get(name, (0.0, 0.0))
+            grade = 0.0 if quality < 0.0 else 1.0 if quality > 1.0 else quality
+            good += trust * grade
+            bad += trust * (1.0 - grade)
+            grades.append(grade)
+            sources.append(name)
+        if not grades:
+            return self.hits, self.misses, self.quality_sources, self.told, self.grades
+        told[name] = good, bad
+        return *_bounded(told), told, _grades(self.grades).keep(grades, sources, WINDOW)
 
     def newest(self, grades: int) -> Stats:
         """Only what came after a detected change: the newest ``grades`` grades and as many of everything else."""
-        fresh = replace(
+        kept = _tail(self.grades, grades)
+        hits, misses, weights, told, _ = Stats()._graded(list(kept))
+        results = _tail(self.results, grades)
+        return replace(
             self,
             samples=min(self.samples, max(grades, 0)),
-            hits=0.0,
-            misses=0.0,
-            quality_sources={},
-            told={},
-            grades=(),
+            successes=sum(results),
+            failures=len(results) - sum(results),
+            hits=hits,
+            misses=misses,
+            quality_sources=weights,
+            told=told,
+            grades=kept,
             latencies=_tail(self.latencies, grades),
             ttfts=_tail(self.ttfts, grades),
             rates=_tail(self.rates, grades),
-            energies=_tail(self.energies, grades),
-            results=_tail(self.results, grades),
+            energies=(min(self.energies[0], max(grades, 0)), self.energies[1]),
+            results=results,
         )
-        fresh = fresh._graded(_tail(self.grades, grades))
-        return replace(fresh, successes=sum(fresh.results), failures=len(fresh.results) - sum(fresh.results))
 
     @property
     def quality_weight(self) -> float:
@@ -176,21 +192,27 @@ class Stats:
         return max(self.quality_sources, key=lambda name: (self.quality_sources[name], name))
 
     @cached_property
+    def latency_quantiles(self) -> tuple[float, ...]:
+        """Those of LATENCY_SHARES; empty without values."""
+        ordered = sorted(self.latencies)
+        return tuple([percentile_of(ordered, share) for share in LATENCY_SHARES]) if ordered else ()
+
+    @cached_property
     def latency_p50_s(self) -> float | None:
-        return percentile(self.latencies, 0.5)
+        return self.latency_quantiles[1] if self.latencies else None
 
-    @cached_property
+    @property
     def latency_p95_s(self) -> float | None:
-        return percentile(self.latencies, 0.95)
+        return self.latency_quantiles[3] if self.latencies else None
 
-    @cached_property
+    @property
     def latency_error_s(self) -> float | None:
         """Standard error of the median latency, from the interquartile range; None below 4 values."""
         n = len(self.latencies)
         if n < 4:
             return None
-        spread = (percentile(self.latencies, 0.75) or 0.0) - (percentile(self.latencies, 0.25) or 0.0)
-        return 1.2533 * spread / 1.349 / math.sqrt(n)
+        low, _, high, _ = self.latency_quantiles
+        return 1.2533 * (high - low) / 1.349 / math.sqrt(n)
 
     @cached_property
     def ttft_s(self) -> float | None:
@@ -204,8 +226,8 @@ class Stats:
 
     @cached_property
     def energy_j(self) -> float | None:
-        """Mean energy of a request."""
-        return sum(self.energies) / len(self.energies) if self.energies else None
+        """Mean energy of a request; of the newest WINDOW or so, for older ones fade."""
+        return self.energies[1] if self.energies[0] else None
 
     @cached_property
     def success_rate(self) -> float | None:
@@ -250,10 +272,24 @@ def _served(outcome: Outcome) -> float | None:
     return None if outcome.latency_s is None else max(0.0, outcome.latency_s - (outcome.queue_s or 0.0))
 
 
-def _keep(values: tuple[float, ...], more: Sequence[float | None]) -> tuple[float, ...]:
+def _keep(values: Sequence[float], more: Sequence[float | None], most: int) -> Sequence[float]:
     known = [value for value in more if value is not None]
-    return (*values, *known)[-WINDOW:] if known else values
+    return Brief.of(values).keep(known, most) if known else values
 
 
-def _tail(values: tuple[T, ...], n: int) -> tuple[T, ...]:
-    return values[-n:] if n > 0 else ()
+def _grades(given: Sequence[tuple[float, str]]) -> Grades:
+    if isinstance(given, Grades):
+        return given
+    return Grades().keep([grade for grade, _ in given], [source for _, source in given], WINDOW)
+
+
+def _eased(known: tuple[int, float], more: Sequence[float]) -> tuple[int, float]:
+    n, mean = known
+    for value in more:
+        n = min(n + 1, WINDOW)
+        mean += (value - mean) / n
+    return n, mean
+
+
+def _tail(values: Sequence[T], n: int) -> Sequence[T]:
+    return values[-n:] if n > 0 else values[:0]

@@ -20,8 +20,8 @@ from arbiter_tui.core.swapping import SwapPhase
 from arbiter_tui.core.tasks import AutopilotMode
 
 ROOMS = [
-    "autoswap", "compatibility", "cost", "drift", "guards", "learning", "placement", "registry", "routing", "snapshot",
-    "stats", "swapping", "tasks", "verify",
+    "alarms", "autoswap", "compatibility", "cost", "drift", "guards", "learning", "placement", "registry", "routing",
+    "share_drift", "snapshot", "stats", "swapping", "tasks", "verify",
 ]  # fmt: skip
 CLASSES = [
     cls
@@ -53,6 +53,7 @@ CLAIMS: dict[str, dict[str, Any]] = {
         "lifecycle": Lifecycle.DRAFT,
     },
     "Outcome": {"source": "request"},
+    "Stats": {"energies": (0, 0.0)},
     "PageHinkley": {"signal": Signal.QUALITY, "min_samples": 30, "delta": 0.05, "threshold": 10.0},
     "ShareDrift": {
         "signal": Signal.QUALITY,
@@ -62,7 +63,7 @@ CLAIMS: dict[str, dict[str, Any]] = {
         "good": 1.0,
         "bad": 1.0,
         "squares": 1.0,
-        "sums": (0.0, 0.0, 0.0, 0.0),
+        "ratios": (1.0, 1.0, 1.0, 1.0),
     },
     "Detectors": {
         "latency": PageHinkley(signal=Signal.LATENCY),

@@ -11,7 +11,7 @@ import pytest
 from core_cases import outcome
 
 from arbiter_tui.core.cost import Failure
-from arbiter_tui.core.drift import HISTORY, Alarm, Detectors, PageHinkley, Signal, locate
+from arbiter_tui.core.drift import HISTORY, REMEMBERED, Alarm, Detectors, PageHinkley, ShareDrift, Signal, locate
 
 
 def run(detector: PageHinkley, many: Sequence[float]) -> tuple[PageHinkley, list[tuple[int, Alarm]]]:
@@ -63,11 +63,15 @@ def test_limits_are_those_of_all_three(threshold: float, limit: float) -> None:
 
 
 def test_exactly_the_newest_values_are_kept() -> None:
-    """500 of them, the oldest going first."""
-    detector, _ = run(PageHinkley(), [i / 1000 for i in range(HISTORY + 3)])
+    """160 log-seconds and 500 shares, the oldest going first."""
+    detector, _ = run(PageHinkley(), [i / 256 for i in range(REMEMBERED + 3)])
+    assert REMEMBERED == 160
+    assert detector.history == tuple(i / 256 for i in range(3, REMEMBERED + 3))
+    assert detector.n == REMEMBERED + 3
+    shares, _ = ShareDrift(limit=99.0).steps([(i / 1000, None) for i in range(HISTORY + 3)])
     assert HISTORY == 500
-    assert detector.history == tuple(i / 1000 for i in range(3, HISTORY + 3))
-    assert detector.n == HISTORY + 3
+    assert list(shares.history) == pytest.approx([i / 1000 for i in range(3, HISTORY + 3)], abs=1 / 480 + 1e-9)
+    assert shares.n == HISTORY + 3
 
 
 def test_after_an_alarm_only_the_new_regime_is_known() -> None:
@@ -142,7 +146,7 @@ def test_latency_is_located_in_logarithms_and_told_in_seconds() -> None:
         assert (when, alarm.since) == (7, 8 - at)
         means = math.fsum(values[:at]) / at, math.fsum(values[at:]) / (8 - at)
         shown = tuple(map(math.exp, means)) if signal is Signal.LATENCY else means
-        assert (alarm.before, alarm.after) == pytest.approx(shown)
+        assert (alarm.before, alarm.after) == pytest.approx(shown, rel=2e-3, abs=1e-3)
 
 
 # --- what is observed -----------------------------------------------------------------------------------------------

@@ -111,8 +111,9 @@ def test_a_patterns_quantile_is_right_to_a_bucket(values: list[float], share: fl
 @given(st.floats(allow_nan=True, allow_infinity=True))
 def test_a_pattern_takes_any_number(value: float) -> None:
     """Zero, negative, infinite or not a number: it lands in a bucket and nothing breaks."""
-    bucket = Pattern(1.0)._bucket(value)
-    assert 0 <= bucket < BUCKETS
+    for pattern in (Pattern(1.0), Pattern(1e-6)):
+        ((bucket, count),) = pattern.add(value).counts.items()
+        assert (0 <= bucket < BUCKETS, count) == (True, 1)
 
 
 def test_old_behaviour_fades() -> None:

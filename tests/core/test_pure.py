@@ -13,8 +13,8 @@ import arbiter_tui.core
 FILES = sorted(Path(arbiter_tui.core.__file__).parent.rglob("*.py"))
 PURE = {
     "__future__", "abc", "ast", "bisect", "collections", "contextlib", "copy", "dataclasses", "datetime", "enum",
-    "functools", "hashlib", "heapq", "itertools", "json", "math", "operator", "re", "statistics", "string", "types",
-    "typing", "unicodedata", "zlib",
+    "functools", "hashlib", "heapq", "itertools", "json", "math", "operator", "re", "statistics", "string", "struct",
+    "types", "typing", "unicodedata", "zlib",
 }  # fmt: skip
 TYPES_ONLY = {"random"}  # only its Random: seeded, or handed in; nothing is drawn from the module's own
 CALLS = {"open", "print", "input", "eval", "exec", "__import__"}

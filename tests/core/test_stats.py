@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from arbiter_tui.core.cost import Failure, Outcome, percentile
-from arbiter_tui.core.stats import SUCCESS_WINDOW, TRUST, UNKNOWN_TRUST, WINDOW, Stats, beta_sd
+from arbiter_tui.core.stats import FEW, SUCCESS_WINDOW, TRUST, UNKNOWN_TRUST, WINDOW, Stats, beta_sd
 
 
 def folded(many: list[Outcome]) -> Stats:
@@ -59,18 +59,18 @@ def test_intervals_hold_their_mean_and_stay_in_range(stats: Stats) -> None:
 
 @given(st.lists(st.floats(0.0, 1e4), min_size=1, max_size=50))
 def test_percentiles_are_those_of_the_answered_requests(values: list[float]) -> None:
-    """p50 and p95 are exact over the window; a failure's duration is not a latency."""
+    """p50 and p95 are right to .4% over the window; a failure's duration is not a latency."""
     stats = folded([outcome(i, latency_s=v) for i, v in enumerate(values)])
     stats = stats.add(outcome(success=False, latency_s=1e9, failure=Failure.TIMEOUT))
-    assert stats.latency_p50_s == percentile(values, 0.5)
-    assert stats.latency_p95_s == percentile(values, 0.95)
+    assert stats.latency_p50_s == pytest.approx(percentile(values, 0.5), rel=4e-3)
+    assert stats.latency_p95_s == pytest.approx(percentile(values, 0.95), rel=4e-3)
 
 
 def test_the_wait_in_the_queue_is_not_the_models() -> None:
     """Latency is what the model took: a queue under load does not make it look slow."""
     stats = Stats().add(outcome(latency_s=3.0, queue_s=2.0, ttft_s=0.2, tokens_out=9, energy_j=4.0))
     assert stats.latency_p50_s == pytest.approx(1.0)
-    assert stats.ttft_s == 0.2
+    assert stats.ttft_s == pytest.approx(0.2, rel=4e-3)
     assert stats.tokens_per_second == pytest.approx(8 / 0.8)
     assert stats.energy_j == 4.0
 
@@ -80,7 +80,8 @@ def test_it_is_bounded() -> None:
     stats = folded(
         [outcome(i, latency_s=1.0, ttft_s=0.1, tokens_out=5, energy_j=1.0, quality=1.0) for i in range(1000)]
     )
-    assert max(map(len, (stats.latencies, stats.ttfts, stats.rates, stats.energies, stats.grades))) == WINDOW
+    assert (len(stats.latencies), len(stats.grades), stats.energies) == (WINDOW, WINDOW, (WINDOW, 1.0))
+    assert (len(stats.ttfts), len(stats.rates)) == (FEW, FEW)
     assert (len(stats.results), stats.samples) == (SUCCESS_WINDOW, 1000)
     for i in range(SUCCESS_WINDOW // 2):
         stats = stats.add(outcome(i, success=False, failure=Failure.WORKER_DIED))
