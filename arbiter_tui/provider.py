@@ -55,11 +55,15 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Original:
-    """A request as its client wrote it, in OpenAI's dialect. ``path``: "/v1/chat/completions" or "/v1/completions"."""
+    """A request as its client wrote it, in OpenAI's dialect. ``path``: "/v1/chat/completions" or "/v1/completions".
+
+    ``raw``: the bytes that ``body`` was read from, where they are known.
+    """
 
     path: str
     body: Mapping[str, Any]
     stream: bool
+    raw: bytes | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -241,6 +245,15 @@ class Relaying(Protocol):
 
         Raises what ``generate`` raises; before the first bytes whatever the runtime refuses.
         """
+        ...
+
+
+class Whole(Protocol):
+    """What a relaying model may offer besides: an answer that comes whole, without a generator for its one piece."""
+
+    def whole(self, request: Request) -> Awaitable[tuple[bytes, Done]] | None:
+        """As ``relay``: the runtime's own answer to ``request.original`` and what it took. Cancelling it stops the
+        decoding. None: this request has to be asked with ``generate``."""
         ...
 
 

@@ -17,8 +17,7 @@ A question that fits the context only without the task's worked examples is aske
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncGenerator, Callable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import cast
 
@@ -41,6 +40,7 @@ from ..errors import (
 from ..ports import Clock
 from ..provider import Chunk, Done, LoadedModel, Request, Sink, Usage, poured
 from .instance import Lease
+from .leasing import LeaseContext
 from .metering import Meter
 
 _KINDS: tuple[tuple[tuple[type[BaseException], ...], Failure], ...] = (
@@ -51,7 +51,7 @@ _KINDS: tuple[tuple[tuple[type[BaseException], ...], Failure], ...] = (
     ((ContextOverflow, InvalidRequest, NotSupported, BudgetSpent), Failure.CLIENT_ERROR),
 )
 
-Leasing = Callable[[ModelVersion], AbstractAsyncContextManager[Lease]]
+Leasing = Callable[[ModelVersion], LeaseContext]
 Instead = Callable[["Answer", BaseException], ModelVersion | None]
 
 
@@ -126,15 +126,25 @@ class Answer:
         self._on_end = on_end
         self._instead = instead
         self._kept: deque[Chunk | bytes] | None = None  # of a whole answer: what is there so far, then what is left
-        self._claim: AbstractAsyncContextManager[Lease] | None = None
+        self._claim: LeaseContext | None = None
         self._model: LoadedModel | None = None
         self._stream: AsyncGenerator[Chunk | bytes, Sink | None] | None = None
+        self._last: Done | None = None  # of an answer that came whole: what is left of it
         self._leased_at = began
         self._wrote = False
         self._sink: Sink | None = None
         self._meter: Meter | None = None
         self._cpu_s: float | None = None
         self._memory_bytes: int | None = None
+
+    def open_at_once(self) -> bool:
+        """Take the lease, where one is free. False: ``open`` has to wait for it. Raises what refuses the model."""
+        claim = self._lend(self.version)
+        lease = claim.at_once()
+        if lease is None:
+            return False
+        self._hold(claim, lease, self._clock.monotonic())
+        return True
 
     async def open(self) -> None:
         """Take the lease; everything that can be refused is refused here. Records a load that fails."""
@@ -148,6 +158,9 @@ class Answer:
                 raise
             await self.open()
             return
+        self._hold(claim, lease, before)
+
+    def _hold(self, claim: LeaseContext, lease: Lease, before: float) -> None:
         self._claim = claim
         self._leased_at = self._clock.monotonic()
         waited = lease.queue_s + lease.load_s
@@ -155,7 +168,17 @@ class Answer:
         self.overhead_s += max(0.0, (self._leased_at - before) - waited)
         self._model = lease.model
         self._meter = Meter(lease)
-        self._stream = self._asked(lease.model)
+
+    async def _first(self, model: LoadedModel) -> Chunk | bytes | None:
+        """The first piece: where the runtime speaks the client's dialect its own bytes, of an answer that is wanted
+        whole all of them."""
+        if self.whole and self.request.original is not None and (whole := getattr(model, "whole", None)) is not None:
+            coming: Awaitable[tuple[bytes, Done]] | None = whole(self.request)
+            if coming is not None:
+                data, self._last = await coming
+                return data
+        self._stream = self._asked(model)
+        return await anext(self._stream, None)
 
     def _asked(self, model: LoadedModel) -> AsyncGenerator[Chunk | bytes, Sink | None]:
         """The runtime's own bytes where it speaks the client's dialect, else its chunks."""
@@ -184,16 +207,21 @@ class Answer:
         return self._kept.popleft()
 
     async def _next(self) -> Chunk | bytes:
-        if self.outcome is not None or self._stream is None:
+        if self.outcome is not None or self._model is None:
             raise StopAsyncIteration
+        stream = self._stream
         try:
-            chunk = await (anext(self._stream, None) if self._sink is None else poured(self._stream, self._sink))
+            if stream is not None:
+                chunk = await (anext(stream, None) if self._sink is None else poured(stream, self._sink))
+            elif self._last is not None:
+                chunk, self._last = self._last, None
+            else:
+                chunk = await self._first(self._model)
         except ContextOverflow as error:
             if self._wrote or self._model is None or self.request is self.bare:
                 await self._fail(error)
                 raise
-            self.request = self.bare
-            self._stream = self._asked(self._model)
+            self.request, self._stream = self.bare, None
             return await self._next()
         except (ProviderError, Overloaded, TimeoutError) as error:  # overloaded: the runtime's own queue is full
             return await self._failed(error)
@@ -210,7 +238,8 @@ class Answer:
     async def _passed(self, chunk: Chunk | bytes) -> Chunk | bytes:
         if isinstance(chunk, Done):
             self.usage = chunk.usage
-            await self._run_out()
+            if self._stream is not None:
+                await self._run_out(self._stream)
             if self._meter is not None:
                 self._cpu_s, self._memory_bytes = self._meter.cpu_s(), self._meter.memory_bytes()
             await self._release()
@@ -224,10 +253,9 @@ class Answer:
                 self.ttft_s = self._clock.monotonic() - self._leased_at
         return chunk
 
-    async def _run_out(self) -> None:
+    async def _run_out(self, stream: AsyncGenerator[Chunk | bytes, Sink | None]) -> None:
         """Let the generator reach its own end: closing it at Done would look like a cancellation to the runtime."""
-        if self._stream is not None:
-            await anext(self._stream, None)
+        await anext(stream, None)
 
     async def _failed(self, error: ArbiterError | TimeoutError) -> Chunk | bytes:
         if (self._wrote and not self.whole) or not self._ask_another(error):
@@ -256,6 +284,8 @@ class Answer:
 
     async def aclose(self) -> None:
         """Idempotent. Before the end: stops the decoding in the runtime and counts as cancelled."""
+        if self.outcome is not None and self._claim is None and self._stream is None:
+            return
         await self._release()
         self._end(Failure.CANCELLED)
 
@@ -264,14 +294,14 @@ class Answer:
         self._end(failure_of(error))
 
     async def _release(self, error: BaseException | None = None) -> None:
-        stream, self._stream, self._model = self._stream, None, None
+        stream, self._stream, self._model, self._last = self._stream, None, None, None
         claim, self._claim = self._claim, None
         try:
             if stream is not None:
                 await stream.aclose()
         finally:
             if claim is not None:
-                await claim.__aexit__(None if error is None else type(error), error, None)
+                claim.leave(succeeded=error is None)
 
     def _end(self, failure: Failure | None) -> None:
         if self.outcome is not None:

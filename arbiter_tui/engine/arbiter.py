@@ -9,12 +9,11 @@ A request: name -> version (no await between reading the route and taking the le
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, replace
-from functools import partial
+from dataclasses import replace
 from typing import Any
 
 from ..config import Config
-from ..core.cost import Failure, Outcome
+from ..core.cost import Outcome
 from ..core.learning import TaskProfile
 from ..core.registry import Lifecycle, ModelVersion, Registry
 from ..core.routing import TASK_PREFIX, RouteTable
@@ -22,7 +21,7 @@ from ..core.selection import Selection
 from ..core.snapshot import OperationView, Snapshot, SwapView, Why
 from ..core.tasks import AutopilotMode, Task
 from ..core.verify import SuiteItem
-from ..errors import ArbiterError, Draining, Refused
+from ..errors import Draining, Refused
 from ..ports import Clock, HardwareProbe, Store
 from ..provider import Done, Provider, Request, Text
 from .admission import Admission
@@ -34,8 +33,6 @@ from .catalogue import Catalogue
 from .criteria import criteria_with
 from .decisions import Decisions
 from .evidence import Evidence
-from .examples import posed as in_form
-from .explore import Explorer
 from .fallbacks import Fallbacks
 from .feed import Feed
 from .history import History
@@ -43,11 +40,12 @@ from .hot_swap import Swapper
 from .keyring import KeyRing
 from .leasing import lending
 from .life import Life, budget
-from .live import Live, Served, Target
+from .live import Live
 from .matrix import cells
 from .pool import Pool
 from .recorder import Recorder
 from .reported import Reported
+from .requests import Requests
 from .rollouts import Rollouts
 from .scaling import spans_of
 from .schedule import Schedule
@@ -109,12 +107,11 @@ class Arbiter:
         self.fallbacks = Fallbacks(live, self.pool, self.evidence, self.recorder, self.rollouts, self.breakers)
         self.schedule = Schedule(live, self.swapper, self.rollouts)
         self._rate = Rate()
-        self._explorer = Explorer(live, self.pool, self.evidence, self.autopilot.beliefs)
-        self._open: set[Answer] = set()
+        self.asked = Requests(self, self._rate)
         self.feed = Feed(clock, self.snapshot)
         live.on_dirty = self.feed.mark_dirty
         self.autopilot.narrator.measuring = self.bench.running
-        self.bench.busy = self.autopilot.busy = self.rollouts.busy = lambda: bool(self._open)
+        self.bench.busy = self.autopilot.busy = self.rollouts.busy = lambda: bool(self.asked.open)
         self.history = History(live, self.recorder)
         self._reported = Reported(live, self.recorder, self.evidence, self.rollouts)
         self._life = Life(self)
@@ -166,72 +163,12 @@ class Arbiter:
         Raises Draining, UnknownName, NoQualifyingModel, Overloaded, LoadFailed, OutOfBudget and the like.
         """
         began, held_s = self.clock.monotonic(), 0.0
-        if self.live.state != "ready":
-            raise Draining(f"the engine is {self.live.state}")
-        target = self.admission.resolve(name, task)
-        while not target.named and (gate := self.swapper.held.get(target.task)) is not None:
-            before = self.clock.monotonic()
-            await gate.wait()
-            held_s += self.clock.monotonic() - before
-            target = self.admission.resolve(name, task)
-        version = self.fallbacks.first(target, self.admission.lawful(target, self._chosen(target, request)))
-        answer = self._answer(target, version, request, source, began, posed=examples or not target.named)
+        while (
+            answer := self.asked.prepare(name, request, task=task, source=source, examples=examples, began=began)
+        ) is None:
+            held_s += await self.asked.hold(name, task)
         answer.queue_s = held_s
-        self._open.add(answer)
-        try:
-            await answer.open()
-        except ArbiterError:
-            self._refused(answer)
-            raise
-        except BaseException:
-            await answer.aclose()  # the client left while it waited
-            raise
-        answer.mark_overhead()
-        return answer
-
-    def _refused(self, answer: Answer) -> None:
-        """A refusal is no outcome; a load that failed has recorded itself."""
-        self._open.discard(answer)
-        self.fallbacks.take(answer)
-        self.breakers.ended(answer.version.version, Failure.CANCELLED)
-
-    def _chosen(self, target: Target, request: Request) -> ModelVersion:
-        """Synchronous: nothing changes before the lease."""
-        if self.rollouts.under_way(target.task):
-            return self.rollouts.version_for(target, request) or target.version
-        return self._explorer.version_for(target)
-
-    def _answer(
-        self, target: Target, version: ModelVersion, request: Request, source: str, began: float, *, posed: bool
-    ) -> Answer:
-        shown = in_form(self.live.tasks.get(target.task), request) if posed else request
-        return Answer(
-            id=self.live.new_id(), task=target.task, version=version, named=target.named, request=shown, bare=request,
-            decision_id=self.decisions.current.get(target.task, ""), lend=lending(self.pool, target.task),
-            source=source, clock=self.clock, began=began, on_end=self._ended,
-            instead=partial(self.fallbacks.instead, target),
-        )  # fmt: skip
-
-    def _ended(self, answer: Answer, outcome: Outcome) -> None:
-        """On the request's path: constant time, no store, no statistics."""
-        live = self.live
-        self._open.discard(answer)
-        outcome = self.spending.charged(outcome, answer)
-        live.requests += 1
-        live.failed += outcome.counts and not outcome.success
-        self._rate.count(self.clock.monotonic())
-        live.last_request_at = live.served_at[outcome.task] = self.clock.monotonic()
-        self.breakers.ended(outcome.version, outcome.failure)
-        self.admission.ended(answer, outcome)
-        live.measures.ended(outcome, answer.version.provider)
-        for tell in live.on_outcome:
-            tell(outcome, answer.version)
-        self.recorder.append(outcome)
-        self.rollouts.saw(outcome)
-        failed = tuple(asdict(f) for f in self.fallbacks.take(answer))
-        live.recent.append(Served(outcome, answer.decision_id, answer.named, failed))
-        self.history.keep(outcome, answer.bare)
-        live.on_dirty()
+        return answer if self.asked.open_at_once(answer) else await self.asked.wait(answer)
 
     async def execute(self, task: str, request: Request) -> Result:
         """One whole answer of ``task``. Raises what ``begin`` raises, and the provider's errors."""
@@ -397,4 +334,4 @@ class Arbiter:
 
     @property
     def in_flight(self) -> int:
-        return len(self._open)
+        return len(self.asked.open)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from contextlib import AbstractAsyncContextManager
 from contextvars import ContextVar
-from functools import partial
+from functools import lru_cache, partial
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -27,8 +27,13 @@ PRIORITY: ContextVar[str] = ContextVar("priority", default="normal")  # of the r
 
 def lending(pool: Pool, task: str) -> Leasing:
     """Leases for the request that is being served."""
-    caller = CALLER.get()
-    return partial(pool.lease, flow=Flow(caller.key.name if caller is not None else "", task, WEIGHTS[PRIORITY.get()]))
+    caller, priority = CALLER.get(), PRIORITY.get()
+    return partial(pool.lease, flow=_flow("" if caller is None else caller.key.name, task, priority))
+
+
+@lru_cache(maxsize=512)
+def _flow(key: str, task: str, priority: str) -> Flow:
+    return Flow(key, task, WEIGHTS[priority])
 
 
 def unwaited(task: str) -> Flow:
@@ -45,14 +50,22 @@ class LeaseContext(AbstractAsyncContextManager[Lease]):
         self._pool, self._version, self._timeout_s, self._flow = pool, version, timeout_s, flow
         self._lease: Lease | None = None
 
-    async def __aenter__(self) -> Lease:
-        lease = self._pool.try_lease(self._version)
-        self._lease = lease or await self._pool.wait_lease(self._version, self._timeout_s, self._flow)
+    def at_once(self) -> Lease | None:
+        """The lease, where an instance is ready and free; entered then. None: entering has to wait."""
+        self._lease = self._pool.try_lease(self._version)
         return self._lease
+
+    async def __aenter__(self) -> Lease:
+        self._lease = self.at_once() or await self._pool.wait_lease(self._version, self._timeout_s, self._flow)
+        return self._lease
+
+    def leave(self, *, succeeded: bool) -> None:
+        """Idempotent."""
+        lease, self._lease = self._lease, None
+        if lease is not None:
+            self._pool.release(lease, succeeded=succeeded)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        lease, self._lease = self._lease, None
-        if lease is not None:
-            self._pool.release(lease, succeeded=kind is None)
+        self.leave(succeeded=kind is None)

@@ -68,13 +68,10 @@ class Requests:
             self.energy_j = (self.energy_j or 0.0) + outcome.energy_j
         if outcome.money is not None:
             self.money = (self.money or 0.0) + outcome.money
-        values = {
-            "request_seconds": outcome.latency_s, "queue_seconds": outcome.queue_s, "ttft_seconds": outcome.ttft_s,
-            "inter_token_seconds": _between(outcome), "overhead_seconds": outcome.overhead_s,
-        }  # fmt: skip
-        for name, value in values.items():
+        values = outcome.latency_s, outcome.queue_s, outcome.ttft_s, _between(outcome), outcome.overhead_s
+        for histogram, value in zip(self.histograms.values(), values, strict=True):
             if value is not None:
-                self.histograms[name].add(value)
+                histogram.add(value)
 
 
 class Measures:

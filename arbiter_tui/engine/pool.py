@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractAsyncContextManager
 
 from ..core.registry import ModelVersion
 from ..core.scaling import ONE
@@ -84,9 +83,7 @@ class Pool:
 
     # ── leases ────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def lease(
-        self, version: ModelVersion, *, timeout_s: float | None = None, flow: Flow = NOBODY
-    ) -> AbstractAsyncContextManager[Lease]:
+    def lease(self, version: ModelVersion, *, timeout_s: float | None = None, flow: Flow = NOBODY) -> LeaseContext:
         """A claim on a ready instance of ``version``, loading it where needed; waits ``timeout_s`` at most.
 
         Raises Overloaded (line full, or not served in time), Draining, UnknownName (provider), OutOfBudget,

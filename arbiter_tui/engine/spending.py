@@ -32,7 +32,7 @@ class Spending:
         self._spent = dict.fromkeys(self._providers, 0.0)
         live.paid = self.paid
         live.charged = self.charged
-        live.affordable = lambda version: self._cap_reached(version) is None
+        live.affordable = lambda version: not self._providers or self._cap_reached(version) is None
 
     async def restore(self) -> None:
         """What was spent today before this start."""
@@ -49,7 +49,7 @@ class Spending:
 
     def check(self, version: ModelVersion) -> None:
         """Raises BudgetSpent. On the way of every lease: synchronous."""
-        cap = self._cap_reached(version)
+        cap = self._cap_reached(version) if self._providers else None
         if cap is None:
             return
         spent = self._today()[version.provider]
@@ -65,7 +65,7 @@ class Spending:
 
     def charged(self, outcome: Outcome, answer: Answer | None = None) -> Outcome:
         """With its cost, which counts from now on; None stays where nothing was used, or there is no price."""
-        provider = self._provider_of(outcome.version)
+        provider = self._provider_of(outcome.version) if self._providers else None
         if provider is None:
             return outcome
         price: Price | None = provider.price(self._live.registry.get(outcome.version))

@@ -7,7 +7,7 @@ The streaming endpoints are asked before Starlette: its layers would stand aroun
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 
 from starlette.applications import Starlette
@@ -113,9 +113,9 @@ class _HotFirst:
         self._hot = hot
         self._rest = rest
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         hot = self._hot.get(scope["path"]) if scope["type"] == "http" and scope["method"] == "POST" else None
-        await (hot or self._rest)(scope, receive, send)
+        return (hot or self._rest)(scope, receive, send)
 
 
 def _described(calls: list[Call]) -> Call:

@@ -10,7 +10,7 @@ for many clients always send one. A key of ours that opens nothing (any more) is
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Awaitable, Iterable
 
 from ..core.access import PREFIX
 from ..engine.keyring import CALLER, Caller, KeyRing
@@ -54,11 +54,15 @@ class KeyGuard:
         self._clock = clock
         self._required = required
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        CALLER.set(None)  # a pipelined request begins in the context of the one before it
+            return self._app(scope, receive, send)
+        CALLER.set(None)  # a request begins in the context of the one before it on its connection
+        if not self._required and presented(scope["headers"]) is None:
+            return self._app(scope, receive, send)
+        return self._guarded(scope, receive, send)
+
+    async def _guarded(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             caller = await self._admitted(scope)
         except ArbiterError as error:

@@ -33,7 +33,7 @@ class StreamCut(Exception):
 
 
 class Exchange:
-    """``async with Exchange(...)`` around the work: leaving clients cancel it (``gone`` is then True)."""
+    """``with Exchange(...)`` around the work: leaving clients cancel it (``gone`` is then True)."""
 
     def __init__(
         self, scope: Scope, receive: Receive, send: Send, *, body_limit: BodyLimit, ping_s: float = PING_S,
@@ -56,11 +56,12 @@ class Exchange:
         self._timer: asyncio.TimerHandle | None = None
 
     async def body(self) -> bytes:
-        return await read_body(self.scope, self._receive, self._body_limit)
+        there = None if self.client is None else self.client.body(self._body_limit.size)
+        return there if there is not None else await read_body(self.scope, self._receive, self._body_limit)
 
     def watch(self, *, streams: bool) -> None:
         """From here on the current task is cancelled when the client leaves."""
-        self._worker = asyncio.current_task()
+        self._worker = self.client.task if self.client is not None else asyncio.current_task()
         assert self._worker is not None, "an exchange runs in a task"
         if streams and self._dialect.ping is not None:
             self._timer = self._worker.get_loop().call_later(self._ping_s, self._silent)
@@ -134,7 +135,9 @@ class Exchange:
         self._stop_watching()
         client, headers = self.client, [(b"content-type", kind), *headers]
         if status == 200 and client is not None and getattr(self._send, "__self__", None) is client.cycle:
-            await client.answer(headers, body)  # nobody between wants to see what goes out
+            if client.behind:
+                await client.drain()
+            client.answer(headers, body)  # nobody between wants to see what goes out
         else:
             await respond(self._send, status, body, headers)
 
@@ -156,10 +159,10 @@ class Exchange:
         if self._timer is not None:
             self._timer.cancel()
 
-    async def __aenter__(self) -> Self:
+    def __enter__(self) -> Self:
         return self
 
-    async def __aexit__(
+    def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool:
         self._stop_watching()
@@ -199,7 +202,7 @@ class Endpoint:
         self._ping_s = ping_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async with Exchange(
+        with Exchange(
             scope, receive, send, body_limit=self._body_limit, ping_s=self._ping_s, dialect=self._dialect
         ) as exchange:
             try:

@@ -23,7 +23,6 @@ from ..errors import ArbiterError, Forbidden, UnknownName, WorkerDied
 from ..provider import Chunk, Done, Request, Text, TokenLogprob, ToolCall, ToolPiece, Usage
 from .exchange import Exchange
 from .fields import Asked, bad
-from .limits import header
 from .problems import Headers, ModelLoading
 from .recognition import Recogniser
 
@@ -31,6 +30,7 @@ LOAD_WAIT_S = 60.0  # a request that is not streamed gets 503 + Retry-After afte
 
 Piece = TypeVar("Piece", bound=Chunk | bytes)
 LATEST = ":latest"  # a tag that says nothing
+OURS = b"x-arbiter-"  # how the names of our own headers begin
 
 
 @dataclass(slots=True)
@@ -127,14 +127,13 @@ class Generator:
         try:
             if asked.keep_s is not None:
                 self.arbiter.admission.keep(self.arbiter.pool, answer.version.version, asked.keep_s)
-            chunks = aiter(answer)
-            first = await next_chunk(chunks)  # the status is still ours to choose; who answers is certain from here on
+            first = await next_chunk(answer)  # the status is still ours to choose; who answers is certain from here on
             headers = answer_headers(answer)
             if isinstance(first, bytes):
                 await _relay(exchange, first, answer, headers, stream=asked.stream)
             else:
                 send = _stream if asked.stream else _whole
-                told = cast("AsyncIterator[Chunk]", chunks)  # an answer that begins with chunks goes on with chunks
+                told = cast("AsyncIterator[Chunk]", answer)  # an answer that begins with chunks goes on with chunks
                 await send(exchange, first, told, asked.request, form(answer), headers)
         except ArbiterError as error:
             await exchange.fail(error, answer_headers(answer))
@@ -142,16 +141,33 @@ class Generator:
             await answer.aclose()
 
     async def _begin(self, exchange: Exchange, asked: Asked) -> Answer:
-        task, examples = task_header(exchange), header(exchange.scope, b"x-arbiter-examples") == b"true"
-        priority_header(exchange)
-        name = self.known(asked.name) if asked.name else self.unnamed(exchange, asked.request, task)
+        told = [pair for pair in exchange.scope["headers"] if pair[0].startswith(OURS)]
+        task, examples = _task(told), _given(told, b"x-arbiter-examples") == b"true"
+        set_priority(_given(told, b"x-arbiter-priority"))
+        name, requests = asked.name and self.known(asked.name), self.arbiter.asked
+        name = name or self.unnamed(exchange, asked.request, task)
         try:
-            return await self._patient(name, asked, task, examples)
+            answer = requests.prepare(name, asked.request, task=task, examples=examples)
         except UnknownName as error:
             recognised = self.recogniser.by_rule(exchange.scope, asked.request, name)
             if recognised is None or error.details.get("kind") != "model":
                 raise
-            return await self._patient(recognised, asked, None, examples)
+            name, task = recognised, None
+            answer = requests.prepare(name, asked.request, examples=examples)
+        if answer is not None and requests.open_at_once(answer):
+            return answer
+        if asked.stream:  # it stays open, however long the load takes
+            return await self._waited(answer, name, asked, task, examples)
+        try:
+            async with asyncio.timeout(self.load_wait_s):
+                return await self._waited(answer, name, asked, task, examples)
+        except TimeoutError:
+            raise self.still_loading(name) from None
+
+    async def _waited(self, answer: Answer | None, name: str, asked: Asked, task: str | None, examples: bool) -> Answer:
+        if answer is not None:
+            return await self.arbiter.asked.wait(answer)
+        return await self.arbiter.begin(name, asked.request, task=task, examples=examples)
 
     def target(self, exchange: Exchange, name: str, request: Request | None = None) -> Target:
         """Who would answer to a name, as ``run`` would find it. Wakes nothing. Raises UnknownName, Forbidden."""
@@ -190,15 +206,6 @@ class Generator:
             raise bad("model", "is required: a version, an alias, or arbiter/TASK")
         return found
 
-    async def _patient(self, name: str, asked: Asked, task: str | None, examples: bool) -> Answer:
-        if asked.stream:  # it stays open, however long the load takes
-            return await self.arbiter.begin(name, asked.request, task=task, examples=examples)
-        try:
-            async with asyncio.timeout(self.load_wait_s):
-                return await self.arbiter.begin(name, asked.request, task=task, examples=examples)
-        except TimeoutError:
-            raise self.still_loading(name) from None
-
     def still_loading(self, name: str) -> ModelLoading:
         loading = [v for v in self.arbiter.pool.views().values() if v.state in ("loading", "warming")]
         progress: dict[str, float | None] = {"progress": None, "eta_seconds": None}
@@ -209,13 +216,20 @@ class Generator:
 
 
 def task_header(exchange: Exchange) -> str | None:
-    value = header(exchange.scope, b"x-arbiter-task")
-    return value.decode("latin-1").strip()[:128] or None if value is not None else None
+    return _task(exchange.scope["headers"])
 
 
-def priority_header(exchange: Exchange) -> None:
+def _task(headers: Headers) -> str | None:
+    value = _given(headers, b"x-arbiter-task")
+    return None if value is None else value.decode("latin-1").strip()[:128] or None
+
+
+def _given(headers: Headers, wanted: bytes) -> bytes | None:
+    return next((value for name, value in headers if name == wanted), None) if headers else None
+
+
+def set_priority(value: bytes | None) -> None:
     """How much this request's place in a line weighs. A key that may only ask can't get ahead of others."""
-    value = header(exchange.scope, b"x-arbiter-priority")
     priority = "normal" if value is None else value.decode("latin-1").strip().lower()
     if priority not in WEIGHTS:
         raise bad("X-Arbiter-Priority", f"is {priority[:40]!r}; it may be {', '.join(WEIGHTS)}")
@@ -240,7 +254,8 @@ async def _relay(exchange: Exchange, first: bytes, answer: Answer, headers: Head
     """The runtime's own bytes. A whole answer goes out before anybody looks at what it took."""
     if not stream:
         await exchange.answer(200, first, headers)
-        await next_chunk(answer)
+        if answer.outcome is None:
+            await next_chunk(answer)
         return
     await exchange.open(headers)
     piece: Chunk | bytes = first

@@ -9,6 +9,7 @@ import asyncio
 import json
 import math
 from collections.abc import Awaitable, Callable, Collection, MutableMapping
+from json.scanner import make_scanner
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
@@ -175,8 +176,7 @@ async def read_body(scope: Scope, receive: Receive, allowed: BodyLimit) -> bytes
     if declared is not None and declared.isdigit() and int(declared) > limit:
         await discard(receive, seconds)
         raise _too_large(limit)
-    client = scope.get(CLIENT)  # where it is known that all is here there is nothing to wait for, nothing to time
-    message = await receive() if client is not None and client.arrived else await _timed(receive, seconds)
+    message = await _timed(receive, seconds)
     body = bytes(_piece(message))
     if len(body) <= limit and not message.get("more_body", False):
         return body
@@ -246,7 +246,7 @@ def parse_object(body: bytes) -> dict[str, Any]:
     """Strict JSON object: UTF-8, no NaN or Infinity, no key twice, no lone surrogate, no abyss. Raises BadRequest."""
     try:
         text = body.decode("utf-8")
-        value = _STRICT.decode(text)
+        value = _decoded(text)
         if b"\\u" in body:  # an escaped lone surrogate is valid JSON, but no text: nothing after us could encode it
             json.dumps(value, ensure_ascii=False).encode("utf-8")
     except UnicodeDecodeError:
@@ -260,6 +260,14 @@ def parse_object(body: bytes) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise BadRequest("the body must be a JSON object")
     return value
+
+
+def _decoded(text: str) -> Any:
+    try:
+        value, end = _scan(text, 0)
+    except StopIteration:  # a value is missing: ``decode`` says so in words
+        end = -1
+    return value if end == len(text) else _STRICT.decode(text)  # there may be blanks around it, too
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -283,3 +291,4 @@ def _float(text: str) -> float:
 
 
 _STRICT = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_constant, parse_float=_float)
+_scan: Callable[[str, int], tuple[Any, int]] = make_scanner(_STRICT)  # type: ignore[arg-type] # so typeshed says

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 from uuid import uuid4
 
@@ -59,10 +59,12 @@ class OpenAIDoor:
         return Endpoint(work, body_limit=self._body_limit, ping_s=self._ping_s, dialect=dialect)
 
     async def chat(self, exchange: Exchange) -> None:
-        await self._generate(exchange, read_chat(parse_object(await exchange.body())), chat=True)
+        raw = await exchange.body()
+        await self._generate(exchange, read_chat(parse_object(raw), raw), chat=True)
 
     async def completion(self, exchange: Exchange) -> None:
-        await self._generate(exchange, read_completion(parse_object(await exchange.body())), chat=False)
+        raw = await exchange.body()
+        await self._generate(exchange, read_completion(parse_object(raw), raw), chat=False)
 
     async def response(self, exchange: Exchange) -> None:
         body = parse_object(await exchange.body())
@@ -73,12 +75,12 @@ class OpenAIDoor:
 
         await self._generator.run(exchange, asked, form)
 
-    async def _generate(self, exchange: Exchange, asked: Asked, *, chat: bool) -> None:
+    def _generate(self, exchange: Exchange, asked: Asked, *, chat: bool) -> Awaitable[None]:
         def form(answer: Answer) -> Shape:
             usage = asked.stream and asked.include_usage
             return Shape(answer.id, answer.version.version, int(time.time()), chat, usage)
 
-        await self._generator.run(exchange, asked, form)
+        return self._generator.run(exchange, asked, form)
 
     async def embeddings(self, exchange: Exchange) -> None:
         started = time.perf_counter()

@@ -6,7 +6,7 @@ Where the client says nothing, ``Request``'s own defaults hold (temperature 0, 2
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..provider import Message, Original, Request, ToolCall
@@ -38,8 +38,8 @@ _CHAT = _COMMON | {"messages", "top_logprobs", "tools", "tool_choice"}
 _TEXT = _COMMON | {"prompt"}
 
 
-def read_chat(body: Mapping[str, Any]) -> Asked:
-    """A body of /v1/chat/completions. Raises BadRequest naming the field."""
+def read_chat(body: Mapping[str, Any], raw: bytes | None = None) -> Asked:
+    """A body of /v1/chat/completions; ``raw``: what it was read from. Raises BadRequest naming the field."""
     tools = functions(body.get("tools"))
     stream = flag(body, "stream")
     request = Request(
@@ -47,13 +47,13 @@ def read_chat(body: Mapping[str, Any]) -> Asked:
         logprobs=_chat_logprobs(body),
         tools=tools,
         tool_choice=_choice(body.get("tool_choice"), given=bool(tools)),
-        original=Original("/v1/chat/completions", body, stream),
+        original=Original("/v1/chat/completions", body, stream, raw),
         **_settings(body, _CHAT),
     )
     return _asked(body, request, stream)
 
 
-def read_completion(body: Mapping[str, Any]) -> Asked:
+def read_completion(body: Mapping[str, Any], raw: bytes | None = None) -> Asked:
     """A body of /v1/completions."""
     prompt = body.get("prompt")
     if isinstance(prompt, list) and len(prompt) == 1:
@@ -67,7 +67,7 @@ def read_completion(body: Mapping[str, Any]) -> Asked:
     request = Request(
         prompt=prompt,
         logprobs=integer(body, "logprobs", 0, MAX_TOP_LOGPROBS),
-        original=Original("/v1/completions", body, stream),
+        original=Original("/v1/completions", body, stream, raw),
         **_settings(body, _TEXT),
     )
     return _asked(body, request, stream)
@@ -103,20 +103,40 @@ def _asked(body: Mapping[str, Any], request: Request, stream: bool) -> Asked:
 
 def _settings(body: Mapping[str, Any], known: frozenset[str]) -> dict[str, Any]:
     """The keyword arguments of Request that both bodies share; what the client leaves out keeps its default."""
+    given: dict[str, Any] = {}
+    extra: dict[str, Any] = {}
+    for key in body:
+        reader = _SETTINGS.get(key)
+        if reader is not None:
+            name, read = reader
+            if (value := read(body)) is not None:
+                given[name] = value
+        elif key not in known:
+            extra[key] = body[key]
+    if (newer := body.get("max_completion_tokens")) is not None:
+        given["max_tokens"] = newer
+    if extra:
+        given["extra"] = extra
+    return given
+
+
+def _one(body: Mapping[str, Any]) -> None:
     if integer(body, "n", 1, 128) not in (None, 1):
         raise bad("n", "must be 1: one answer per request")
-    max_tokens = integer(body, "max_completion_tokens", 1, MAX_TOKENS) or integer(body, "max_tokens", 1, MAX_TOKENS)
-    given: dict[str, Any] = {
-        "max_tokens": max_tokens,
-        "temperature": number(body, "temperature", 0.0, 2.0),
-        "top_p": number(body, "top_p", 0.0, 1.0),
-        "seed": integer(body, "seed", -(2**63), 2**64 - 1),
-        "stop": stops(body.get("stop")),
-        "json_schema": response_schema(body.get("response_format")),
-        "grammar": _grammar(body.get("grammar")),
-        "extra": {k: v for k, v in body.items() if k not in known},
-    }
-    return {k: v for k, v in given.items() if v is not None}
+
+
+# A known field -> its name in Request, and what reads it.
+_SETTINGS: Mapping[str, tuple[str, Callable[[Mapping[str, Any]], Any]]] = {
+    "n": ("", _one),
+    "max_tokens": ("max_tokens", lambda body: integer(body, "max_tokens", 1, MAX_TOKENS)),
+    "max_completion_tokens": ("max_tokens", lambda body: integer(body, "max_completion_tokens", 1, MAX_TOKENS)),
+    "temperature": ("temperature", lambda body: number(body, "temperature", 0.0, 2.0)),
+    "top_p": ("top_p", lambda body: number(body, "top_p", 0.0, 1.0)),
+    "seed": ("seed", lambda body: integer(body, "seed", -(2**63), 2**64 - 1)),
+    "stop": ("stop", lambda body: stops(body["stop"])),
+    "response_format": ("json_schema", lambda body: response_schema(body["response_format"])),
+    "grammar": ("grammar", lambda body: _grammar(body["grammar"])),
+}
 
 
 def _message(told: Mapping[str, Any], where: str) -> Message:

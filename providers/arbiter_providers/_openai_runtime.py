@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -21,7 +21,7 @@ from arbiter_tui.provider import Chunk, Done, EventSink, InstanceStats, Request,
 
 from . import _openai_wire as wire
 from ._relay import Tail, Told, whole
-from ._upstream import Reply, Upstream
+from ._upstream import Cut, Reply, Upstream
 
 LONGEST_WAIT_S = 3600.0  # that we hand on, whatever a server asks for
 QUICK_S = 5.0  # for what never waits for a model: lists, health
@@ -203,29 +203,31 @@ class OpenAiModel:
         yield done
 
     def relay(self, request: Request) -> AsyncGenerator[bytes | Done, Sink | None] | None:
-        body = wire.original(request, self._dialect)
-        if body is None or request.original is None or self._runtime.hot is None:
+        told, hot = request.original, self._runtime.hot
+        body = None if hot is None else self._words(request)
+        if told is None or hot is None or body is None:
             return None
-        return self._relay(self._runtime.hot, request.original.path, body, stream=request.original.stream)
+        return self._relay(hot, told.path, body) if told.stream else self._piece(self._whole(hot, told.path, body))
 
-    async def _relay(
-        self, hot: Upstream, path: str, body: Mapping[str, Any], *, stream: bool
-    ) -> AsyncGenerator[bytes | Done, Sink | None]:
+    def whole(self, request: Request) -> Awaitable[tuple[bytes, Done]] | None:
+        told, hot = request.original, self._runtime.hot
+        body = None if hot is None else self._words(request)
+        return None if told is None or told.stream or hot is None or body is None else self._whole(hot, told.path, body)
+
+    def _words(self, request: Request) -> bytes | None:
+        """The client's own, for this model; None where it has to be asked in ours."""
+        return wire.original(request, self._dialect)
+
+    async def _relay(self, hot: Upstream, path: str, body: bytes) -> AsyncGenerator[bytes | Done, Sink | None]:
         self._check()
         tail, began = Tail(), False
         try:
-            async with hot.post(path, json.dumps(body).encode()) as reply:
-                if reply.status != 200 or (stream and "json" in reply.kind):
+            async with hot.post(path, body) as reply:
+                if reply.status != 200 or "json" in reply.kind:
                     told = await self._all(reply)
                     status = 500 if reply.status == 200 else reply.status
                     raise self._runtime.error(status, told, name=self.version.version)
                 began = True
-                if not stream:
-                    told = await self._all(reply)
-                    done = whole(told)
-                    yield told
-                    yield done
-                    return
                 while data := await reply.next():
                     tail.add(data)
                     sink = yield data
@@ -237,6 +239,25 @@ class OpenAiModel:
         if ended is None:
             raise self._gone("its server ended the answer in the middle")
         yield ended
+
+    async def _whole(self, hot: Upstream, path: str, body: bytes) -> tuple[bytes, Done]:
+        self._check()
+        try:
+            status, _, told = await hot.whole(path, body, most=_MOST_BYTES)
+        except Cut as error:
+            raise self._gone(self._runtime.broken(error.cause, began=True)) from error.cause
+        except OSError as error:
+            raise self._gone(self._runtime.broken(error, began=False)) from error
+        if told is None:
+            raise ProviderError(f"{self._runtime.base_url} sends an answer without end")
+        if status != 200:
+            raise self._runtime.error(status, told, name=self.version.version)
+        return told, whole(told)
+
+    async def _piece(self, coming: Awaitable[tuple[bytes, Done]]) -> AsyncGenerator[bytes | Done, Sink | None]:
+        told, done = await coming
+        yield told
+        yield done
 
     async def _all(self, reply: Reply) -> bytes:
         data = bytearray()

@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from arbiter_tui.core.prompts import plain_prompt
@@ -34,6 +35,7 @@ _TOO_LONG = re.compile(
     r"|exceed_context_size|longer than the (maximum|model)|too large to process|context (window|size) of",
     re.IGNORECASE,
 )
+_MODEL = re.compile(rb'"model"[ \t\r\n]*:[ \t\r\n]*"(?:[^"\\]|\\.)*"')
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +88,7 @@ def call(request: Request, dialect: Dialect) -> tuple[str, dict[str, Any]]:
     return COMPLETIONS, {**body, **request.extra, "stream": True}
 
 
-def original(request: Request, dialect: Dialect) -> dict[str, Any] | None:
+def original(request: Request, dialect: Dialect) -> bytes | None:
     """The body that its client sent, for this model; None where the runtime can't be asked in these words.
 
     What the client leaves out is said as ``call`` would say it. How long a model stays loaded is our own affair.
@@ -96,11 +98,37 @@ def original(request: Request, dialect: Dialect) -> dict[str, Any] | None:
         return None
     if request.needs_tools and not dialect.tools:
         return None
-    body: dict[str, Any] = {"temperature": request.temperature, **told.body, "model": dialect.model}
-    if "max_tokens" not in body and "max_completion_tokens" not in body:
-        body["max_tokens"] = request.max_tokens
+    added: dict[str, float] = {}  # numbers, finite ones: Python writes them as JSON does
+    if "temperature" not in told.body:
+        added["temperature"] = request.temperature
+    if "max_tokens" not in told.body and "max_completion_tokens" not in told.body:
+        added["max_tokens"] = request.max_tokens
+    if told.raw is not None and "keep_alive" not in told.body:
+        spliced = _spliced(told.raw, dialect.model, added)
+        if spliced is not None:
+            return spliced
+    body = {**added, **told.body, "model": dialect.model}
     body.pop("keep_alive", None)
-    return body
+    return json.dumps(body).encode()
+
+
+def _spliced(raw: bytes, model: str, added: Mapping[str, float]) -> bytes | None:
+    """``raw``, an object that was read strictly (no key twice in any), with this model and ``added`` in it, byte for
+    byte the same besides. None where the place can't be known for sure: the word stands there more than once, or a
+    letter of it may be written as an escape."""
+    if raw.count(b'"model"') != 1 or b"\\u" in raw:
+        return None
+    found = _MODEL.search(raw)
+    at = raw.find(b"{") + 1
+    if found is None or not 0 < at <= found.start():
+        return None
+    head = "".join([f'"{name}": {value!r}, ' for name, value in added.items()])
+    return b"".join((b"{", head.encode(), raw[at : found.start()], _named(model), raw[found.end() :]))
+
+
+@lru_cache(maxsize=256)
+def _named(model: str) -> bytes:
+    return b'"model": %s' % json.dumps(model).encode()
 
 
 def is_plain(request: Request, dialect: Dialect) -> bool:

@@ -14,6 +14,7 @@ from arbiter_tui.provider import Done, FinishReason, Sink, Usage
 
 TAIL_BYTES = 16 * 1024  # the reason, the usage and the timings of an answer are its last events, and short
 OVER = b"[DONE]"
+_READ = json.JSONDecoder().decode  # without the guess at an encoding: JSON on a wire is UTF-8
 
 
 class Tail:
@@ -84,7 +85,7 @@ def _reason(event: Mapping[str, Any]) -> FinishReason | None:
 
 def _object(data: bytes) -> dict[str, Any]:
     try:
-        told = json.loads(data)
+        told = _READ(data.decode())
     except ValueError:
         return {}
     return told if isinstance(told, dict) else {}
@@ -92,7 +93,10 @@ def _object(data: bytes) -> dict[str, Any]:
 
 def usage_of(told: Mapping[str, Any]) -> Usage:
     """``usage`` counts; ``timings`` (llama-server's) count and time. What neither says stays unknown."""
-    usage, timings = (told[k] if isinstance(told.get(k), dict) else {} for k in ("usage", "timings"))
+    usage, timings = told.get("usage"), told.get("timings")
+    usage = usage if isinstance(usage, dict) else {}
+    if not isinstance(timings, dict):
+        timings = {}
     details = usage.get("prompt_tokens_details")
     cached = timings.get("cache_n", details.get("cached_tokens") if isinstance(details, dict) else None)
     prompt = timings.get("prompt_n")

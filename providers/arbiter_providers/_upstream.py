@@ -27,17 +27,29 @@ class Broken(OSError):
     """The other side closed the connection, or what it sent is no HTTP."""
 
 
+class Cut(Broken):
+    """It closed in the middle of an answer. ``cause``: what the system says."""
+
+    def __init__(self, cause: OSError) -> None:
+        super().__init__(str(cause))
+        self.cause = cause
+
+
 class _Connection(asyncio.Protocol):
     """One connection: one exchange at a time. ``status`` 0: no head yet."""
 
     def __init__(self) -> None:
         self.transport: asyncio.Transport | None = None
-        self.idle_since = 0.0
+        self._idle_since: float | None = None
         self.fresh = True  # nothing was asked of it before
         self._loop = asyncio.get_running_loop()
+        self._parser = httptools.HttpResponseParser(self)
+        self._timer: asyncio.TimerHandle | None = None
+        self._limit_s = 0.0
         self._begin()
 
     def _begin(self) -> None:
+        """The parser goes on to the next answer by itself: a connection is used again only after a whole one."""
         self.status = 0
         self.kind = ""
         self.over = False
@@ -50,8 +62,7 @@ class _Connection(asyncio.Protocol):
         self._waiter: asyncio.Future[None] | None = None
         self.sink: Sink | None = None  # takes what is read at once
         self.full = False  # it said that its other side is behind
-        self._parser = httptools.HttpResponseParser(self)
-        self._heard_at = self._loop.time()
+        self._framed = False
 
     # ── what the transport says ───────────────────────────────────────────────────────────────────────────────
 
@@ -59,6 +70,9 @@ class _Connection(asyncio.Protocol):
         self.transport = transport  # type: ignore[assignment] # uvloop's is one without inheriting from it
 
     def data_received(self, data: bytes) -> None:
+        if self._idle_since is not None:
+            self.close()  # words that nobody asked for: what follows would be taken for the next answer
+            return
         self._heard_at = self._loop.time()
         if self.status == 0:
             self._head_seen += len(data)
@@ -77,6 +91,9 @@ class _Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.transport = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         if not self.over and self.error is None:
             if self.status and self._length is None and not self._framed:
                 self.over = True  # an answer of no stated length ends with its connection
@@ -85,11 +102,6 @@ class _Connection(asyncio.Protocol):
         self._wake()
 
     # ── what the parser says ──────────────────────────────────────────────────────────────────────────────────
-
-    _framed = False
-
-    def on_message_begin(self) -> None:
-        self._framed = False
 
     def on_header(self, name: bytes, value: bytes) -> None:
         name = name.lower()
@@ -120,28 +132,42 @@ class _Connection(asyncio.Protocol):
     def reusable(self) -> bool:
         return self.over and self._keeps and self.error is None and self.transport is not None
 
+    @property
+    def stale(self) -> bool:
+        """Its server may have had enough of it."""
+        return self._idle_since is not None and self._loop.time() - self._idle_since >= IDLE_S
+
+    def rest(self) -> None:
+        self._idle_since = self._loop.time()
+
     def ask(self, request: bytes) -> None:
         if not self.fresh:
             self._begin()
         assert self.transport is not None
+        self._idle_since, self._heard_at = None, self._loop.time()
         self.transport.write(request)
 
     async def wait(self, limit_s: float) -> None:
-        """Returns when something is new. Raises TimeoutError after ``limit_s`` of silence."""
-        self._waiter = self._loop.create_future()
-        self._timer = self._loop.call_later(limit_s, self._silent, limit_s)
+        """Returns when something is new. Raises TimeoutError after ``limit_s`` of silence.
+
+        One timer serves many waits: when it rings it looks how long it has been silent."""
+        self._waiter, self._limit_s = self._loop.create_future(), limit_s
+        if self._timer is None:
+            self._timer = self._loop.call_later(limit_s, self._silent)
         try:
             await self._waiter
         finally:
             self._waiter = None
-            self._timer.cancel()
 
-    def _silent(self, limit_s: float) -> None:
-        left = self._heard_at + limit_s - self._loop.time()
-        if left > 0:  # a sink took something meanwhile
-            self._timer = self._loop.call_later(left, self._silent, limit_s)
+    def _silent(self) -> None:
+        self._timer = None
+        if self._waiter is None:
+            return  # nobody waits: the next one who does sets it again
+        left = self._heard_at + self._limit_s - self._loop.time()
+        if left > 0:
+            self._timer = self._loop.call_later(left, self._silent)
         else:
-            self._fail(TimeoutError(f"nothing for {limit_s:g} s"))
+            self._fail(TimeoutError(f"nothing for {self._limit_s:g} s"))
 
     def take(self) -> bytes:
         """All that was read; empty if nothing was."""
@@ -224,49 +250,67 @@ class Upstream:
         self._head = "".join(f"{name}: {value}\r\n" for name, value in told.items())
         self._stall_s = stall_s
         self._idle: list[_Connection] = []
+        self._heads: dict[tuple[str, bool], bytes] = {}  # path, whether connections are kept -> all up to the length
 
     def post(self, path: str, body: bytes) -> _Exchange:
         """One exchange: ``async with`` it for its reply. Raises OSError. A kept connection that its server has closed
         meanwhile gives way to a new one: nothing of the request was answered yet."""
-        kept = "" if self.keep else "Connection: close\r\n"
-        head = f"POST {self._path}{path} HTTP/1.1\r\n{self._head}{kept}Content-Length: {len(body)}\r\n\r\n"
-        return _Exchange(self, head.encode("latin-1") + body)
+        return _Exchange(self, self._request(path, body))
+
+    async def whole(self, path: str, body: bytes, *, most: int) -> tuple[int, str, bytes | None]:
+        """One exchange whose answer is wanted at once: its status, its content type, its body; None for one of more
+        than ``most`` bytes. Raises what entering ``post`` does, and Cut for an answer that had begun."""
+        connection = await self.begin(self._request(path, body))
+        try:
+            data = connection.take()
+            while not connection.over:
+                if connection.error is not None:
+                    raise Cut(connection.error)
+                await connection.wait(self._stall_s)
+                data += connection.take()
+                if len(data) > most:
+                    return connection.status, connection.kind, None
+            return connection.status, connection.kind, data
+        finally:
+            self.back(connection)
+
+    def _request(self, path: str, body: bytes) -> bytes:
+        head = self._heads.get((path, self.keep))
+        if head is None:
+            kept = "" if self.keep else "Connection: close\r\n"
+            head = f"POST {self._path}{path} HTTP/1.1\r\n{self._head}{kept}Content-Length: ".encode("latin-1")
+            self._heads[path, self.keep] = head
+        return b"%s%d\r\n\r\n%s" % (head, len(body), body)
 
     async def begin(self, request: bytes) -> _Connection:
         """A connection on which the head of an answer to ``request`` has come; give it ``back``."""
-        connection = await self._connected()
+        connection = self._kept() or await self._connect()
         try:
-            try:
-                await self._heard(connection, request)
-            except OSError as error:
+            while True:
+                connection.ask(request)
+                while connection.status < 200 and connection.error is None:
+                    await connection.wait(self._stall_s)
+                error = connection.error
+                if error is None or connection.status >= 200:
+                    return connection
                 if connection.fresh or isinstance(error, TimeoutError) or connection.status:
-                    raise
+                    raise error
                 connection.close()
                 connection = await self._connect()
-                await self._heard(connection, request)
         except BaseException:
             connection.close()
             raise
-        return connection
 
     def reply(self, connection: _Connection) -> Reply:
         return Reply(connection, self._stall_s)
 
-    async def _heard(self, connection: _Connection, request: bytes) -> None:
-        connection.ask(request)
-        while connection.status < 200:
-            if connection.error is not None:
-                raise connection.error
-            await connection.wait(self._stall_s)
-
-    async def _connected(self) -> _Connection:
-        now = asyncio.get_running_loop().time()
+    def _kept(self) -> _Connection | None:
         while self._idle:
             connection = self._idle.pop()
-            if connection.transport is not None and now - connection.idle_since < IDLE_S:
+            if connection.transport is not None and not connection.stale:
                 return connection
             connection.close()
-        return await self._connect()
+        return None
 
     async def _connect(self) -> _Connection:
         async with asyncio.timeout(CONNECT_S):
@@ -277,7 +321,7 @@ class Upstream:
         """To the idle ones if its answer was read to its end, else it is closed: the runtime stops decoding."""
         if connection.reusable and self.keep and len(self._idle) < MOST_IDLE:
             connection.fresh = False
-            connection.idle_since = asyncio.get_running_loop().time()
+            connection.rest()
             self._idle.append(connection)
         else:
             connection.close()

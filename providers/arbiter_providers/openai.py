@@ -5,11 +5,11 @@ Owns: how that API differs from a local server of the same dialect. Never: asks 
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import Sequence
 
 from arbiter_tui.core.registry import ModelVersion
 from arbiter_tui.errors import NotSupported, ProviderError, Unreachable
-from arbiter_tui.provider import Done, EventSink, InstanceStats, LoadedModel, Request, Sink
+from arbiter_tui.provider import EventSink, InstanceStats, LoadedModel, Request
 
 from . import _openai_wire as wire
 from ._openai_runtime import OpenAiModel, Runtime
@@ -41,7 +41,7 @@ class PaidOpenAiModel(OpenAiModel):
         super().__init__(provider.runtime, version, dialect, on_event=on_event, forget=provider.forget)
         self._looks = Looks(lambda: provider.check(version.source))
 
-    def relay(self, request: Request) -> AsyncGenerator[bytes | Done, Sink | None] | None:
+    def _words(self, request: Request) -> bytes | None:
         """Never: what an answer took has to be known, and the client's own words may not ask for it."""
         return None
 

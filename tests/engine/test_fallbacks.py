@@ -224,7 +224,7 @@ async def test_an_explored_version_that_fails_costs_the_client_nothing() -> None
         b = e.arbiter.registry.get("b")
         assert e.arbiter.fallbacks.first(target, b).version == "b"
         e.provider.behaviours["b"].fail_generate = [ProviderError(BROKEN)]
-        e.arbiter._explorer.version_for = lambda target: b  # type: ignore[method-assign]
+        e.arbiter.asked._explorer.version_for = lambda target: b  # type: ignore[method-assign]
         assert await read(await e.arbiter.begin("arbiter/work", ASK)) == "a"
 
 

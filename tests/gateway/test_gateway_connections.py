@@ -7,12 +7,15 @@ import json
 import socket
 import tracemalloc
 from contextlib import AsyncExitStack, suppress
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 from gateway_cases import CHAT, Stand, served, until
 
 from arbiter_tui.config import LimitsConfig, ServerConfig, parse
+from arbiter_tui.engine.balancer import Flow
+from arbiter_tui.engine.leasing import LeaseContext
 from arbiter_tui.gateway.protocol import GuardedProtocol, guarded
 from arbiter_tui.testing import MIB, Behaviour
 
@@ -250,3 +253,43 @@ async def test_an_idle_connection_is_closed_in_its_time() -> None:
             assert (await used.read()).startswith(b"HTTP/1.1 200")
         writer.close()
         other.close()
+
+
+async def test_one_task_serves_the_requests_of_a_connection() -> None:
+    """However many; what one request said of itself holds for no other; the task ends with the connection."""
+    async with served() as one:
+        await one.arbiter.warm("fake-a")
+        flows: list[tuple[str, float]] = []
+        lease = one.arbiter.pool.lease
+
+        def seen(*given: Any, flow: Flow, **named: Any) -> LeaseContext:
+            flows.append((flow.task, flow.weight))
+            return lease(*given, flow=flow, **named)
+
+        one.arbiter.pool.lease = seen  # type: ignore[method-assign]
+        reader, writer = await connect(one)
+        head = "POST /v1/chat/completions HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\n"
+        for extra in ("x-arbiter-priority: low\r\n", "", "x-arbiter-task: code\r\n", ""):
+            writer.write(f"{head}{extra}content-length: {len(BODY)}\r\n\r\n".encode() + BODY)
+            assert (await answered(reader))[0] == 200
+            assert len(serving()) == 1
+        assert flows == [("", 0.25), ("", 1.0), ("code", 1.0), ("", 1.0)]
+        writer.close()
+        await until(lambda: not serving())
+
+
+def serving() -> list[asyncio.Task[Any]]:
+    return [task for task in asyncio.all_tasks() if task.get_name() == "gateway-connection"]
+
+
+async def test_requests_that_are_sent_ahead_are_answered_in_their_order() -> None:
+    """Each with its own answer, on a connection whose task has served others before."""
+    async with served({"fake-a": Behaviour(answer="one"), "fake-b": Behaviour(answer="two")}) as one:
+        reader, writer = await connect(one)
+        bodies = [BODY, BODY.replace(b"fake-a", b"fake-b"), BODY]
+        head = "POST /v1/chat/completions HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\n"
+        for _ in range(3):
+            writer.write(b"".join(f"{head}content-length: {len(b)}\r\n\r\n".encode() + b for b in bodies))
+            found = [json.loads((await answered(reader))[1])["choices"][0]["message"]["content"] for _ in bodies]
+            assert found == ["one", "two", "one"]
+        writer.close()

@@ -170,10 +170,10 @@ async def test_refusals_keep_their_status_also_when_streaming(error: Exception, 
     async with stand({"fake-a": how}) as one:
         if status != 400:
 
-            async def refuse(*_: object, **__: object) -> None:
+            def refuse(*_: object, **__: object) -> None:
                 raise error
 
-            one.arbiter.begin = refuse  # type: ignore[method-assign,assignment]
+            one.arbiter.asked.prepare = refuse  # type: ignore[method-assign,assignment]
         for stream in (False, True):
             answer = await one.chat(stream=stream)
             assert answer.status_code == status
@@ -209,10 +209,10 @@ async def test_embeddings_as_floats_and_as_base64(inside: Stand) -> None:
 async def test_a_defect_is_a_500_in_shape_that_tells_no_secret(inside: Stand) -> None:
     """An unexpected exception becomes a JSON error without the exception's text."""
 
-    async def broken(*_: object, **__: object) -> None:
+    def broken(*_: object, **__: object) -> None:
         raise RuntimeError("the secret prompt")
 
-    inside.arbiter.begin = broken  # type: ignore[method-assign,assignment]
+    inside.arbiter.asked.prepare = broken  # type: ignore[method-assign,assignment]
     answer = await inside.chat()
     assert answer.status_code == 500
     assert answer.json()["error"]["code"] == "internal_error"

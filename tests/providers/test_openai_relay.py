@@ -312,3 +312,24 @@ async def test_what_goes_wrong_on_the_way_into_a_sink_is_told_as_ever(pieces: Se
             with pytest.raises(WorkerDied, match=words):
                 await relayed.asend(Tray(full=False))
             assert [e.kind for e in events] == ["exited"]
+
+
+async def test_words_that_nobody_asked_for_are_no_answer() -> None:
+    """What a server says on a connection that rests is never taken for the next answer: that connection is given up."""
+    async with keeping() as upstream:
+        await post(upstream)
+        Keeping.open[0].write(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nstray")
+        await until(lambda: not Keeping.open, "it is closed")
+        assert b"choices" in await post(upstream)
+        assert Keeping.made == 2
+
+
+async def test_an_answer_that_is_wanted_whole_comes_without_a_generator() -> None:
+    """The same bytes and the same end; a stream, and what can't be asked in the client's words, is not for it."""
+    async with faulty_server() as fault:
+        told = json.dumps({"choices": [{"finish_reason": "stop"}], "usage": {"completion_tokens": 2}}).encode()
+        fault.script(CHAT, answer(told), answer(told))
+        async with loaded(fault) as (model, _):
+            assert await model.whole(asked(streams=False)) == await read(model.relay(asked(streams=False)))
+            assert model.whole(asked()) is None
+            assert model.whole(Request(messages=(Message("user", "hi"),))) is None

@@ -1,0 +1,125 @@
+"""The way of a client's request through the engine: from the name it asks for to the outcome that it leaves.
+
+Owns: the requests that are open, the order of what is asked on their way, and who is told of their end. Never: HTTP,
+an answer's stream (answer.py), any rule that is asked (each has its own file).
+
+Name -> version -> lease without an await in between; where a lease is free at once there is none at all.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from functools import partial
+from typing import TYPE_CHECKING
+
+from ..core.cost import Failure, Outcome
+from ..core.registry import ModelVersion
+from ..errors import ArbiterError, Draining
+from ..provider import Request
+from .answer import Answer
+from .examples import posed as in_form
+from .explore import Explorer
+from .leasing import lending
+from .live import Served, Target
+from .views import Rate
+
+if TYPE_CHECKING:
+    from .arbiter import Arbiter
+
+
+class Requests:
+    def __init__(self, engine: Arbiter, rate: Rate) -> None:
+        self._engine, self._live, self._clock, self._rate = engine, engine.live, engine.clock, rate
+        self._explorer = Explorer(engine.live, engine.pool, engine.evidence, engine.autopilot.beliefs)
+        self.open: set[Answer] = set()
+
+    def prepare(
+        self, name: str, request: Request, *, task: str | None = None, source: str = "request", examples: bool = False,
+        began: float | None = None,
+    ) -> Answer | None:  # fmt: skip
+        """The answer in the making, not open yet. None: a swap holds the requests of its task, ``hold`` waits for it.
+
+        ``began``: when it came (monotonic); ``examples``: as ``Arbiter.begin``, which says what is raised, too.
+        """
+        engine, live = self._engine, self._live
+        if live.state != "ready":
+            raise Draining(f"the engine is {live.state}")
+        target = engine.admission.resolve(name, task)
+        if not target.named and target.task in engine.swapper.held:
+            return None
+        version = engine.fallbacks.first(target, engine.admission.lawful(target, self._chosen(target, request)))
+        shown = in_form(live.tasks.get(target.task), request) if examples or not target.named else request
+        answer = Answer(
+            id=live.new_id(), task=target.task, version=version, named=target.named, request=shown, bare=request,
+            decision_id=engine.decisions.current.get(target.task, ""), lend=lending(engine.pool, target.task),
+            source=source, clock=self._clock, began=self._clock.monotonic() if began is None else began,
+            on_end=self._ended, instead=partial(engine.fallbacks.instead, target),
+        )  # fmt: skip
+        self.open.add(answer)
+        return answer
+
+    async def hold(self, name: str, task: str | None) -> float:
+        """Waits while a swap holds the task's requests. Seconds."""
+        before = self._clock.monotonic()
+        target = self._engine.admission.resolve(name, task)
+        gate = self._engine.swapper.held.get(target.task)
+        if gate is not None:
+            await gate.wait()
+        return self._clock.monotonic() - before
+
+    def open_at_once(self, answer: Answer) -> bool:
+        """False where its lease has to be waited for: ``wait`` does. Raises what refuses it."""
+        try:
+            if not answer.open_at_once():
+                return False
+        except ArbiterError:
+            self._refused(answer)
+            raise
+        answer.mark_overhead()
+        return True
+
+    async def wait(self, answer: Answer) -> Answer:
+        """Opens it, however long its lease takes. Raises what refuses it."""
+        try:
+            await answer.open()
+        except ArbiterError:
+            self._refused(answer)
+            raise
+        except BaseException:
+            await answer.aclose()  # the client left while it waited
+            raise
+        answer.mark_overhead()
+        return answer
+
+    def _refused(self, answer: Answer) -> None:
+        """A refusal is no outcome; a load that failed has recorded itself."""
+        self.open.discard(answer)
+        self._engine.fallbacks.take(answer)
+        self._engine.breakers.ended(answer.version.version, Failure.CANCELLED)
+
+    def _chosen(self, target: Target, request: Request) -> ModelVersion:
+        """Synchronous: nothing changes before the lease."""
+        if self._engine.rollouts.under_way(target.task):
+            return self._engine.rollouts.version_for(target, request) or target.version
+        return self._explorer.version_for(target)
+
+    def _ended(self, answer: Answer, outcome: Outcome) -> None:
+        """On the request's path: constant time, no store, no statistics."""
+        engine, live, now = self._engine, self._live, self._clock.monotonic()
+        self.open.discard(answer)
+        outcome = engine.spending.charged(outcome, answer)
+        live.requests += 1
+        live.failed += outcome.counts and not outcome.success
+        self._rate.count(now)
+        live.last_request_at = live.served_at[outcome.task] = now
+        engine.breakers.ended(outcome.version, outcome.failure)
+        engine.admission.ended(answer, outcome)
+        live.measures.ended(outcome, answer.version.provider)
+        for tell in live.on_outcome:
+            tell(outcome, answer.version)
+        engine.recorder.append(outcome)
+        engine.rollouts.saw(outcome)
+        failed = tuple(asdict(f) for f in engine.fallbacks.take(answer))
+        live.recent.append(Served(outcome, answer.decision_id, answer.named, failed))
+        engine.history.keep(outcome, answer.bare)
+        live.on_dirty()
