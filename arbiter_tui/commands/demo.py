@@ -46,7 +46,7 @@ def demo(options: Namespace) -> int:
     with _folder() as folder:
         options.state_dir = str(folder / "state")
         options.config = str(folder / "arbiter.toml")
-        from .demo_script import plan
+        from .demo_cast import plan
 
         cast = plan(options.seed)
         names = dict.fromkeys((cast.gain.name, cast.engine.name, cast.fault.name))
