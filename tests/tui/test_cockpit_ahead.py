@@ -23,10 +23,10 @@ def test_each_likely_module_is_imported_once_and_in_turn() -> None:
 
 
 def test_the_way_to_the_first_picture_imports_neither_mathematics_nor_http() -> None:
-    """The parts of the decision are the engine's, HTTP comes with the wire: none is read before the paint, in the demo neither."""
+    """The decision's parts are the engine's, HTTP comes with the wire: neither is read before the first paint."""
     asked = (
-        "import sys, arbiter_tui.commands.serving, arbiter_tui.config, arbiter_tui.tui.app;"
-        "from arbiter_tui.commands.demo_cast import plan; import arbiter_tui.commands.demo; plan(1); print(*sys.modules)"
+        "import sys, arbiter_tui.commands.serving, arbiter_tui.config, arbiter_tui.tui.app, arbiter_tui.commands.demo;"
+        "from arbiter_tui.commands.demo_cast import plan; plan(1); print(*sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True)
     heavy = {f"arbiter_tui.core.{name}" for name in ("policies", "belief", "scoring", "selection", "stats", "drift")}
