@@ -9,7 +9,8 @@ import pytest
 
 from arbiter_tui.commands.explained import explain
 from arbiter_tui.commands.text import figure, plural, share
-from arbiter_tui.core.guards import WORDS, Guard
+from arbiter_tui.core.guards import Guard
+from arbiter_tui.core.words import WORDS
 
 SIDES = {
     "old": {"version": "small", "samples": 48, "quality": 0.29, "success_rate": 1.0, "latency_p50_s": 0.18,

@@ -167,8 +167,8 @@ def test_in_words_it_reads_as_sentences(worse: Path, capsys: Capture) -> None:
     assert cli.main(["replay", "rollout", str(worse), "--repeat", "4"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("verdict: roll_back after ")
-    assert lines[1].startswith("taken back: P(worse than 0.95 x the old one) is 0.99")
-    assert lines[2].startswith("  P(worse than 0.95 x the old one): 0.99")
+    assert lines[1].startswith("taken back: P(worse than 0.95 x the old one) is .99")
+    assert lines[2].startswith("  P(worse than 0.95 x the old one): .99")
     assert lines[3].startswith("      it would change if its answers were on average at most ")
     assert lines[-1].startswith("in 4 orders: promoted 0.0%, held 0.0%, taken back 100.0% after ")
     assert lines[-1].endswith(" requests by the new version (median)")

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from ..core.guards import WORDS
+from ..core.words import UNITS, WORDS
 from . import text as t
 
 Record = Mapping[str, Any]
@@ -174,8 +174,9 @@ def _reasons(why: Sequence[Record]) -> list[str]:
     lines = []
     for w in why:
         named, before = WORDS.get(w["rule"], (str(w["rule"]), "limit"))
-        limit = "" if w.get("threshold") is None else f", {before or 'limit'} {t.figure(w['threshold'])}"
-        lines += _named("rule", f"{named}: {t.figure(w.get('value'))}{limit}")
+        unit = UNITS.get(w["rule"], "")
+        limit = "" if w.get("threshold") is None else f", {before or 'limit'} {t.figure(w['threshold'], unit)}"
+        lines += _named("rule", f"{named}: {t.figure(w.get('value'), unit)}{limit}")
         if w.get("would_change_if"):
             lines.append(
                 t.wrapped(f"it would change if {w['would_change_if']}", first=" " * COLUMN, indent=" " * COLUMN)

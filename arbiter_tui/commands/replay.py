@@ -23,6 +23,7 @@ from ..core.replay import Pair, RolloutReplay, replay_detect, replay_rollout
 from ..core.replay_select import SelectReplay, Settings, replay_select
 from ..core.rollout import Plan
 from ..core.trial import Rule, Trial, Verdict
+from ..core.words import chance
 from ..errors import ConfigError
 from . import replay_history, replay_judge
 from . import text as t
@@ -97,7 +98,7 @@ def _say_rollout(answer: Mapping[str, Any]) -> str:
         answer["reason"],
     ]
     for why in answer["reasons"]:
-        lines.append(f"  {why['rule']}: {why['value']:g} (limit {why['threshold']:g})")
+        lines.append(f"  {why['rule']}: {chance(why['value'])} (limit {chance(why['threshold'])})")
         lines.append(f"      it would change if {why['would_change_if']}")
     if "rates" in answer:
         rates = answer["rates"]

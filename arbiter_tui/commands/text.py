@@ -12,8 +12,13 @@ import textwrap
 import time
 from collections.abc import Sequence
 from typing import Any
+from unicodedata import category
+
+from ..core.words import number
 
 DASH = "–"
+STEERING = frozenset(("Cc", "Cf", "Cs", "Zl", "Zp"))
+KEPT = "\n\t\u200c\u200d"
 TIE = "\u00a0"  # between words that stay on one line
 
 
@@ -63,8 +68,9 @@ def moment(at: float | None) -> str:
     return DASH if at is None else time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))
 
 
-def plural(n: int, noun: str) -> str:
-    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
+def plural(n: int, noun: str, many: str | None = None) -> str:
+    """``1 answer``, ``2 answers``; ``many`` where an s is not enough."""
+    return f"{n} {noun if n == 1 else many or noun + 's'}"
 
 
 def figure(value: Any, unit: str = "") -> str:
@@ -75,9 +81,11 @@ def figure(value: Any, unit: str = "") -> str:
         return ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
     if unit == "s":
         return duration(value)
+    if unit == "bytes":
+        return size(value)
     if unit == "at" or value > 1e9:  # no share, count or duration of a rule is that large: it is a moment
         return clock(value)
-    return share(value) if isinstance(value, float) and abs(value) <= 1 else f"{value:.4g}"
+    return share(value) if isinstance(value, float) and abs(value) <= 1 else number(value)
 
 
 def columns() -> int | None:
@@ -143,5 +151,6 @@ def out_json(value: Any) -> None:
 
 
 def clean(text: str) -> str:
-    """Without control sequences: what a model or a remote engine says must never steer the terminal."""
-    return "".join(c for c in text if c in "\n\t" or (c >= " " and not "\x7f" <= c <= "\x9f"))
+    """Without control sequences and changes of the writing direction: what a model or a remote engine says must never
+    steer the terminal. What joins characters to one is left: it draws nothing and is part of names."""
+    return "".join(c for c in text if c in KEPT or c.isprintable() or category(c) not in STEERING)

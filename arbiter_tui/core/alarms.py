@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol, Self, TypeVar
 
+from .words import figure, samples
+
 Told = tuple[float, int | None]  # a value, and the tokens of its prompt where they are known
 HISTORY = 500  # newest grades and failures kept to locate a change in
 ROUNDING = 1e-9
@@ -45,10 +47,10 @@ class Alarm:
 
     @property
     def sentence(self) -> str:
-        unit = " s" if self.signal is Signal.LATENCY else ""
+        unit = "s" if self.signal is Signal.LATENCY else "share"
         verb = "fell" if self.signal is Signal.QUALITY else "rose"
-        ago = f"{self.since} sample{'' if self.since == 1 else 's'} ago"
-        return f"{self.signal} {verb} from {self.before:.2g}{unit} to {self.after:.2g}{unit} {ago}"
+        before, after = figure(self.before, unit), figure(self.after, unit)
+        return f"{self.signal} {verb} from {before} to {after} {samples(self.since)} ago"
 
 
 def alarm_at(signal: Signal, history: Sequence[float], start: int) -> Alarm:

@@ -37,8 +37,9 @@ from .guards import (
 )
 from .posterior import Belief, gain
 from .scoring import EMPTY, Scale
-from .selection import QUALITY_FLOOR, samples, share
+from .selection import QUALITY_FLOOR
 from .snapshot import RowView, Why
+from .words import UNITS, figure, samples, share
 
 __all__ = [
     "MAX_COST", "AutoSwapInput", "AutoSwapLimits", "AutoSwapVerdict", "Guard", "Move", "decide", "guards",
@@ -136,7 +137,9 @@ def _ailment(degraded: Sequence[Why]) -> str:
     for why in degraded:
         if isinstance(why.value, float) and isinstance(why.threshold, float):
             between = "from" if why.rule.startswith("drift_") else "below"
-            parts.append(f"{why.rule.removeprefix('drift_')} {share(why.value)}, {between} {share(why.threshold)}")
+            unit = UNITS.get(why.rule, "share")
+            was, is_ = figure(why.threshold, unit), figure(why.value, unit)
+            parts.append(f"{why.rule.removeprefix('drift_')} {is_}, {between} {was}")
         else:
             parts.append(str(why.value))
     return "; ".join(parts)

@@ -13,8 +13,8 @@ from typing import Any
 
 from .registry import Lifecycle, ModelVersion
 from .scoring import EMPTY, MIN_SAMPLES, Stats
-from .selection import mib, share
 from .tasks import Task
+from .words import mib, share, span
 
 KEPT_SHARE = 0.9  # of the old version's quality
 
@@ -138,4 +138,4 @@ def _latency(after: Stats, task: Task) -> _Finding:
     found = Check(name="latency", met=met, value=median, needed=limit)
     if limit is None or median is None:
         return _Finding(found)
-    return _Finding(found, f"median latency {median:.2g} s is above the task's {limit:.2g} s")
+    return _Finding(found, f"median latency {span(median)} is above the task's {span(limit)}")

@@ -17,35 +17,14 @@ from .drift import Alarm, Signal
 from .posterior import Belief
 from .routing import Route
 from .scoring import EMPTY, MIN_SAMPLES, Stats
-from .selection import samples, share
 from .snapshot import RowView, Why
 from .tasks import AutopilotMode, Task
+from .words import UNITS, figure, plural, samples, share, span, wait
 
 AMORTISED_S = 300.0  # a load pays off over this long: its seconds as a share of them are the cost, in utility
 MAX_COST = 0.1
 DAY_S = 86_400.0
 MATERIAL_SLOWDOWN = 1.5  # latency follows load and prompts: a smaller rise is reported, not acted upon
-WORDS: Mapping[str, tuple[str, str]] = {  # rule -> its name for a person, what stands before its limit
-    "incumbent": ("somebody serves", ""),
-    "drift_quality": ("quality drifts", "was"),
-    "drift_latency": ("latency drifts", "was"),
-    "drift_failures": ("failures drift", "was"),
-    "qualifies": ("no longer qualifies", ""),
-    "success": ("success too low", "below"),
-    "quality": ("quality too low", "below"),
-    "better": ("another surely leads", "above"),
-    "alternative": ("another is better", "above"),
-    "mode": ("autopilot is on", "needs"),
-    "observe": ("autopilot is on", "needs"),
-    "schedule": ("schedule allows it", ""),
-    "hold_until": ("no hold of yours", "until"),
-    "cooldown": ("cooldown is over", "of"),
-    "min_samples": ("enough samples", "of"),
-    "new_evidence": ("new evidence", "of"),
-    "budget": ("swaps of the day", "of"),
-    "oscillation": ("not to and fro", "of"),
-    "rollout": ("no rollout runs", ""),
-}
 CONDITIONS = frozenset(
     ("mode", "observe", "schedule", "hold_until", "cooldown", "min_samples", "new_evidence", "rollout", "budget",
      "oscillation")
@@ -159,6 +138,7 @@ def _drifts(given: AutoSwapInput, incumbent: str) -> tuple[Guard, ...]:
 
 def _alarm(alarm: Alarm, incumbent: str) -> Guard:
     met = alarm.signal is not Signal.LATENCY or alarm.after >= MATERIAL_SLOWDOWN * alarm.before
+    before = figure(alarm.before, UNITS[f"drift_{alarm.signal}"])
     slower = f"latency were at least {MATERIAL_SLOWDOWN:g} times what it was"
     return Guard(
         rule=f"drift_{alarm.signal}",
@@ -166,9 +146,9 @@ def _alarm(alarm: Alarm, incumbent: str) -> Guard:
         met=met,
         value=alarm.after,
         threshold=alarm.before,
-        unit="s" if alarm.signal is Signal.LATENCY else "share",
+        unit=UNITS[f"drift_{alarm.signal}"],
         version=incumbent,
-        would_change_if=f"{alarm.signal} had stayed near {alarm.before:.2g}; it {_changed(alarm)}" if met else slower,
+        would_change_if=f"{alarm.signal} had stayed near {before}; it {_changed(alarm)}" if met else slower,
     )
 
 
@@ -276,7 +256,7 @@ def _hold(given: AutoSwapInput) -> Guard:
     until = given.route.hold_until
     left = until - given.now
     met = given.now >= until
-    wanted = "you swapped or rolled back by hand" if met else f"the operator's hold ends in {left:.0f} s"
+    wanted = "you swapped or rolled back by hand" if met else f"the operator's hold ends in {wait(left)}"
     return Guard(rule="hold_until", kind="condition", met=met, value=None if met else given.now,
                  threshold=None if met else until, unit="at", would_change_if=wanted)  # fmt: skip
 
@@ -294,7 +274,7 @@ def _cooldown(given: AutoSwapInput) -> Guard:
     limit = given.limits.cooldown_s
     since = None if given.last_swap_at is None else given.now - given.last_swap_at
     met = since is None or since >= limit
-    wanted = "a swap had just been" if met or since is None else f"the cooldown ends in {limit - since:.0f} s"
+    wanted = "a swap had just been" if met or since is None else f"the cooldown ends in {wait(limit - since)}"
     return Guard(rule="cooldown", kind="condition", met=met, value=since, threshold=limit, unit="s",
                  would_change_if=wanted)  # fmt: skip
 
@@ -304,9 +284,11 @@ def _budget(given: AutoSwapInput) -> Guard:
     done = [move.at for move in given.moves if move.at > day]
     met = not limit or len(done) < limit
     if met:
-        wanted = f"it had swapped {limit} times within 24 hours" if limit else "[autopilot] swaps_per_day were set"
+        wanted = (
+            f"it had swapped {plural(limit, 'time')} within 24 hours" if limit else "[autopilot] swaps_per_day were set"
+        )
     else:
-        wanted = f"its oldest swap of the day is a day old, in {sorted(done)[-limit] - day:.0f} s, or you swap by hand"
+        wanted = f"its oldest swap of the day is a day old, in {wait(sorted(done)[-limit] - day)}, or you swap by hand"
     return Guard(rule="budget", kind="condition", met=met, value=len(done), threshold=limit or None,
                  would_change_if=wanted)  # fmt: skip
 
@@ -320,12 +302,14 @@ def _oscillation(given: AutoSwapInput, to: str) -> Guard:
     allowed = 1 if degraded else 0
     met = len(left) <= allowed
     wanted = (
-        f"it had replaced {to} within the last {window:.0f} s"
+        f"it had replaced {to} within the last {span(window)}"
         if met
         else f"you swap by hand: it replaced {to} already, and asks before it goes to and fro "
-        f"({left[-allowed - 1] + window - now:.0f} s more)"
+        f"({wait(left[-allowed - 1] + window - now)} more)"
     )
-    return Guard(rule="oscillation", kind="condition", met=met, value=len(left), threshold=allowed, version=to,
+    asked = None if met and not left else len(left)  # nothing to and fro: there is no figure to compare
+    limit = None if asked is None else allowed
+    return Guard(rule="oscillation", kind="condition", met=met, value=asked, threshold=limit, version=to,
                  would_change_if=wanted)  # fmt: skip
 
 
@@ -348,6 +332,8 @@ def owes(given: AutoSwapInput, version: str) -> int:
 
 def _samples(rule: str, version: str, have: int, needed: int) -> Guard:
     met = have >= needed
-    wanted = f"{version} had fewer than {needed} samples" if met else f"{version} has {samples(needed)} (it has {have})"
+    wanted = (
+        f"{version} had fewer than {samples(needed)}" if met else f"{version} has {samples(needed)} (it has {have})"
+    )
     return Guard(rule=rule, kind="condition", met=met, value=have, threshold=needed, unit="samples", version=version,
                  would_change_if=wanted)  # fmt: skip

@@ -11,8 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from .snapshot import Why
-
-MIB = 1024**2
+from .words import MIB, plural
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,7 +128,8 @@ def _never(want: Need, room: Room, pinned: Sequence[Held]) -> Plan:
     """It can't fit, whatever goes: too large, or too little is left beside what is pinned."""
     seats = 1 + len(pinned)
     if room.max_loaded is not None and seats > room.max_loaded:
-        text = f"{want.version} could be loaded if {seats} models were allowed at once; {room.max_loaded} are"
+        allowed = plural(seats, "model was", "models were")
+        text = f"{want.version} could be loaded if {allowed} allowed at once; {room.max_loaded} are"
         return _no(Why(rule="max_loaded", value=seats, threshold=room.max_loaded, would_change_if=text))
     needed, beside = used(pinned) + room.needed, "beside what is pinned" if pinned else "even alone"
     text = f"{want.version} would fit {beside} with a memory budget of {_mib(needed)}; it is {_mib(room.budget)}"

@@ -25,7 +25,7 @@ from .stats import Stats
 from .tasks import AutopilotMode, Criteria, Preference, Task, Weights
 from .trial import Trial
 
-FORM = 1  # of a basis; another one is not read
+FORM = 2  # of a basis; another one is not read
 Basis = dict[str, Any]
 PERCENTILES = (0.25, 0.5, 0.75, 0.95)
 

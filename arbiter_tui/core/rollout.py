@@ -30,6 +30,7 @@ from enum import StrEnum
 
 from .snapshot import Why
 from .trial import CLIMB_BELOW, MIN_PAIRS, Judgement, Rule, Trial, Verdict, judge
+from .words import chance, plural
 
 MAX_STEPS = 30  # so many times ``every_s`` and it ends without a verdict
 
@@ -209,21 +210,21 @@ def _close(state: Rollout, stage: Stage, reason: str) -> tuple[Rollout, Effects]
 
 def _held(state: Rollout, found: Judgement) -> str:
     if state.trial.graded < MIN_PAIRS:
-        told = f"{state.trial.graded} of {MIN_PAIRS} answers graded"
+        told = f"{state.trial.graded} of {plural(MIN_PAIRS, 'answer')} graded"
     else:
-        told = f"{_told(found)}, and it climbs below {CLIMB_BELOW}"
+        told = f"{_told(found)}, and it climbs below {chance(CLIMB_BELOW)}"
     return f"holds at {state.share:.0%}, the evidence is too weak: {told}"
 
 
 def _sentence(found: Judgement) -> str:
     first = found.why[0]
     over = first.value is not None and first.threshold is not None and first.value > first.threshold
-    return f"taken back: {_told(found)}, {'over' if over else 'below'} {first.threshold:g}"
+    return f"taken back: {_told(found)}, {'over' if over else 'below'} {chance(first.threshold)}"
 
 
 def _told(found: Judgement) -> str:
     first = found.why[0]
-    return f"{first.rule} is {first.value:g}"
+    return f"{first.rule} is {chance(first.value)}"
 
 
 def in_share(key: str, salt: str, share: float) -> bool:

@@ -34,6 +34,7 @@ from .scoring import (
 from .snapshot import RowView, Why, to_wire
 from .stats import Dimensions
 from .tasks import Criteria, Task
+from .words import mib, plural, samples, share
 
 QUALITY_FLOOR = 0.7  # of the best version's quality, both by their credible bounds
 NOBODY: Mapping[str, str] = {}
@@ -233,9 +234,7 @@ def _reasoning(
     task: Task, primary: Scored, fallback: Scored | None, confidence: float, qualified: int, out: int
 ) -> tuple[str, ...]:
     verb = "qualifies" if qualified == 1 else "qualify"
-    lines = [
-        f"{qualified} of {qualified + out} {'version' if qualified + out == 1 else 'versions'} {verb} for {task.name}."
-    ]
+    lines = [f"{qualified} of {plural(qualified + out, 'version')} {verb} for {task.name}."]
     if primary.stats.samples < MIN_SAMPLES:
         lines.append(
             f"{primary.version} has {primary.stats.samples} of {MIN_SAMPLES} samples, so its score is "
@@ -267,20 +266,6 @@ def describe(stats: Stats) -> str:
     if stats.success_rate is not None:
         parts.append(f"success {share(stats.success_rate)}")
     return f"{', '.join(parts)} on {samples(stats.samples)}"
-
-
-def share(value: float) -> str:
-    """``.85``: two decimals without the leading zero."""
-    text = f"{value:.2f}".replace("-0.00", "0.00")
-    return text.replace("0.", ".", 1) if text.startswith(("0.", "-0.")) else text
-
-
-def samples(n: int) -> str:
-    return f"{n} sample" if n == 1 else f"{n} samples"
-
-
-def mib(value: int) -> str:
-    return f"{value / 1024**2:.0f} MiB"
 
 
 def _nobody(task: str, reasons: Mapping[str, str]) -> str:

@@ -21,10 +21,9 @@ from .state import Notice, announced, model_of, serves, task_of
 
 if TYPE_CHECKING:
     from .app import CockpitApp
-    from .screens.explain import Reading
+    from .screens.explain import Body, Reading
 
 UNDO_S = 600.0  # so long after a swap one key undoes it without a question, while the old model is warm
-READING = 90  # cells of text in a reading sheet
 
 
 class Actions(ViewActions, SwapActions, DoorActions):
@@ -195,7 +194,7 @@ class Actions(ViewActions, SwapActions, DoorActions):
     def _read(
         self,
         title: str,
-        body: Sequence[Any],
+        body: Body,
         *,
         from_end: bool = False,
         offer: tuple[str, Callable[[], None]] | None = None,
@@ -218,7 +217,7 @@ class Actions(ViewActions, SwapActions, DoorActions):
             return
         from .screens.explained import decision_of, explanation, swap_lines
 
-        sheet = self._read(f"swap {swap.id}", swap_lines(swap, READING), offer=self._return_to(swap))
+        sheet = self._read(f"swap {swap.id}", lambda width: swap_lines(swap, width), offer=self._return_to(swap))
         engine, decision = self.app.engine, decision_of(swap)
         if engine is None:
             return
@@ -227,7 +226,7 @@ class Actions(ViewActions, SwapActions, DoorActions):
             found = await engine.explain(swap.id)
             behind = await engine.explain(decision) if decision else None
             known = found.get("kind") == "swap"
-            sheet.show(swap_lines(swap, READING, found, behind) if known else explanation(found, READING))
+            sheet.show(lambda width: swap_lines(swap, width, found, behind) if known else explanation(found, width))
             return found
 
         self._fetch(f"explaining {swap.id}", more(), lambda _: None)
@@ -236,7 +235,7 @@ class Actions(ViewActions, SwapActions, DoorActions):
         from .screens.step_record import step_lines
 
         what = "trial" if step.trial is not None else "appointment"
-        self._read(f"{what} · {step.task}", step_lines(step, READING))
+        self._read(f"{what} · {step.task}", lambda width: step_lines(step, width))
 
     def _return_to(self, swap: SwapView) -> tuple[str, Callable[[], None]] | None:
         """From a swap's record: undo it where it still holds, else let its version serve again."""
@@ -272,9 +271,11 @@ class Actions(ViewActions, SwapActions, DoorActions):
         if engine is None:
             self.app.say(Notice("▲ explain: there is no engine to ask", "warn"))
             return
-        self._fetch(
-            f"explaining {id}", engine.explain(id), lambda r: self._read(f"why · {id}", explanation(r, READING))
-        )
+
+        def read(found: Mapping[str, Any]) -> None:
+            self._read(f"why · {id}", lambda width: explanation(found, width))
+
+        self._fetch(f"explaining {id}", engine.explain(id), read)
 
     def _fetch(
         self,

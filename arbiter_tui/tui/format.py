@@ -5,6 +5,7 @@ An unknown value (None) is a dash everywhere. Units: bytes in, ``2.1 G`` out (2*
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 
@@ -35,21 +36,25 @@ def size(value: float | None) -> str:
 
 
 def seconds(value: float | None) -> str:
-    """Durations: milliseconds below one second (with a decimal below one), then one decimal, then minutes."""
+    """Durations: milliseconds below one second (with a decimal below one), then one decimal, then minutes and so on."""
     if value is None:
         return DASH
     if value < 0.9995:
         return f"{value * 1000:.1f} ms" if 0 < value < 0.00095 else f"{value * 1000:.0f} ms"
     if value < 99.5:
         return f"{value:.1f} s"
-    return f"{value / 60:.0f} min"
+    if value < 5970:
+        return f"{value / 60:.0f} min"
+    if value < 171_000:
+        return f"{value / 3600:.1f}".removesuffix(".0") + " h"
+    return f"{value / 86_400:.0f} days"
 
 
 def left(value: float | None) -> str:
     """Time to go, coarse enough to move seldom."""
     if value is None:
         return ""
-    return f"{max(1, round(value))} s left" if value < 90 else f"{round(value / 60)} min left"
+    return f"{max(1, round(value))} s left" if value < 90 else f"{seconds(max(value, 99.5))} left"
 
 
 def score(value: float | None) -> str:
@@ -78,7 +83,23 @@ def count(value: int) -> str:
 
 
 def joules(value: float | None) -> str:
-    return DASH if value is None else f"{value:.1f} J" if value < 100 else f"{value:.0f} J"
+    """``8.2 J``, ``412 J``, ``12 kJ``; an answer may take less than one: ``40 mJ``."""
+    if value is None:
+        return DASH
+    if 0 < value < 0.0995:
+        return f"{value * 1000:.0f} mJ"
+    if value < 99.5:
+        return f"{value:.1f} J"
+    return f"{value:.0f} J" if value < 10_000 else f"{value / 1000:.0f} kJ"
+
+
+def money(value: float | None) -> str:
+    """In the currency of the prices; small sums keep two figures that tell."""
+    if value is None:
+        return DASH
+    if value == 0:
+        return "0"
+    return f"{value:.2f}" if value >= 0.0995 else f"{value:.{max(2, 1 - math.floor(math.log10(abs(value))))}f}"
 
 
 def clock(at: float, now: float) -> str:
@@ -213,8 +234,9 @@ def curve(values: Sequence[float | None], width: int, rows: int) -> list[str]:
     return [missing + "".join(LOWER[min(8, max(0, level - floor))] for level in levels) for floor in floors]
 
 
-def plural(n: int, noun: str) -> str:
-    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
+def plural(n: int, noun: str, many: str | None = None) -> str:
+    """``1 answer``, ``2 answers``; ``many`` where an s is not enough."""
+    return f"{n} {noun if n == 1 else many or noun + 's'}"
 
 
 def list_of(names: Sequence[str], most: int = 4) -> str:

@@ -212,12 +212,12 @@ def version_name(version: str, width: int, token: str = "figure", *, brief: bool
     stem, dot, provider = version.rpartition(".")
     if not dot or not provider[:1].isalpha() or fmt.cells(stem) + 1 > width:
         return (Span(fmt.fit(stem if dot and fmt.cells(stem) == width else version, width), token),)
-    for suffix in (provider, provider.rpartition("-")[2])[1 if brief else 0 :]:
+    for suffix in (provider, brief_provider(provider))[1 if brief else 0 :]:
         if fmt.cells(stem) + 1 + fmt.cells(suffix) <= width:
             return (Span(stem, token), Span(dot + suffix, "unit"))
     room = width - fmt.cells(stem) - 1
     return (
-        (Span(stem, token), Span(dot + fmt.shorten(provider.rpartition("-")[2], room), "unit"))
+        (Span(stem, token), Span(dot + fmt.shorten(brief_provider(provider), room), "unit"))
         if room > 2
         else (Span(stem, token),)
     )
@@ -228,23 +228,31 @@ def model_name(version: str) -> str:
     stem, dot, provider = version.rpartition(".")
     if not dot or not provider[:1].isalpha():
         return version
-    return f"{stem}.{provider.rpartition('-')[2]}"
+    return f"{stem}.{brief_provider(provider)}"
+
+
+def brief_provider(provider: str) -> str:
+    """Its last word: ``server`` of ``llama-server``; of a second registration ``server-2``."""
+    words = provider.split("-")
+    return "-".join(words[-2:]) if words[-1].isdigit() else words[-1]
 
 
 def change_of(old: str, new: str, width: int) -> Line:
     """``old → new`` as long as fits: both with their providers, the new one's alone, or neither.
 
-    Where only the provider differs it is what matters: ``smollm2-135m-q4_1  .server → .cpp``.
+    Where only the provider differs it is what matters: ``smollm2-135m-q4_1  .server → .cpp``. A version that takes over
+    from itself stays.
     """
     if old == new:
-        return (*clip(version_name(new, max(4, width - 6)), max(4, width - 6)), Span(" again", "unit"))
+        return (*clip(version_name(new, max(4, width - 6)), max(4, width - 6)), Span(" stays", "unit"))
     arrow = Span(" → ", "unit")
     stem, _, provider = old.rpartition(".")
     new_stem, _, new_provider = new.rpartition(".")
     forms: list[Line] = [(*version_name(old, 99, "label"), arrow, *version_name(new, 99))]
     forms.append((*version_name(old, 99, "label", brief=True), arrow, *version_name(new, 99, brief=True)))
     if stem and stem == new_stem:
-        tails = (provider.rpartition("-")[2], new_provider.rpartition("-")[2])
+        tails = (brief_provider(provider), brief_provider(new_provider))
+        tails = (provider, new_provider) if tails[0] == tails[1] else tails
         forms.append(line((stem, "figure"), (f"  .{tails[0]}", "label"), arrow, (f".{tails[1]}", "figure")))
     elif stem and new_stem:
         forms.append((Span(stem), arrow, *version_name(new, 99, brief=True)))
@@ -252,8 +260,11 @@ def change_of(old: str, new: str, width: int) -> Line:
     fitting = next((form for form in forms if width_of(form) <= width), None)
     if fitting is not None:
         return fitting
+    from .names import beside  # it needs this module
+
     half = max(4, (width - 3) // 2)
-    return (*version_name(old, half, "label"), arrow, *version_name(new, max(4, width - 3 - half)))
+    names = beside((old, new), min(half, max(4, width - 3 - half)))
+    return (*(Span(x.text) for x in names[old]), arrow, *names[new])
 
 
 def paragraphs(text: str, width: int, token: str = "label") -> list[Line]:

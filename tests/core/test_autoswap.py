@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 
 from arbiter_tui.core.autoswap import MAX_COST, AutoSwapInput, AutoSwapLimits, AutoSwapVerdict, decide, guards
 from arbiter_tui.core.drift import Alarm, Signal
-from arbiter_tui.core.guards import WORDS
 from arbiter_tui.core.routing import Route
 from arbiter_tui.core.scoring import leaderboard
 from arbiter_tui.core.stats import EMPTY, Stats
 from arbiter_tui.core.tasks import AutopilotMode, Criteria, Task
+from arbiter_tui.core.words import WORDS
 
 TASK = Task(name="boolean")
 CLEAR = {"a": measured(100, quality=0.3), "b": measured(100, quality=0.9)}
@@ -238,7 +238,7 @@ def test_an_incumbent_that_no_longer_qualifies_is_replaced_even_by_a_lesser_one(
     [
         ({"mode": AutopilotMode.OFF}, "mode", "the autopilot is on (it is off)"),
         ({"mode": AutopilotMode.OBSERVE}, "observe", "the autopilot is on (it only observes)"),
-        ({"last_swap_at": NOW - 100}, "cooldown", "the cooldown ends in 200 s"),
+        ({"last_swap_at": NOW - 100}, "cooldown", "the cooldown ends in 3 min"),
         (
             {"route": Route(task="boolean", incumbent="a", hold_until=NOW + 60)},
             "hold_until",

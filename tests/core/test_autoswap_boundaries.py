@@ -92,7 +92,7 @@ def test_every_sign_of_degradation_is_told() -> None:
         rule="drift_quality",
         value=0.3,
         threshold=0.9,
-        would_change_if="quality had stayed near 0.9; it fell from 0.9 to 0.3 30 samples ago",
+        would_change_if="quality had stayed near .90; it fell from .90 to .30 30 samples ago",
     )
     assert verdict.why[1] == Why(
         rule="qualifies", value="is draft, not active", threshold=None, would_change_if="it qualified again"

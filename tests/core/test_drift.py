@@ -123,9 +123,9 @@ def test_each_signal_has_its_own_detector() -> None:
     assert found.keys() == {"failures", "latency", "quality"}
     assert found["latency"].before == pytest.approx(0.4, rel=2e-3)
     assert found["latency"].after == pytest.approx(2.4, rel=2e-3)
-    assert found["latency"].sentence.startswith("latency rose from 0.4 s to 2.4 s ")
-    assert found["quality"].sentence.startswith("quality fell from 1 to 0 ")
-    assert found["failures"].sentence.startswith("failures rose from 0 to 1 ")
+    assert found["latency"].sentence.startswith("latency rose from 399 ms to 2.4 s ")
+    assert found["quality"].sentence.startswith("quality fell from 1.00 to .00 ")
+    assert found["failures"].sentence.startswith("failures rose from .00 to 1.00 ")
 
 
 def test_what_is_unknown_or_not_the_models_fault_moves_nothing() -> None:

@@ -107,7 +107,7 @@ def test_a_degraded_incumbent_asks_for_an_alternative() -> None:
         ({"mode": AutopilotMode.OBSERVE}, "observe", "observe", "on", "the autopilot is on (it only observes)"),
         ({"closed": True, "windows": "22:00–06:00"}, "schedule", "closed", "22:00–06:00",
          "the schedule's window opens (22:00–06:00)"),
-        ({"last_swap_at": NOW - 100}, "cooldown", 100.0, 300.0, "the cooldown ends in 200 s"),
+        ({"last_swap_at": NOW - 100}, "cooldown", 100.0, 300.0, "the cooldown ends in 3 min"),
         ({"route": Route(task="t", incumbent="a", hold_until=NOW + 60)}, "hold_until", NOW, NOW + 60,
          "the operator's hold ends in 60 s"),
         ({"owed": {"b": 110}}, "new_evidence", 100, 110, "b has 110 samples (it has 100)"),
@@ -156,7 +156,7 @@ def test_to_and_fro_asks_the_operator() -> None:
     asks = guard("oscillation", AHEAD, moves=before)
     assert (asks.met, asks.version, asks.value, asks.threshold) == (False, "b", 1, 0)
     assert asks.would_change_if.startswith("you swap by hand")
-    assert "(20600 s more)" in asks.would_change_if
+    assert "(5.7 h more)" in asks.would_change_if
     verdict = decide(asked(AHEAD, moves=before))
     assert (verdict.action, verdict.to) == ("hold", "b")
     assert "oscillation" in {why.rule for why in verdict.why}
@@ -173,7 +173,7 @@ def test_a_rollback_is_no_oscillation_but_a_second_one_is() -> None:
     assert decide(asked(failing, moves=back)).action == "swap"
     twice = moves((2000, "b", "a"), (1500, "a", "b"), (1000, "b", "a"))
     assert not guard("oscillation", failing, moves=twice).met
-    assert "(19600 s more)" in guard("oscillation", failing, moves=twice).would_change_if
+    assert "(5.4 h more)" in guard("oscillation", failing, moves=twice).would_change_if
     assert decide(asked(failing, moves=twice)).action == "hold"
 
 
@@ -184,7 +184,7 @@ def test_a_day_has_so_many_swaps(limit: int, met: bool) -> None:
     asks = guard("budget", AHEAD, moves=done, limits=AutoSwapLimits(swaps_per_day=limit))
     assert (asks.met, asks.value, asks.threshold) == (met, 2, limit or None)
     if not met:
-        wait = {1: 83_400, 2: 82_400}[limit]
-        assert f"in {wait} s" in asks.would_change_if
+        wait = {1: "23.2 h", 2: "22.9 h"}[limit]
+        assert f"in {wait}," in asks.would_change_if
     verdict = decide(asked(AHEAD, moves=done, limits=AutoSwapLimits(swaps_per_day=limit)))
     assert verdict.action == ("swap" if met else "hold")

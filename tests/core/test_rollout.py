@@ -85,14 +85,14 @@ def test_taking_back_never_waits(stage: Stage, paused: bool) -> None:
     assert (after.stage, after.share, effects) == (S.WITHDRAWN, 0.0, GONE)
     assert after.trial == BAD
     assert after.why == judge(BAD).why
-    assert after.reason == "taken back: P(worse than 0.95 x the old one) is 1, over 0.99"
+    assert after.reason == "taken back: P(worse than 0.95 x the old one) is 1.00, over .990"
 
 
 def test_a_withdrawal_by_the_literal_rule_says_below() -> None:
     """A mean is too low, a probability too high: the sentence knows which."""
     state = at(S.CANARY, UNKNOWN, plan=Plan(rule="literal"))
     after, _ = step(state, Event(kind=K.EVIDENCE, trial=Trial().pair(1.0, 0.5)), 0.0)
-    assert after.reason == "taken back: its mean quality is 0.5, below 0.95"
+    assert after.reason == "taken back: its mean quality is .50, below .95"
 
 
 def test_evidence_without_a_trial_keeps_the_one_there_is() -> None:
@@ -158,7 +158,7 @@ def test_it_climbs_by_a_tenth_a_step_and_is_promoted_after_serving_everybody() -
         seen.append(state.share)
         assert effects == ((F.PROMOTE,) if state.stage is S.PROMOTING else (F.SHARE,))
     assert seen == [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.0]
-    assert state.reason == "has served everybody for a step; P(worse than 0.95 x the old one) is 0.0001"
+    assert state.reason == "has served everybody for a step; P(worse than 0.95 x the old one) is .000"
     assert state.why == judge(GOOD).why
     assert state.ramp[0] == (5.0, 0.1)
     assert state.ramp[-1] == (5.0 + 9 * 3600.0, 1.0)
@@ -178,7 +178,7 @@ def test_a_step_never_passes_everybody() -> None:
     [
         (
             WEAK,
-            "P(worse than 0.95 x the old one) is 0.5131, and it climbs below 0.25",
+            "P(worse than 0.95 x the old one) is .51, and it climbs below .25",
         ),
         (UNKNOWN.pair(1.0, 1.0), "1 of 10 answers graded"),
         (UNKNOWN, "0 of 10 answers graded"),

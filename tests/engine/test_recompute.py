@@ -21,7 +21,7 @@ from arbiter_tui.core.drift import Alarm, Signal
 from arbiter_tui.core.guards import Move
 from arbiter_tui.core.posterior import beliefs
 from arbiter_tui.core.recompute import of_step, of_verdict, recomputed, same, whys
-from arbiter_tui.core.record import pack_input, pack_selection, pack_stats, pack_step, unpack_input, unpack_stats
+from arbiter_tui.core.record import FORM, pack_input, pack_selection, pack_stats, pack_step, unpack_input, unpack_stats
 from arbiter_tui.core.registry import Lifecycle, ModelVersion
 from arbiter_tui.core.rollout import Event, Kind, Plan, begin, step
 from arbiter_tui.core.routing import Route
@@ -194,7 +194,7 @@ def test_a_record_that_was_changed_is_found_out() -> None:
     assert same({**record, "basis": {**basis, "form": 99}}) is None
     assert same({**record, "kind": "swap"}) is None
     with pytest.raises(KeyError):
-        same({**record, "basis": {"form": 1}})
+        same({**record, "basis": {"form": FORM}})
     assert asdict(unpack_input(basis).route) == basis["route"]
 
 

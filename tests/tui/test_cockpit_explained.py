@@ -84,7 +84,7 @@ def test_a_task_that_nobody_serves_and_a_request_that_named_its_model() -> None:
     assert "Nobody can." in text
     asked = {"kind": "request", "verdict": "m", "request": {"success": False, "failure": "timeout"}, "decision": None}
     text = text_of(explanation(asked, WIDTH))
-    assert "✕ failed: timeout" in text
+    assert "✕ failed: it took too long" in text
     assert "no task: it named its model" in text
     assert "– in, – out" in text
 

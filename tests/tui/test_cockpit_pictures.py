@@ -53,6 +53,7 @@ CASES: dict[str, tuple[Any, tuple[int, int], dict[str, Any], list[str]]] = {
     "trial-120": (ON_TRIAL, USUAL, {}, ["c"]),
     "trial-80-light": (ON_TRIAL, SMALL, {"theme": "light"}, ["c"]),
     "swap-record-120": (HEALTHY, USUAL, {}, ["4", "enter"]),
+    "swap-record-80": (HEALTHY, SMALL, {}, ["4", "enter"]),
     "model-120": (HEALTHY, USUAL, {}, ["enter"]),
     "model-80": (HEALTHY, SMALL, {}, ["enter"]),
     "model-200": (HEALTHY, LARGE, {}, ["enter"]),

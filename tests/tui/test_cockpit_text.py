@@ -135,4 +135,4 @@ def test_clip_never_exceeds(parts: list[str], width: int) -> None:
 def test_a_swap_to_the_same_version_names_it_once() -> None:
     """It was loaded anew: two equal names with an arrow between them would say nothing."""
     told = plain(change_of("smollm2-135m-q4_1.llama-server", "smollm2-135m-q4_1.llama-server", 60))
-    assert told == "smollm2-135m-q4_1.llama-server again"
+    assert told == "smollm2-135m-q4_1.llama-server stays"

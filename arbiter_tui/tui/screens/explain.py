@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from textual.binding import Binding
 
-from ...core.guards import WORDS
 from .. import format as fmt
+from ..rules import told
 from ..state import View
 from ..text import Line, line, paragraphs
-from ..widgets.task_choice import figure_of
 from .sheet import Entry, Sheet
 
 HIDDEN = frozenset({"id", "scores"})
+Body = Sequence[Line] | Callable[[int], Sequence[Line]]  # lines, or what makes them for a width
 
 
 class Reading(Sheet[str]):
-    """Text to read and to search: a title and lines; the newest lines of a log stand at its end.
+    """Text to read and to search: a title and lines; the newest lines of a log stand at its end. A ``body`` that is
+    asked for a width is laid out anew for every size of the terminal: nothing of it is cut.
 
     ``offer``: the word of what ``r`` does from here; the sheet then dismisses with "offer".
     """
@@ -28,12 +29,13 @@ class Reading(Sheet[str]):
     FILTER_WORD = "search"
     BINDINGS = [Binding("r", "offer", show=False)]
 
-    def __init__(
-        self, view: View, title: str, body: Sequence[Line], *, from_end: bool = False, offer: str | None = None
-    ) -> None:
+    def __init__(self, view: View, title: str, body: Body, *, from_end: bool = False, offer: str | None = None) -> None:
         super().__init__(view)
-        self.title_, self.body, self.offer = title, list(body), offer
-        self._start = self._offset = len(self.body) if from_end else 0
+        self.title_, self.offer = title, offer
+        self._body_of: Callable[[int], Sequence[Line]] = lambda width: ()
+        self._entries: tuple[int, list[Entry]] | None = None
+        self._take(body)
+        self._start = self._offset = 1_000_000 if from_end else 0
 
     def heading(self) -> Line:
         return line((self.title_, "title"))
@@ -43,8 +45,16 @@ class Reading(Sheet[str]):
         scroll = (("j k", "key"), (" scroll  ", "unit"), ("/", "key"), (f" {self.FILTER_WORD}  ", "unit"))
         return line(*offered, *scroll, ("esc", "key"), (" close", "unit"))
 
+    def _take(self, body: Body) -> None:
+        fixed = None if callable(body) else list(body)
+        self._body_of = body if callable(body) else lambda width: fixed or ()
+        self._entries = None
+
     def entries(self, width: int) -> Sequence[Entry]:
-        return [Entry((b,)) for b in self.body] or [Entry((line(("nothing is recorded", "unit")),))]
+        if self._entries is None or self._entries[0] != width:
+            found = [Entry((b,)) for b in self._body_of(width)]
+            self._entries = width, found or [Entry((line(("nothing is recorded", "unit")),))]
+        return self._entries[1]
 
     def visible_entries(self, width: int) -> list[Entry]:
         """Lines that have every word of the search; all of them stay readable, none is chosen."""
@@ -57,9 +67,9 @@ class Reading(Sheet[str]):
             self._offset = self._start
         super().action_close()
 
-    def show(self, body: Sequence[Line]) -> None:
+    def show(self, body: Body) -> None:
         """More has become known of the same."""
-        self.body = list(body)
+        self._take(body)
         self.fit()
 
     def action_offer(self) -> None:
@@ -116,27 +126,15 @@ def pair(name: str, value: str, width: int) -> list[Line]:
 
 
 def reason(item: Mapping[str, Any], width: int, indent: str) -> list[Line]:
-    """The rule in words with its value and limit, then what would change it."""
+    """The rule in words with its value and limit, then what would change it; nothing of it is cut."""
     if "rule" not in item:
         return paragraphs(
             indent + "· " + ", ".join(f"{k} {written(k, v)}" for k, v in item.items() if v is not None), width
         )
-    name, before = WORDS.get(str(item["rule"]), (str(item["rule"]).replace("_", " "), ""))
-    limit = item.get("threshold")
-    head = line(
-        (f"{indent}· ", "unit"),
-        (name, "figure"),
-        (f"  {figure_of(item.get('value'), unit_of(item.get('value')))}", "label"),
-        ("" if limit is None else f"  {before or 'limit'} ", "unit"),
-        ("" if limit is None else figure_of(limit, unit_of(limit)), "label"),
-    )
+    said = told(str(item["rule"]), item.get("value"), item.get("threshold"))
+    room = max(10, width - len(indent) - 2)
+    first, *rest = fmt.wrap(said, room)
+    head = [line((f"{indent}· ", "unit"), (first, "figure")), *(line((f"{indent}  {x}", "figure")) for x in rest)]
     change = item.get("would_change_if")
-    said = fmt.wrap(f"would change if {change}", max(10, width - len(indent) - 2)) if change else []
-    return [head, *(line((f"{indent}  {text}", "unit")) for text in said)]
-
-
-def unit_of(value: Any) -> str:
-    """A reason on the wire has no unit: a share is below one, a moment is no share and no count."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return ""
-    return "share" if isinstance(value, float) and abs(value) <= 1 else "at" if value > 1e9 else ""
+    more = fmt.wrap(f"would change if {change}", room) if change else []
+    return [*head, *(line((f"{indent}  {text}", "unit")) for text in more)]

@@ -6,18 +6,21 @@ out field by field (explain.py).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ...core.guards import Guard
 from ...core.snapshot import SwapView, from_wire
 from .. import charts
 from .. import format as fmt
-from ..text import Line, line, pad, paragraphs, version_name
+from ..names import distinct
+from ..rules import figure_of
+from ..text import Line, line, pad, paragraphs, version_name, width_of
 from ..widgets.swaps import RESULTS, WORDS
-from ..widgets.task_choice import answer, figure_of
+from ..widgets.task_choice import answer, value_of
 from ..widgets.task_choice import words as named
 from .explain import pair, reason, record
+from .request_record import request_lines
 
 Record = Mapping[str, Any]
 DID = {"swap": "swaps", "rollback": "rolls back", "hold": "would swap, and holds", "none": "leaves it so"}
@@ -29,6 +32,7 @@ BY = {
     "rollout": "a rollout",
 }
 SIDE = 8  # cells of "before" and "after"
+GUARD = 48  # cells before what would change a guard
 LIMITS = (
     ("performance_threshold", "success at least", "share"), ("quality_factor", "quality, of the task's limit", "share"),
     ("switching_cost", "cost of a swap", "share"), ("min_samples", "samples on each side", "samples"),
@@ -63,7 +67,7 @@ def swap_lines(swap: SwapView, width: int, beside: Record | None = None, decisio
             (f"  {fmt.seconds(swap.duration_s)}", "figure"),
         )
     ]
-    lines += [line(), line((swap.from_ or "nothing", "label"), (" → ", "unit"), (swap.to, "figure"))]
+    lines += [line(), *_between(swap, width)]
     lines += pair("for", swap.task, width) + pair("by", BY.get(swap.trigger, swap.trigger), width)
     if swap.reason:
         lines += pair("because", swap.reason, width)
@@ -76,8 +80,17 @@ def swap_lines(swap: SwapView, width: int, beside: Record | None = None, decisio
         for w in swap.why:
             asked = {"rule": w.rule, "value": w.value, "threshold": w.threshold, "would_change_if": w.would_change_if}
             lines += reason(asked, width, "  ")
-    lines += _phases(swap)
+    lines += _phases(swap, width)
     return [*lines, *_known_then(decision, width)] if decision else lines
+
+
+def _between(swap: SwapView, width: int) -> list[Line]:
+    """Both names in full: beside each other, or below each other where that is too wide."""
+    old, new = (swap.from_ or "nothing", "label"), (swap.to, "figure")
+    if swap.from_ == swap.to:
+        return [line(new), *paragraphs("it stays: it served before, and goes on serving", width, "unit")]
+    whole = line(old, (" → ", "unit"), new)
+    return [whole] if width_of(whole) <= width else [line(old), line(("→ ", "unit"), new)]
 
 
 def _notes(evidence: Record, width: int) -> list[Line]:
@@ -94,13 +107,13 @@ def _evidence(evidence: Record, beside: Record, width: int) -> list[Line]:
     """Both versions at the decision with their intervals, and single requests before and after."""
     sides = [(n, evidence[k]) for n, k in (("before", "old"), ("after", "new")) if isinstance(evidence.get(k), Mapping)]
     lines: list[Line] = [line(), line(("what was known then", "head"))] if sides else []
-    axis = max(17, min(41, width - SIDE - 40))
-    if any(side.get("utility") is not None for _, side in sides):
-        head = f"{'':<{SIDE}}{'0' + 'utility'.center(axis - 2) + '1'}"
+    axis = min(41, width - SIDE - 34)
+    if axis >= 11 and any(side.get("utility") is not None for _, side in sides):
+        head = f"{'':<{SIDE}}{'0' + 'utility'.center(axis - 2) + '1'}"  # 34 cells stand beside the axis and the name
         lines.append(line((f"  {head}  {'qual':>5}{'p50':>8}{'ok':>6}{'samples':>9}", "unit")))
         lines += [_side(name, side, axis) for name, side in sides]
     else:
-        lines += [_told(name, side) for name, side in sides]
+        lines += [x for name, side in sides for x in _told(name, side, width)]
     return lines + _requests(beside, width)
 
 
@@ -114,10 +127,12 @@ def _side(name: str, side: Record, axis: int) -> Line:
     )
 
 
-def _told(name: str, side: Record) -> Line:
+def _told(name: str, side: Record, width: int) -> list[Line]:
     known = f"quality {fmt.score(side.get('quality'))}, median {fmt.seconds(side.get('latency_p50_s'))}"
     known += f", success {fmt.percent(side.get('success_rate'))}, {fmt.plural(int(side.get('samples') or 0), 'sample')}"
-    return line((f"  {name:<{SIDE}}", "unit"), (known, "label"))
+    first, *rest = fmt.wrap(known, max(10, width - SIDE - 2))
+    more = [line((" " * (SIDE + 2), "unit"), (x, "label")) for x in rest]
+    return [line((f"  {name:<{SIDE}}", "unit"), (first, "label")), *more]
 
 
 def _requests(beside: Record, width: int) -> list[Line]:
@@ -138,7 +153,7 @@ def _requests(beside: Record, width: int) -> list[Line]:
     return [*lines, line((" " * (SIDE + 2), "unit"), *charts.strip_legend(sorted(seen)))]
 
 
-def _phases(swap: SwapView) -> list[Line]:
+def _phases(swap: SwapView, width: int) -> list[Line]:
     if not swap.phases:
         return []
     longest = max(p.seconds for p in swap.phases) or 1.0
@@ -149,7 +164,7 @@ def _phases(swap: SwapView) -> list[Line]:
             line(
                 (f"  {fmt.fit(p.name, 14):<16}", "label"),
                 (f"{fmt.seconds(p.seconds):>8}  ", "figure"),
-                (fmt.bar(p.seconds / longest, 30).rstrip(), "serve"),
+                (fmt.bar(p.seconds / longest, max(4, min(30, width - 28))).rstrip(), "serve"),
             )
             for p in swap.phases
         ),
@@ -164,7 +179,7 @@ def _known_then(decision: Record, width: int) -> list[Line]:
     limits, inputs = decision.get("thresholds") or {}, decision.get("inputs") or {}
     lines: list[Line] = [line(), line(("held against", "head"))] if limits else []
     lines += [
-        line((f"  {name:<30}", "label"), (figure_of(limits[key], unit), "figure"))
+        line((f"  {name:<{min(30, width - 10)}}", "label"), (figure_of(limits[key], unit), "figure"))
         for key, name, unit in LIMITS
         if limits.get(key) is not None
     ]
@@ -175,19 +190,26 @@ def _known_then(decision: Record, width: int) -> list[Line]:
     rows = [r for r in inputs.get("leaderboard") or () if isinstance(r, Mapping)]
     if rows:
         lines += [line(), line(("the ranking then", "head"))]
-        lines += [_row(r, inputs.get("incumbent"), width) for r in rows]
+        names = [str(r.get("version")) for r in rows]
+        lines += [_row(r, inputs.get("incumbent"), names, width) for r in rows]
     return lines
 
 
-def _row(row: Record, incumbent: Any, width: int) -> Line:
-    axis = max(11, min(31, width - 64))
-    name = version_name(str(row.get("version")), 34)
+def _row(row: Record, incumbent: Any, others: Sequence[str], width: int) -> Line:
+    narrow = width < 56  # no room for an axis
+    room = max(10, min(34, width - (20 if narrow else 42)))
+    axis = 0 if narrow else max(5, min(31, width - room - 31))
+    name = distinct(str(row.get("version")), room, others)
     return line(
         ("  ◆ " if row.get("version") == incumbent else "    ", "serve"),
-        *pad(name, 34),
+        *pad(name, room),
         (f" {fmt.score(row.get('utility')):>4} ", "figure"),
-        *charts.interval_line(row.get("utility_low"), row.get("utility"), row.get("utility_high"), axis),
-        (f" {fmt.score(row.get('quality')):>5}{fmt.seconds(row.get('latency_p50_s')):>8}", "label"),
+        *(
+            charts.interval_line(row.get("utility_low"), row.get("utility"), row.get("utility_high"), axis)
+            if axis
+            else ()
+        ),
+        ("" if narrow else f" {fmt.score(row.get('quality')):>5}{fmt.seconds(row.get('latency_p50_s')):>8}", "label"),
         (f"{fmt.count(int(row.get('samples') or 0)):>6}", "unit"),
     )
 
@@ -212,7 +234,7 @@ def _task(found: Record, width: int) -> list[Line]:
     """Who serves, since when, why, and every guard of a swap."""
     at = float(found.get("at") or 0)
     if found.get("verdict"):
-        lines = [line(("◆ ", "serve"), *version_name(str(found["verdict"]), width - 30), (" serves it", "label"))]
+        lines = [line(("◆ ", "serve"), *version_name(str(found["verdict"]), width - 12), (" serves it", "label"))]
         lines += pair("since", fmt.moment(at), width) if at else []
     else:
         lines = [line(("▲ nobody serves it", "warn"))]
@@ -232,7 +254,8 @@ def _task(found: Record, width: int) -> list[Line]:
     guards = [from_wire(Guard, g) for g in outlook.get("guards") or () if isinstance(g, Mapping) and "met" in g]
     for kind, title in (("trigger", "would set a swap off"), ("condition", "must hold for a swap")):
         asked = [g for g in guards if g.kind == kind]
-        head = line((f"{title:<25}", "head"), (f"{'value':<10}{'limit':<13}would change if", "unit"))
+        more = f"{'value':<10}{'limit':<13}would change if" if width >= GUARD + 20 else ""
+        head = line((f"{title:<25}", "head"), (more, "unit"))
         lines += [line(), head] if asked else []
         lines += [x for g in asked for x in _guard(g, width)]
     return lines
@@ -242,40 +265,27 @@ def _guard(guard: Guard, width: int) -> list[Line]:
     glyph, token = answer(guard)
     name, before = named(guard)
     limit = "" if guard.threshold is None else f"{before} {figure_of(guard.threshold, guard.unit)}".strip()
-    told = fmt.wrap(guard.would_change_if, max(20, width - 49))
+    value = value_of(guard)
+    if width < GUARD + 20 or fmt.cells(value) > 9 or fmt.cells(limit) > 12:
+        beside = " ".join(x for x in (value, limit) if x and x != fmt.DASH)
+        said = fmt.wrap(f"{name}{': ' if beside else ''}{beside}; would change if {guard.would_change_if}", width - 4)
+        return [line((f"  {glyph if i == 0 else ' '} ", token), (text, "label")) for i, text in enumerate(said)]
+    changes = fmt.wrap(guard.would_change_if, width - GUARD)
     first = line(
-        (f"  {glyph} ", token), (f"{name:<21}", "label"),
-        (f"{fmt.shorten(figure_of(guard.value, guard.unit), 9):<10}", "figure"),
-        (f"{fmt.shorten(limit, 12):<13}", "unit"), (told[0], "unit"),
+        (f"  {glyph} ", token), (f"{name:<21}", "label"), (f"{value:<10}", "figure"), (f"{limit:<13}", "unit"),
+        (changes[0], "unit"),
     )  # fmt: skip
-    return [first, *(line((" " * 48, "unit"), (text, "unit")) for text in told[1:])]
+    return [first, *(line((" " * GUARD, "unit"), (text, "unit")) for text in changes[1:])]
 
 
 def _request(found: Record, width: int) -> list[Line]:
-    asked = found["request"]
-    glyph, token = ("✓", "ok") if asked.get("success") else ("✕", "fail")
-    said = "answered" if asked.get("success") else f"failed: {asked.get('failure') or 'no reason is known'}"
-    lines = [line((f"{glyph} {said}", token), (f"  {fmt.moment(float(asked.get('at') or 0))}", "unit")), line()]
-    facts = [
-        ("by", str(found.get("verdict") or fmt.DASH)), ("for", str(asked.get("task") or "no task: it named its model")),
-        ("took", f"{fmt.seconds(asked.get('latency_s'))}, first token after {fmt.seconds(asked.get('ttft_s'))}"),
-        ("waited", fmt.seconds(asked.get("queue_s"))),
-        ("tokens", f"{_known(asked.get('tokens_in'))} in, {_known(asked.get('tokens_out'))} out"),
-        ("memory", fmt.size(asked.get("memory_bytes"))),
-        ("quality", " by ".join(x for x in (fmt.score(asked.get("quality")), asked.get("quality_source")) if x)),
-    ]  # fmt: skip
-    lines += [x for name, text in facts for x in pair(name, text, width)]
-    for text in found.get("reasoning") or ():
-        lines += pair("because", str(text), width)
+    """The request, then the decision that had put its model in charge."""
+    lines = request_lines(found, width)
     decision = found.get("decision")
     if isinstance(decision, Mapping):
         lines += [line(), line((f"what had put it in charge · {decision.get('id')}", "head"))]
         lines += [line("  ", *x) for x in explanation(decision, width - 2)]
     return lines
-
-
-def _known(n: Any) -> str:
-    return fmt.DASH if n is None else str(n)
 
 
 def decision_of(swap: SwapView) -> str | None:

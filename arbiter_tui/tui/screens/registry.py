@@ -21,7 +21,6 @@ from .confirm import Choice, Confirm
 from .view import ALWAYS, MOVES, ViewScreen, bindings, key
 
 PROVIDERS = ("llama_server", "llama_cpp", "ollama")
-RECORD = 90
 
 
 class Registry(ViewScreen):
@@ -104,7 +103,7 @@ class Registry(ViewScreen):
         if row is not None:
             from .explain import Reading, record
 
-            self.app.push_screen(Reading(self.view, row.version, record(row.data, RECORD)))
+            self.app.push_screen(Reading(self.view, row.version, lambda width: record(row.data, width)))
 
     def do_sort(self) -> None:
         self.rows.next_sort()

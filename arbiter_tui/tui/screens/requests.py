@@ -20,7 +20,6 @@ from .view import ALWAYS, MOVES, ViewScreen, bindings, key
 
 FIRST = 200
 MORE = 100
-RECORD = 90
 
 
 class Requests(ViewScreen):
@@ -89,12 +88,15 @@ class Requests(ViewScreen):
         row, engine = self.rows.selected(), self.engine
         if row is None or engine is None:
             return
-        from .explain import Reading, record
+        from .explain import Reading
+        from .explained import explanation
 
         self.fetch(
             f"record of {row.id}",
             engine.explain(row.id),
-            lambda found: self.app.push_screen(Reading(self.view, f"request {row.id}", record(found, RECORD))),
+            lambda found: self.app.push_screen(
+                Reading(self.view, f"request {row.id}", lambda width: explanation(found, width))
+            ),
         )
 
     def do_follow(self) -> None:

@@ -13,8 +13,9 @@ from ...core.snapshot import ModelView, RowView
 from ...errors import ArbiterError
 from .. import format as fmt
 from ..foresight import Preview, Rival, told
+from ..names import distinct
 from ..state import View, model_of, row_of, task_of
-from ..text import Line, line, paragraphs, version_name
+from ..text import Line, line, pad, paragraphs
 from .sheet import Entry, Sheet
 
 
@@ -86,13 +87,12 @@ class SwapDialog(Sheet[SwapChoice]):
             if model.resident_bytes is not None
             else ("~" if model.predicted_bytes else "") + fmt.size(model.predicted_bytes)
         )
-        label = version_name(model.version, name)
-        used = sum(len(s.text) for s in label)
+        models = self.view.snapshot.models if self.view.snapshot else ()
+        label = distinct(model.version, name, [m.version for m in models])
         text = line(
             (f"{(row.rank if row else 0) or fmt.DASH:>3}  ", "unit"),
             ("◆ " if here else "  ", "serve"),
-            *label,
-            " " * max(0, name - used),
+            *pad(label, name),
             (f"{fmt.score(row.utility if row else None):>6}", "figure"),
             (f"{shown:>7}", "serve" if here or (gain or 0) > 0 else "unit"),
             (f"{fmt.score(row.quality if row else None):>6}", "label"),

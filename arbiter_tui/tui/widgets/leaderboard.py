@@ -8,8 +8,9 @@ from typing import Any
 from ...core.snapshot import RowView, TaskView
 from .. import format as fmt
 from ..filter import fields_of, matches
+from ..names import briefly, distinct
 from ..state import model_of, row_of
-from ..text import Column, Line, Span, Table, line, model_name, pad, paragraphs, version_name
+from ..text import Column, Line, Span, Table, line, pad, paragraphs
 from .panel import ListPanel
 from .pool_table import figure, kept
 
@@ -105,7 +106,7 @@ class Leaderboard(ListPanel[RowView]):
         return (Span(f"{item.rank or fmt.DASH:>2} ", "unit"), *self._role(item))
 
     def _version_cell(self, item: RowView, width: int) -> Line:
-        return version_name(item.version, width, brief=any(len(r.version) > width for r in self.items()))
+        return distinct(item.version, width, [r.version for r in self.items()])
 
     def _role(self, item: RowView) -> Line:
         task = self.view.task_view()
@@ -151,9 +152,10 @@ class Leaderboard(ListPanel[RowView]):
         longest = min(14, max(len(t.task) for t in snapshot.tasks))
         name = max(10, min(32, width - longest - 2 - 2 - 5 - modes))
         lines = [line(("every task", "head"))]
+        serve = [t.incumbent for t in snapshot.tasks if t.incumbent]
         for t in snapshot.tasks:
             serving = row_of(t, t.incumbent)
-            who = version_name(t.incumbent, name, "label", brief=True) if t.incumbent else line(("nobody", "warn"))
+            who = distinct(t.incumbent, name, serve, "label") if t.incumbent else line(("nobody", "warn"))
             here = "accent" if t.task == self.view.task else "label"
             lines.append(
                 line(
@@ -171,7 +173,8 @@ class Leaderboard(ListPanel[RowView]):
     def _sentence(self, row: RowView, serving: RowView | None, width: int) -> list[Line]:
         """The selected row in words, against the one that serves."""
         source = SOURCES.get(row.quality_source or "", row.quality_source or "not measured")
-        text = f"{model_name(row.version)}: quality {fmt.score(row.quality)} ({source})"
+        names = briefly((r.version for r in self.items()), providers=True)
+        text = f"{names[row.version]}: quality {fmt.score(row.quality)} ({source})"
         text += f", {fmt.plural(row.samples, 'sample')}"
         if serving is not None and serving.version != row.version and None not in (row.utility, serving.utility):
             gap = (row.utility or 0.0) - (serving.utility or 0.0)

@@ -6,8 +6,9 @@ from __future__ import annotations
 
 from ...core.snapshot import GpuView, Reading, Snapshot
 from .. import format as fmt
+from ..names import distinct
 from ..state import share
-from ..text import Line, Span, line, paragraphs, spread, version_name, width_of
+from ..text import Line, Span, line, paragraphs, spread, width_of
 from .hardware import whole
 from .panel import Panel
 
@@ -130,13 +131,11 @@ def pool_lines(snapshot: Snapshot, width: int) -> list[Line]:
     inset = NAME + VALUE + 2
     room = width - inset
     lines = []
+    names = [m.version for m in loaded]
     for model in loaded[: MOST_HELD if len(loaded) <= MOST_HELD else MOST_HELD - 1]:
         figure = line((fmt.size(model.resident_bytes), "unit"))
-        lines.append(
-            line(
-                " " * inset, *spread(version_name(model.version, room - 8, "label", brief=True), figure, min(room, 40))
-            )
-        )
+        name = distinct(model.version, min(room, 40) - 8, names, "label")
+        lines.append(line(" " * inset, *spread(name, figure, min(room, 40))))
     if len(loaded) > MOST_HELD:
         rest = sum(m.resident_bytes or 0 for m in loaded[MOST_HELD - 1 :])
         more = line((f"and {len(loaded) - MOST_HELD + 1} more", "unit"))

@@ -9,7 +9,8 @@ from ...core.snapshot import ModelView, Snapshot
 from .. import format as fmt
 from .. import state
 from ..filter import fields_of, matches
-from ..text import Column, Line, Span, Table, line, paragraphs, version_name
+from ..names import distinct
+from ..text import Column, Line, Span, Table, line, paragraphs
 from .facts import facts, results
 from .panel import ListPanel
 
@@ -144,9 +145,9 @@ class PoolTable(ListPanel[ModelView]):
         )
 
     def _version_cell(self, item: ModelView, width: int) -> Line:
-        """Every name in the same form: where one needs its provider shortened, all have it so."""
+        """Every name in the same form, and none like another."""
         models = self.view.snapshot.models if self.view.snapshot else ()
-        return version_name(item.version, width, brief=any(len(m.version) > width for m in models))
+        return distinct(item.version, width, [m.version for m in models])
 
     def _role(self, item: ModelView, width: int) -> Line:
         snapshot = self.view.snapshot

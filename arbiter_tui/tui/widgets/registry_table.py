@@ -8,8 +8,9 @@ from typing import Any
 
 from .. import format as fmt
 from ..filter import matches
+from ..names import distinct
 from ..state import on_trial, serves
-from ..text import Column, Line, Span, Table, line, paragraphs, version_name
+from ..text import Column, Line, Span, Table, line, paragraphs
 from .view_list import ViewList
 
 STAGES = {"active": ("● active", "serve"), "draft": ("○ draft", "label"), "deprecated": ("▽ deprecated", "warn"),
@@ -100,7 +101,7 @@ class RegistryTable(ViewList[Known]):
 
     def _named(self, item: Known, width: int) -> Line:
         """Every name in the same form: where one needs its provider shortened, all have it so."""
-        return version_name(item.version, width, brief=any(len(k.version) > width for k in self.known))
+        return distinct(item.version, width, [k.version for k in self.known])
 
     def _role(self, item: Known, width: int) -> Line:
         snapshot = self.view.snapshot

@@ -10,7 +10,8 @@ from typing import Any
 
 from ...core.cost import Outcome
 from .. import format as fmt
-from ..text import Column, Line, Span, Table, line, paragraphs, version_name
+from ..names import distinct
+from ..text import Column, Line, Span, Table, line, paragraphs
 from .view_list import Tail
 
 WIDE = 96
@@ -97,7 +98,7 @@ class RequestTable(Tail[Row]):
         return [
             Column("at", "when", 8, lambda r, w: (Span(fmt.clock_s(r.at, now), "unit"),), align="left"),
             Column("task", "task", 14 if wide else 11, self._task_cell, align="left"),
-            Column("name", "model", 0, lambda r, w: version_name(r.version, w, "label"), align="left"),
+            Column("name", "model", 0, self._model, align="left"),
             Column("ttft", "ttft", 7 if wide else 6, lambda r, w: _figure(fmt.seconds(r.ttft_s)), 2),
             Column("latency", "took", 7 if wide else 6, lambda r, w: _figure(fmt.seconds(r.latency_s))),
             Column("tokens", *(("tokens", 6) if wide else ("tok", 4)), self._tokens, 1),
@@ -111,6 +112,11 @@ class RequestTable(Tail[Row]):
         if row.task:
             return (Span(fmt.fit(row.task, width), "figure"),)
         return (Span("by name", "unit"),)
+
+    def _model(self, row: Row, width: int) -> Line:
+        """Told apart from every model that there is."""
+        models = self.view.snapshot.models if self.view.snapshot else ()
+        return distinct(row.version, width, [m.version for m in models], "label")
 
     def _tokens(self, row: Row, width: int) -> Line:
         return _figure(fmt.DASH if row.tokens_out is None else str(row.tokens_out))

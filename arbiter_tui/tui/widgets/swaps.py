@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from ...core.snapshot import SwapView
 from .. import format as fmt
 from ..changes import Step, changes
+from ..names import briefly, in_brief
+from ..rules import told
 from ..text import Line, change_of, line, paragraphs, spread, version_name
 from .panel import ListPanel
 
@@ -52,18 +54,14 @@ def why(swap: SwapView) -> str:
         return _brief(swap.error, swap)
     if swap.result == "running":
         return phases(swap) or "starting"
-    rules = "; ".join(f"{w.rule} {w.value} (limit {w.threshold})" for w in swap.why)
+    rules = "; ".join(told(w.rule, w.value, w.threshold) for w in swap.why)
     asked = "asked for by hand" if swap.trigger == "manual" else "no reason recorded"
     return _brief(swap.reason.removesuffix("; swapping"), swap) or rules or asked
 
 
 def _brief(sentence: str, swap: SwapView) -> str:
-    """The two versions, named in full on the line above, without their providers."""
-    for version in (swap.from_ or "", swap.to):
-        stem, dot, provider = version.rpartition(".")
-        if dot and provider[:1].isalpha():
-            sentence = sentence.replace(version, stem)
-    return sentence
+    """The two versions, named in full on the line above, as short as they can be told apart."""
+    return in_brief(sentence, briefly((swap.from_ or "", swap.to)))
 
 
 class Swaps(ListPanel[SwapView]):

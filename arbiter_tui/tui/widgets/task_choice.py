@@ -10,13 +10,14 @@ from dataclasses import replace
 
 from textual import events
 
-from ...core.guards import WORDS, Guard
+from ...core.guards import Guard
 from ...core.snapshot import RowView
 from .. import format as fmt
+from ..rules import figure_of, named
 from ..state import View, row_of
 from ..task_draft import KNOBS, Knob, read, written
 from ..task_facts import Facts
-from ..text import Column, Line, Span, Table, line, model_name, paragraphs, spread, version_name, width_of
+from ..text import Column, Line, Span, Table, line, paragraphs, spread, version_name, width_of
 from .leaderboard import Leaderboard
 from .panel import ListPanel
 
@@ -180,10 +181,9 @@ class TaskRanking(Leaderboard):
 
     def _version_cell(self, item: RowView, width: int) -> Line:
         """In full where it fits, else as people call it, where that tells it from the others."""
-        names = [model_name(r.version) for r in self.items()]
-        if len(item.version) <= width or names.count(model_name(item.version)) > 1:
-            return super()._version_cell(item, width)
-        return version_name(model_name(item.version), width)
+        if fmt.cells(item.version) <= width:
+            return version_name(item.version, width)
+        return super()._version_cell(item, width)
 
     def _moved_cell(self, item: RowView, width: int) -> Line:
         old = row_of(self.view.task_view(), item.version)
@@ -277,7 +277,7 @@ class Guards(ListPanel[Guard]):
 
 def words(guard: Guard) -> tuple[str, str]:
     """Its name, and what stands before its limit."""
-    return WORDS.get(guard.rule, (guard.rule.replace("_", " "), ""))
+    return named(guard.rule)
 
 
 def answer(guard: Guard) -> tuple[str, str]:
@@ -301,20 +301,3 @@ def value_of(guard: Guard) -> str:
     if guard.unit == "at" and isinstance(guard.value, int | float) and isinstance(guard.threshold, int | float):
         return fmt.left(guard.threshold - guard.value)
     return figure_of(guard.value, guard.unit)
-
-
-def figure_of(value: object, unit: str) -> str:
-    """A value by the guard's unit."""
-    if value is None:
-        return fmt.DASH
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return str(value)
-    match unit:
-        case "share":
-            return fmt.score(value).replace("-0.", "-.")
-        case "s":
-            return fmt.seconds(value)
-        case "at":
-            return fmt.moment(value)[11:]
-        case _:
-            return f"{value:g}"

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from ...core.snapshot import RowView
 from .. import charts
 from .. import format as fmt
+from ..names import briefly
 from ..state import View
 from ..task_facts import NEWEST, Facts, Past, Ruler, Served, past_of
 from ..text import Column, Line, Span, Table, line, model_name, paragraphs, plain, version_name
@@ -127,9 +128,8 @@ class TradeOffs(Panel):
                 *paragraphs("No model has both a quality and a latency yet; b measures them.", width, "unit"),
             ]
         foot = [line((f"{fmt.plural(rest, 'model')} without both figures", "unit"))] if rest else []
-        names = [model_name(r.version) for r in known]
-        told = [n if names.count(n) == 1 else r.version for n, r in zip(names, known, strict=True)]
-        points = [self._point(r, name) for r, name in zip(known, told, strict=True)]
+        names = briefly((r.version for r in known), providers=True)
+        points = [self._point(r, names[r.version]) for r in known]
         return [*charts.scatter(points, width, height - len(foot)), *foot]
 
     def _point(self, row: RowView, name: str) -> charts.Point:
