@@ -9,13 +9,9 @@ import time
 class SystemClock:
     """ports.Clock on the machine's own clocks."""
 
-    def now(self) -> float:
-        """Unix seconds."""
-        return time.time()
-
-    def monotonic(self) -> float:
-        """Seconds that never run backwards."""
-        return time.monotonic()
+    # Each request asks ten times: no method stands between.
+    now = staticmethod(time.time)  # unix seconds
+    monotonic = staticmethod(time.monotonic)  # seconds that never run backwards
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(max(0.0, seconds))

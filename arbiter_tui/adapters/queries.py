@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 from ..core.cost import Outcome
@@ -104,7 +105,7 @@ def insert_outcomes(connection: sqlite3.Connection, outcomes: Sequence[Outcome],
     for first in range(0, len(rows), _AT_ONCE):
         part = rows[first : first + _AT_ONCE]
         marks = ", ".join([f"({_MARKS})"] * len(part))
-        connection.execute(_INSERT_OUTCOMES + marks, [value for row in part for value in row])
+        connection.execute(_INSERT_OUTCOMES + marks, list(chain.from_iterable(part)))
     settled = len({o.id for o in outcomes if o.id in announced})
     if settled:
         connection.execute("UPDATE counters SET value = value + ? WHERE name = ?", (settled, SETTLED))

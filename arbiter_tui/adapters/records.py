@@ -10,8 +10,9 @@ from __future__ import annotations
 import json
 import sqlite3
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, asdict, fields
+from operator import attrgetter
 from typing import Any
 
 from ..core.cost import Failure, Outcome
@@ -91,8 +92,7 @@ def swap_from(data: bytes) -> SwapView:
     return from_wire(SwapView, unpack(data))
 
 
-def outcome_row(outcome: Outcome) -> tuple[Any, ...]:
-    return tuple(getattr(outcome, name) for name in OUTCOME_COLUMNS)
+outcome_row: Callable[[Outcome], tuple[Any, ...]] = attrgetter(*OUTCOME_COLUMNS)
 
 
 def outcome_from(row: sqlite3.Row) -> Outcome:

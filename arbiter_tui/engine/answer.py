@@ -282,10 +282,13 @@ class Answer:
             self._kept.clear()
         return True
 
+    @property
+    def over(self) -> bool:
+        """It has ended, and holds nothing."""
+        return self.outcome is not None and self._claim is None and self._stream is None
+
     async def aclose(self) -> None:
         """Idempotent. Before the end: stops the decoding in the runtime and counts as cancelled."""
-        if self.outcome is not None and self._claim is None and self._stream is None:
-            return
         await self._release()
         self._end(Failure.CANCELLED)
 

@@ -100,7 +100,8 @@ class Evidence:
         found: dict[tuple[str, str], list[Outcome]] = {}
         for outcome in outcomes:
             wrong = flaws(outcome, now)
-            self.intake.update(f"{name} {what}" for name, what in wrong.items())
+            if wrong:
+                self.intake.update(f"{name} {what}" for name, what in wrong.items())
             version = versions.get(outcome.version)
             if version is not None and unwelcome(version):
                 self.intake["version is archived"] += 1

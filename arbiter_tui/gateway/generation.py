@@ -138,7 +138,8 @@ class Generator:
         except ArbiterError as error:
             await exchange.fail(error, answer_headers(answer))
         finally:
-            await answer.aclose()
+            if not answer.over:
+                await answer.aclose()
 
     async def _begin(self, exchange: Exchange, asked: Asked) -> Answer:
         told = [pair for pair in exchange.scope["headers"] if pair[0].startswith(OURS)]
@@ -257,14 +258,12 @@ async def _relay(exchange: Exchange, first: bytes, answer: Answer, headers: Head
         if answer.outcome is None:
             await next_chunk(answer)
         return
-    await exchange.open(headers)
-    piece: Chunk | bytes = first
+    await exchange.begin(headers, first)
+    if (sink := exchange.sink) is not None:
+        answer.into(sink)
     try:
-        while isinstance(piece, bytes):
+        while isinstance(piece := await next_chunk(answer), bytes):
             await exchange.write(piece)
-            if exchange.sink is not None:
-                answer.into(exchange.sink)
-            piece = await next_chunk(answer)
     except ArbiterError:
         if not exchange.between:  # cut in the middle of an event: ours must not become a part of it
             await exchange.write(b"\n\n")
@@ -275,8 +274,13 @@ async def _relay(exchange: Exchange, first: bytes, answer: Answer, headers: Head
 async def _stream(
     exchange: Exchange, chunk: Chunk, chunks: AsyncIterator[Chunk], request: Request, shape: Shape, headers: Headers
 ) -> None:
-    await exchange.open(headers)
     opening, pieces = shape.opening(), 0
+    if isinstance(chunk, Text):
+        pieces = 1
+        await exchange.begin(headers, opening + shape.piece(chunk))
+        opening, chunk = b"", await next_chunk(chunks)
+    else:
+        await exchange.open(headers)
     while not isinstance(chunk, Done):
         while isinstance(chunk, Text):
             pieces += 1

@@ -61,6 +61,17 @@ class Client:
         if self.tell is not None:
             self.tell()
 
+    def begin(self, headers: Headers, data: bytes) -> None:
+        """The head of a stream, status 200, and its first piece in one packet."""
+        cycle = self.cycle
+        assert cycle is not None, "a request whose head is read"
+        if cycle.disconnected:
+            return
+        head = _lines(cycle, headers)
+        cycle.response_started = cycle.chunked_encoding = True
+        told = b"%s%s\r\ntransfer-encoding: chunked\r\n\r\n%x\r\n%s\r\n" % (STATUS_LINE[200], head, len(data), data)
+        self._protocol.transport.write(told)
+
     def write(self, data: bytes) -> bool:
         """A piece of a stream that is open, at once. False: the client is behind, ``drain`` before the next one."""
         cycle = self.cycle
@@ -79,19 +90,24 @@ class Client:
         assert cycle is not None, "a request whose head is read"
         if cycle.disconnected:
             return
-        lines = [b": ".join(pair) for pair in headers]
-        lines += [b": ".join(pair) for pair in cycle.default_headers]
-        if not cycle.keep_alive:
-            lines.append(b"connection: close")
-        head = b"\r\n".join(lines)
-        if head.count(b"\n") >= len(lines) or head.count(b"\r") >= len(lines):
-            raise ValueError("a header with a line's end in it")
+        head = _lines(cycle, headers)
         protocol.transport.write(b"%scontent-length: %d\r\n%s\r\n\r\n%s" % (STATUS_LINE[200], len(body), head, body))
         cycle.response_started = cycle.response_complete = True
         cycle.message_event.set()
         if not cycle.keep_alive:
             protocol.transport.close()
         cycle.on_response()
+
+
+def _lines(cycle: RequestResponseCycle, headers: Headers) -> bytes:
+    lines = [b": ".join(pair) for pair in headers]
+    lines += [b": ".join(pair) for pair in cycle.default_headers]
+    if not cycle.keep_alive:
+        lines.append(b"connection: close")
+    head = b"\r\n".join(lines)
+    if head.count(b"\n") >= len(lines) or head.count(b"\r") >= len(lines):
+        raise ValueError("a header with a line's end in it")
+    return head
 
 
 def client_of(scope: Any) -> Client:

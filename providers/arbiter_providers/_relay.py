@@ -6,6 +6,7 @@ Owns: the newest bytes of a stream, and what they say once it is over. Never: ch
 from __future__ import annotations
 
 import json
+from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -21,10 +22,15 @@ class Tail:
     """Of one streamed answer."""
 
     def __init__(self) -> None:
-        self._bytes = b""
+        self._pieces: deque[bytes] = deque()
+        self._size = 0
 
     def add(self, data: bytes) -> None:
-        self._bytes = data[-TAIL_BYTES:] if len(data) >= TAIL_BYTES else (self._bytes + data)[-TAIL_BYTES:]
+        """Copies nothing: the pieces that its last bytes are in."""
+        self._pieces.append(data)
+        self._size += len(data)
+        while self._size - len(self._pieces[0]) >= TAIL_BYTES:
+            self._size -= len(self._pieces.popleft())
 
     def done(self, hidden: Callable[[bytes], bytes] = bytes) -> Done | None:
         """None: the stream broke off. Raises ProviderError where the runtime itself said that something failed.
@@ -34,7 +40,7 @@ class Tail:
         reason: FinishReason | None = None
         found: dict[str, Any] = {}
         over = False
-        for line in reversed(self._bytes.splitlines()):
+        for line in reversed(b"".join(self._pieces)[-TAIL_BYTES:].splitlines()):
             if not line.startswith((b"data:", b"error:")):
                 continue
             told = line.split(b":", 1)[1].strip()
@@ -94,11 +100,14 @@ def _object(data: bytes) -> dict[str, Any]:
 def usage_of(told: Mapping[str, Any]) -> Usage:
     """``usage`` counts; ``timings`` (llama-server's) count and time. What neither says stays unknown."""
     usage, timings = told.get("usage"), told.get("timings")
-    usage = usage if isinstance(usage, dict) else {}
-    if not isinstance(timings, dict):
-        timings = {}
+    usage, timings = usage if isinstance(usage, dict) else {}, timings if isinstance(timings, dict) else {}
     details = usage.get("prompt_tokens_details")
-    cached = timings.get("cache_n", details.get("cached_tokens") if isinstance(details, dict) else None)
+    cached = details.get("cached_tokens") if isinstance(details, dict) else None
+    if not timings:
+        return Usage(
+            tokens_in=usage.get("prompt_tokens"), tokens_out=usage.get("completion_tokens"), tokens_cached=cached
+        )
+    cached = timings.get("cache_n", cached)
     prompt = timings.get("prompt_n")
     counted = None if prompt is None else prompt + (timings.get("cache_n") or 0)
     return Usage(

@@ -43,6 +43,8 @@ class _Connection(asyncio.Protocol):
         self._idle_since: float | None = None
         self.fresh = True  # nothing was asked of it before
         self._loop = asyncio.get_running_loop()
+        self._buffer: list[bytes] = []
+        self.on_body = self._buffer.append  # as the parser's own: a stream has thousands of pieces
         self._parser = httptools.HttpResponseParser(self)
         self._timer: asyncio.TimerHandle | None = None
         self._limit_s = 0.0
@@ -56,7 +58,7 @@ class _Connection(asyncio.Protocol):
         self.error: OSError | None = None
         self._keeps = False
         self._length: int | None = None
-        self._buffer: list[bytes] = []
+        self._buffer.clear()
         self._held = self._head_seen = 0
         self._paused = False
         self._waiter: asyncio.Future[None] | None = None
@@ -82,11 +84,15 @@ class _Connection(asyncio.Protocol):
             self._fail(Broken(f"no HTTP: {error}"))
         if self.status == 0 and self._head_seen > HEAD_BYTES:
             self._fail(Broken("a head without end"))
+        self._held += len(data)  # with its framing
         if self.sink is not None and not self.over and self.error is None:
             data = self.take()
             if not data or self.sink.write(data):
                 return
             self.sink, self.full = None, True
+        if self._held > AHEAD_BYTES and not self._paused and self.transport is not None:
+            self._paused = True
+            self.transport.pause_reading()
         self._wake()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -115,13 +121,6 @@ class _Connection(asyncio.Protocol):
     def on_headers_complete(self) -> None:
         self.status = self._parser.get_status_code()
         self._keeps = self._parser.should_keep_alive()
-
-    def on_body(self, body: bytes) -> None:
-        self._buffer.append(body)
-        self._held += len(body)
-        if self._held > AHEAD_BYTES and not self._paused and self.transport is not None:
-            self._paused = True
-            self.transport.pause_reading()
 
     def on_message_complete(self) -> None:
         self.over = self.status >= 200  # 100 Continue is no answer
