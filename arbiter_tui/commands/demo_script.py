@@ -23,6 +23,7 @@ import aiohttp
 from ..core.prompts import suite_request
 from ..core.tasks import Task
 from ..core.verify import SuiteItem, verify
+from ..core.words import change
 from ..data import bundled_suites
 from . import text as t
 from .demo_cast import plan
@@ -223,7 +224,7 @@ class Script:
             if self.fault_at is not None and swap["task"] == self.cast.fault.name:
                 after = f", {time.monotonic() - self.fault_at:.1f} s after the fault"
             verb = {"done": "swapped", "rolled_back": "rolled back"}.get(swap["result"], swap["result"])
-            self.say(f"autopilot {verb} {swap['task']}: {swap['from']} → {swap['to']}{after}. {swap['reason']}")
+            self.say(f"autopilot {verb} {swap['task']}: {change(swap['from'], swap['to'])}{after}. {swap['reason']}")
 
     async def wait_until(self, seconds: float) -> None:
         await asyncio.sleep(max(0.0, self.begun + seconds - time.monotonic()))

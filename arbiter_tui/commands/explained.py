@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from ..core.words import UNITS, WORDS
+from ..core.words import UNITS, WORDS, change
 from . import text as t
 
 Record = Mapping[str, Any]
@@ -38,7 +38,7 @@ def _swap(found: Record) -> list[str]:
     swap, evidence = found["swap"], found["swap"].get("evidence") or {}
     took = f" in {t.duration(swap['duration_s'])}" if swap.get("duration_s") is not None else ""
     lines = [
-        t.wrapped(f"{swap['task']}: {swap.get('from') or 'nobody'} → {swap['to']}", indent="  "),
+        t.wrapped(f"{swap['task']}: {change(swap.get('from'), swap['to'])}", indent="  "),
         f"{BECAME.get(swap['result'], swap['result'])}{took}, {_moment(swap['started_at'])}, "
         f"{BY.get(swap['trigger'], swap['trigger'])}",
         "",

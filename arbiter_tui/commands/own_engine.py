@@ -17,6 +17,7 @@ import time
 from argparse import Namespace
 from collections.abc import Callable
 
+from ..core.words import plural
 from ..errors import EngineUnreachable
 from .connect import in_background, running, spawn, until_started, wait_for_engine
 
@@ -77,7 +78,9 @@ class OwnEngine:
         if self._answered:
             lately = [at for at in self._started if self._now() - at < WITHIN_S]
             if len(lately) >= CRASHES:
-                raise EngineUnreachable(f"the engine ended {len(lately)} times within a minute; engine.log says why")
+                raise EngineUnreachable(
+                    f"the engine ended {plural(len(lately), 'time')} within a minute; engine.log says why"
+                )
             self._spawn()
 
     def _wait(self) -> str:

@@ -83,7 +83,8 @@ def trial(r: RolloutView) -> str:
     """One rollout in a line."""
     worse = "unknown" if r.p_worse is None else f"{r.p_worse:.2f}".removeprefix("0")
     state = "paused" if r.paused else r.phase
-    return f"on trial: {r.to} beside {r.from_} on {r.task}, {state} at {r.share:.0%}, P(worse) {worse}, {r.pairs} pairs"
+    who = f"on trial: {r.to} beside {r.from_} on {r.task}"
+    return f"{who}, {state} at {r.share:.0%}, P(worse) {worse}, {t.plural(r.pairs, 'pair')}"
 
 
 def models(s: Snapshot) -> str:

@@ -93,8 +93,8 @@ def _rates(runs: Sequence[RolloutReplay]) -> Answer:
 
 def _say_rollout(answer: Mapping[str, Any]) -> str:
     lines = [
-        f"verdict: {answer['verdict']} after {answer['requests']} requests, {answer['canary_requests']} of them by the "
-        f"new version ({answer['pairs']} pairs)",
+        f"verdict: {answer['verdict']} after {t.plural(answer['requests'], 'request')}, {answer['canary_requests']} of "
+        f"them by the new version ({t.plural(answer['pairs'], 'pair')})",
         answer["reason"],
     ]
     for why in answer["reasons"]:
@@ -149,11 +149,11 @@ def _outcome(number: int, row: Row, where: str) -> Outcome:
 
 def _say_detect(answer: Mapping[str, Any]) -> str:
     alarms, changed = answer["alarms"], answer["change_at"]
-    lines = [f"{len(alarms)} {'alarm' if len(alarms) == 1 else 'alarms'} in {answer['requests']} requests"]
+    lines = [f"{t.plural(len(alarms), 'alarm')} in {t.plural(answer['requests'], 'request')}"]
     lines += [f"  at {alarm['at']}: {alarm['sentence']}" for alarm in alarms]
     if changed is not None:
-        found = f"found after {answer['delay']} requests" if answer["delay"] is not None else "not found"
-        lines.append(f"the change after {changed} requests: {found}")
+        found = f"found after {t.plural(answer['delay'], 'request')}" if answer["delay"] is not None else "not found"
+        lines.append(f"the change after {t.plural(changed, 'request')}: {found}")
     if answer["false_alarms_per_1000"] is not None:
         lines.append(f"false alarms per 1,000 requests: {answer['false_alarms_per_1000']:g}")
     return "\n".join(lines)

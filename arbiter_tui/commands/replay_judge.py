@@ -114,8 +114,8 @@ def said(answer: Mapping[str, Any]) -> str:
     longest = answer["always_longest"]
     told = "" if longest is None else f"\nthe longer answer is the better one in {longest:.1%} of the pairs"
     return (
-        f"{table}\n{answer['pairs']} pairs; a verdict counts where both orders agree; trust: the exact grades that one "
-        f"is worth{told}"
+        f"{table}\n{t.plural(answer['pairs'], 'pair')}; a verdict counts where both orders agree; trust: the exact "
+        f"grades that one is worth{told}"
     )
 
 

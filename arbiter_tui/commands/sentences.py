@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 
 from ..core.snapshot import ModelView, OperationView, Reading, RolloutView, Snapshot, SwapView, TaskView
+from ..core.words import stays
 from . import text as t
 
 CALM_S = 10.0  # a figure of one thing is told at most so often
@@ -78,10 +79,13 @@ class Teller:
         reads = " It only reads." if e.read_only else ""
         yield from self._new("engine", f"The engine{where} is {e.state}; its autopilot is {e.autopilot}.{reads}")
         if e.lost_at_last_crash:
-            yield from self._new("lost", f"{e.lost_at_last_crash} measurements were lost when it crashed last.")
+            yield from self._new(
+                "lost",
+                f"{t.plural(e.lost_at_last_crash, 'measurement was', 'measurements were')} lost when it crashed last.",
+            )
         yield from self._new("failed", f"{e.failed} of its requests have failed so far.")
         if self._moved("requests", e.requests, e.requests_per_second):
-            yield f"{_count(e.requests, 'request')} so far, {_figure(e.requests_per_second)} a second."
+            yield f"{t.plural(e.requests, 'request')} so far, {_figure(e.requests_per_second)} a second."
 
     def _machine(self, s: Snapshot) -> Iterator[str]:
         h, b = s.hardware, s.budget
@@ -125,7 +129,7 @@ class Teller:
             )
             yield (
                 f"Model {m.version}: {memory}, {_figure(m.tokens_per_second)} tokens a second, first one after "
-                f"{_time(m.ttft_s)}; {m.in_flight} under way, {m.queued} waiting; {_count(m.requests, 'request')}, "
+                f"{_time(m.ttft_s)}; {m.in_flight} under way, {m.queued} waiting; {t.plural(m.requests, 'request')}, "
                 f"{m.failures} failed."
             )
 
@@ -146,7 +150,7 @@ class Teller:
             ranks = "; ".join(
                 f"{n}. {r.version} utility {_share(r.utility)} from {_share(r.utility_low)} to "
                 f"{_share(r.utility_high)}, quality {_share(r.quality)}, median {_time(r.latency_p50_s)}, "
-                f"best with P {_share(r.p_best)}, {_count(r.samples, 'sample')}"
+                f"best with P {_share(r.p_best)}, {t.plural(r.samples, 'sample')}"
                 for n, r in enumerate(x.leaderboard[:3], 1)
             )
             more = f"; and {len(x.leaderboard) - 3} more" if len(x.leaderboard) > 3 else ""
@@ -158,13 +162,16 @@ def _swap(w: SwapView) -> str:
     phase = f", {w.phases[-1].name}" if w.result == "running" and w.phases else ""
     at = time.strftime("%d %b %H:%M", time.localtime(w.started_at))
     said = "; ".join(x for x in (w.error, w.reason) if x)
-    head = f"Swap of {w.task} from {w.from_ or 'nobody'} to {w.to}, {TRIGGERS.get(w.trigger, w.trigger)}, {at}"
+    what = f"Swap of {w.task} from {w.from_ or 'nobody'} to {w.to}"
+    head = (
+        f"{f'Swap of {w.task}: {stays(w.to)}' if w.from_ == w.to else what}, {TRIGGERS.get(w.trigger, w.trigger)}, {at}"
+    )
     return f"{head}: it {RESULTS.get(w.result, w.result)}{took}{phase}. {said}".rstrip()
 
 
 def _rollout(r: RolloutView) -> str:
     why = f" Because: {r.reason}." if r.ended_at is not None and r.reason else ""
-    share = f"{_percent(r.share)} of its requests, {r.pairs} pairs compared"
+    share = f"{_percent(r.share)} of its requests, {t.plural(r.pairs, 'pair')} compared"
     return f"Rollout of {r.to} on {r.task}: {r.phase}, {share}.{why}"
 
 
@@ -191,10 +198,6 @@ def _share(value: float | None) -> str:
 
 def _time(value: float | None) -> str:
     return "an unknown time" if value is None else t.duration(value)
-
-
-def _count(n: int, noun: str) -> str:
-    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
 
 
 def _figure(value: float | None) -> str:

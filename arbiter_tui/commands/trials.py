@@ -55,7 +55,8 @@ def line(r: Mapping[str, Any]) -> str:
     lines = [head + (f" ({r['reason']})" if r["reason"] else "")]
     worse = "unknown" if r["p_worse"] is None else f"{r['p_worse']:.2f}"
     slow = "" if r["slowdown"] is None else f", {r['slowdown']:.2f} x its latency"
-    asked = f"{r['pairs']} questions answered by both{slow}, {r['canary_requests']} requests served by the new one"
+    served = t.plural(r["canary_requests"], "request")
+    asked = f"{t.plural(r['pairs'], 'question')} answered by both{slow}, {served} served by the new one"
     lines.append(f"  verdict {r['verdict']}: P(worse) {worse}; {asked}")
     lines += [f"  {w['rule']}: {w['value']} (limit {w['threshold']}); {w['would_change_if']}" for w in r["why"]]
     if r["next_step_at"] is not None and r["phase"] == "canary":

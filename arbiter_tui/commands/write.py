@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
+from ..core.words import change
 from ..errors import Refused
 from . import explained, trials
 from . import text as t
@@ -150,7 +151,7 @@ def swap_line(s: Mapping[str, Any], *, dry: bool = False) -> str:
     stored = bool(evidence.get("offline"))
     took = f" in {t.duration(s['duration_s'])}" if s.get("duration_s") is not None and not dry and not stored else ""
     who = "" if dry else f"  ({s['id']})"
-    head = f"{_verb(s, dry)} {s['task']}: {s.get('from') or t.DASH} → {s['to']}{took}{who}"
+    head = f"{_verb(s, dry)} {s['task']}: {change(s.get('from'), s['to'])}{took}{who}"
     lines = [t.wrapped(head, indent="  ")]
     if stored and done and not dry:
         lines.append("  stored; nothing was loaded")

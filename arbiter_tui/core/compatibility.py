@@ -14,7 +14,7 @@ from typing import Any
 from .registry import Lifecycle, ModelVersion
 from .scoring import EMPTY, MIN_SAMPLES, Stats
 from .tasks import Task
-from .words import mib, share, span
+from .words import mib, number, share, span
 
 KEPT_SHARE = 0.9  # of the old version's quality
 
@@ -125,7 +125,9 @@ def _quality(before: Stats, after: Stats) -> _Finding:
     needed = KEPT_SHARE * before.quality
     if after.quality is None or after.quality_weight < MIN_SAMPLES:
         unknown = Check(name="quality", met=None, value=after.quality, needed=needed)
-        known = f"known from {after.quality_weight:.3g} answers only" if after.quality_weight else "not measured yet"
+        heard = number(after.quality_weight)
+        answers = f"{heard} answer" if heard == "1" else f"{heard} answers"
+        known = f"known from {answers} only" if after.quality_weight else "not measured yet"
         return _Finding(unknown, f"its quality on this task is {known}; {share(needed)} would keep 90%")
     found = Check(name="quality", met=after.quality >= needed, value=after.quality, needed=needed)
     kept = f"quality {share(after.quality)} is below 90% of {share(before.quality)}"

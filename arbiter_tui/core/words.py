@@ -135,6 +135,16 @@ def figure(value: Any, unit: str = "") -> str:
             return share(value) if isinstance(value, float) and abs(value) <= 1 and not unit else number(value)
 
 
+def stays(version: str) -> str:
+    """A version that takes over from itself."""
+    return f"{version} stays"
+
+
+def change(old: str | None, new: str) -> str:
+    """Who replaces whom, the same wherever a swap is told."""
+    return stays(new) if old == new else f"{old or 'nobody'} → {new}"
+
+
 def all_of(names: Sequence[str]) -> str:
     """``a``, ``a and b``, ``a, b and c``."""
     return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else "".join(names)

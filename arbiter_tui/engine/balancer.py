@@ -23,6 +23,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, NamedTuple, TypeVar
 
+from ..core.words import plural
 from ..errors import Overloaded
 
 T = TypeVar("T")
@@ -88,8 +89,9 @@ class Line(Generic[T]):
 
     def _make_way(self, flow: Flow, whose: str, limit: int) -> None:
         counts = Counter(w.flow for w in self._waiters)
+        many = plural(len(self._waiters), "request is", "requests are")
         full = Overloaded(
-            f"{whose} is busy and {len(self._waiters)} requests are waiting already (limit {limit})",
+            f"{whose} is busy and {many} waiting already (limit {limit})",
             details={"version": whose, "queued": len(self._waiters), "limit": limit},
         )
         most = max(counts, key=lambda f: counts[f] / f.weight, default=flow)

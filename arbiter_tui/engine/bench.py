@@ -21,6 +21,7 @@ from ..core.registry import Lifecycle, ModelVersion
 from ..core.snapshot import OperationView
 from ..core.tasks import Task
 from ..core.verify import SuiteItem, verify
+from ..core.words import plural, span
 from ..errors import ArbiterError, Refused, UnknownName
 from ..provider import Done, Message, Request, Text
 from .answer import failure_of
@@ -215,7 +216,9 @@ class Bench:
                 if grades:
                     mine = result.setdefault(part.task.name, {})
                     mine[part.version.version] = round(sum(grades) / len(grades), 4)
-            self._finish(id, "done", result, f"{done} questions in {self._live.clock.monotonic() - began:.0f} s")
+            self._finish(
+                id, "done", result, f"{plural(done, 'question')} in {span(self._live.clock.monotonic() - began)}"
+            )
         except asyncio.CancelledError:
             self._finish(id, "cancelled", result, f"cancelled after {done} of {total}; the next one goes on there")
         except (ArbiterError, ValueError) as error:

@@ -24,6 +24,7 @@ from ..core.registry import ModelVersion
 from ..core.routing import Route
 from ..core.snapshot import SwapView, Why
 from ..core.swapping import SwapEffect, SwapEvent, SwapEventKind, SwapPhase, start, step
+from ..core.words import change
 from ..errors import ArbiterError, ContextOverflow, NothingToRollBack, Refused, SwapInProgress, UnknownName
 from .decisions import Decisions
 from .evidence import Evidence
@@ -261,7 +262,7 @@ class Swapper:
 
     async def _record(self, job: Job) -> SwapEvent:
         await self._live.store.save_swap(job.view)
-        self._live.event("swap", f"{job.view.task}: {job.view.from_ or 'nothing'} → {job.view.to}", swap=job.view.id)
+        self._live.event("swap", f"{job.view.task}: {change(job.view.from_, job.view.to)}", swap=job.view.id)
         return SwapEvent(kind=SwapEventKind.RECORDED)
 
     async def _warm(self, job: Job) -> SwapEvent:
@@ -361,7 +362,7 @@ class Swapper:
             live.alert("error", f"{view.task}: swap to {view.to} failed: {view.error}", task=view.task, version=view.to)
         await live.store.save_swap(view)
         self._decisions.of_swap(view)
-        live.event("swap", f"{view.task}: {view.from_ or 'nothing'} → {view.to} {view.result}", swap=view.id)
+        live.event("swap", f"{view.task}: {change(view.from_, view.to)}, {view.result.replace('_', ' ')}", swap=view.id)
         return view
 
     def _after_switch(self, job: Job) -> None:

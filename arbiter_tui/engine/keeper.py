@@ -18,6 +18,7 @@ from typing import Any
 
 from ..core.registry import ModelVersion
 from ..core.scaling import ONE, Span
+from ..core.words import plural
 from ..errors import ArbiterError, LoadFailed, ProviderError
 from ..ports import Clock
 from ..provider import EventSink, LoadedModel, Provider, WorkerEvent
@@ -193,8 +194,10 @@ class Keeper:
         if instance.failures.quarantined:
             instance.state = State.QUARANTINED
             count = instance.failures.count
-            self._log("quarantined", instance.name, f"quarantined after {count} failures: {instance.error}")
-            error = error or LoadFailed(f"{instance.name} is quarantined after {count} failures: {instance.error}")
+            self._log("quarantined", instance.name, f"quarantined after {plural(count, 'failure')}: {instance.error}")
+            error = error or LoadFailed(
+                f"{instance.name} is quarantined after {plural(count, 'failure')}: {instance.error}"
+            )
         if error is not None:
             fail_all(instance, error)
 

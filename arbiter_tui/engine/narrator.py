@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from ..core.autoswap import AutoSwapVerdict
-from ..core.snapshot import OperationView
+from ..core.snapshot import OperationView, SwapView
+from ..core.words import change, plural, stays
 from .announcements import Announced
 from .evidence import Evidence
 from .live import Live
@@ -47,7 +48,7 @@ class Narrator:
             return "No models yet. Register one: arbiter register PATH.gguf"
         running = next((s for s in live.swaps if s.result == "running"), None)
         if running is not None:
-            return f"{running.task}: swapping {running.from_ or 'nothing'} for {running.to}. {running.reason}".strip()
+            return f"{running.task}: {_doing(running)}. {_past(running.reason)}".strip()
         if self._announced:
             task, soonest = min(self._announced.items(), key=lambda item: item[1].at)
             return f"{_of(task, soonest.sentence(live.clock.now()))}."
@@ -63,11 +64,11 @@ class Narrator:
         live = self._live
         newest = next(iter(live.swaps), None)
         fresh = newest is not None and live.clock.now() - newest.started_at < NEWS_S
-        if newest is not None and fresh and newest.result in ("done", "failed") and newest.reason:
-            return f"{newest.task}: {newest.from_ or 'nothing'} → {newest.to}, {newest.result}: {newest.reason}"
+        if newest is not None and fresh and newest.result in ("done", "failed") and (newest.reason or newest.error):
+            return _told(newest)
         unmeasured = [name for name in live.tasks if self._evidence.leaderboard(name) and self._unknown(name)]
-        count = f"{len(unmeasured)} of {len(live.tasks)}"
-        noun = "task has" if len(live.tasks) == 1 else "tasks has" if len(unmeasured) == 1 else "tasks have"
+        verb = "has" if len(unmeasured) == 1 else "have"
+        count, noun = f"{len(unmeasured)} of", f"{plural(len(live.tasks), 'task')} {verb}"
         measuring = self.measuring()
         if measuring is not None:
             left = f"; {count} {noun} no measured quality yet" if unmeasured else ""
@@ -84,6 +85,25 @@ class Narrator:
 def _of(task: str, sentence: str) -> str:
     """The task is named once."""
     return sentence if f" {task} " in f" {sentence.replace(';', ' ').replace(',', ' ')} " else f"{task}: {sentence}"
+
+
+def _doing(swap: SwapView) -> str:
+    if swap.from_ is None:
+        return f"{swap.to} takes over"
+    return f"{stays(swap.to)}; it is checked again" if swap.from_ == swap.to else f"swapping {swap.from_} for {swap.to}"
+
+
+def _told(swap: SwapView) -> str:
+    """A swap that has ended, in one sentence for whoever looks up now."""
+    what = change(swap.from_, swap.to)
+    if swap.result == "failed":
+        return f"{swap.task}: {what} failed: {swap.error or swap.reason}"
+    return f"{swap.task}: {what}. {_past(swap.reason)}"
+
+
+def _past(reason: str) -> str:
+    """What was about to be done has been done."""
+    return reason.removesuffix("; swapping").removesuffix("; rolling back")
 
 
 def _words(sentence: str) -> str:

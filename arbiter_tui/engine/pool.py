@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from ..core.registry import ModelVersion
 from ..core.scaling import ONE
+from ..core.words import plural
 from ..errors import Draining, LoadFailed, Overloaded, UnknownName
 from ..ports import Clock
 from ..provider import Done, Message, Provider, Request
@@ -363,8 +364,8 @@ class Pool:
         wait_s = instance.failures.wait_s(self._clock.monotonic())
         if instance.state is State.QUARANTINED and wait_s > 0:
             error = LoadFailed(
-                f"{instance.name} is quarantined after {instance.failures.count} failures ({instance.error}); "
-                f"next attempt in {wait_s:.0f} s, or warm it by hand",
+                f"{instance.name} is quarantined after {plural(instance.failures.count, 'failure')} "
+                f"({instance.error}); next attempt in {wait_s:.0f} s, or warm it by hand",
                 details={"version": instance.name, "error": instance.error, "retry_after_s": wait_s},
             )
             error.retry_after_s = wait_s

@@ -14,6 +14,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
 
 from ..core.cost import Outcome
+from ..core.words import plural
 from ..errors import StoreError
 from ..ports import Clock, Store
 
@@ -82,7 +83,9 @@ class Recorder:
                 await self._store.record(batch)
             except StoreError as error:
                 self._unsaved = batch + self._unsaved
-                self._on_trouble(f"{len(self._unsaved)} outcomes wait to be stored: {error}")
+                self._on_trouble(
+                    f"{plural(len(self._unsaved), 'outcome waits', 'outcomes wait')} to be stored: {error}"
+                )
                 return
             except BaseException:
                 self._unsaved = batch + self._unsaved

@@ -19,6 +19,7 @@ from ..core.rollout import CLOSED, Effect, Event, Kind, Plan, Stage, begin, in_s
 from ..core.snapshot import RolloutView
 from ..core.stats import EMPTY
 from ..core.trial import Rule, Trial
+from ..core.words import plural
 from ..errors import ArbiterError, Refused, UnknownName
 from ..provider import Request
 from .answer import Answer
@@ -370,7 +371,7 @@ class Rollouts:
         if running is None:
             return None
         view = running.view()
-        asked = f"{view.pairs} question{'' if view.pairs == 1 else 's'} answered by both"
+        asked = f"{plural(view.pairs, 'question')} answered by both"
         worse = "" if view.p_worse is None else f", P(worse) {view.p_worse:.2f}".replace("0.", ".")
         if view.phase == Stage.SHADOW:
             doing = f"{view.to} is on trial in the shadow of {view.from_}"

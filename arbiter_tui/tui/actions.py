@@ -166,6 +166,9 @@ class Actions(ViewActions, SwapActions, DoorActions):
         if main.focused is main.machine:
             self.do_hardware()
             return
+        if main.focused is main.narrator:
+            self._read("now", lambda width: main.narrator.body(width, 0))
+            return
         if main.focused is main.swaps:
             swap = main.swaps.selected()
             if swap is not None:

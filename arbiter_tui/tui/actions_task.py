@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..core.snapshot import Snapshot
 from ..errors import ArbiterError
+from . import format as fmt
 from .screens.confirm import Choice, Confirm
 from .source import Engine
 from .state import Notice, model_of, task_of
@@ -99,7 +100,7 @@ class TaskActions:
                 self.screen.drop()
 
         n = len(self.screen.facts.draft.changes)
-        said = f"{n} {'criterion was' if n == 1 else 'criteria were'} changed and not saved."
+        said = f"{fmt.plural(n, 'criterion was', 'criteria were')} changed and not saved."
         choices = [Choice("drop", "Drop", "the criteria are as saved again")]
         self.app.push_screen(Confirm(self.app.view, "drop the changes?", [said], choices), answered)
 

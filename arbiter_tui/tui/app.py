@@ -37,6 +37,7 @@ from .glyphs import only_ascii
 from .guard import ReadOnly
 from .joining import Starter, fault, trouble
 from .messages import EngineLost, SnapshotArrived
+from .news import Told
 from .partial import Picture
 from .screens.main import MainScreen
 from .source import Engine
@@ -98,7 +99,7 @@ class CockpitApp(App[int]):
         self.view.ascii = only_ascii(os.environ)
         self.commander = Commander(lambda: self.engine, self.say)
         self.main = MainScreen(self.view, self.commander)
-        self._story = story
+        self._told = None if story is None else Told(story)
         self._remember = remember
         self.last_resort: threading.Timer | None = None
         self._tours, self._toured = tour, False  # the first sitting's first whole picture brings the tour
@@ -239,12 +240,9 @@ class CockpitApp(App[int]):
 
     def tick(self) -> None:
         """Once a second: the story's newest line, and whether the wire has fallen silent."""
-        if self._story is not None:
-            told = self._story()
-            if told != self.view.story:
-                self.view.story = told
-                self.main.settle()
-                self.main.narrator.sync()
+        if self._told is not None and self._told.look(self.view, self._now()):
+            self.main.settle()
+            self.main.narrator.sync()
         if self._fading.over(self.view.notice, self._now()):
             self.say(None)
         self.check_stale()

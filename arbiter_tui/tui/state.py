@@ -98,6 +98,7 @@ class View:
     address: str = ""  # where this cockpit reaches the engine; programs on this machine can, too
     keys: Mapping[str, str] = field(default_factory=dict)  # action -> key, where the configuration differs
     story: str | None = None  # what a scripted show says of itself
+    story_fresh: bool = False  # and whether it has just said so
     draft: str = ""  # what was typed into the playground's prompt: leaving loses nothing
     history: History = field(default_factory=History)
 

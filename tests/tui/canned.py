@@ -209,7 +209,7 @@ HEALTHY = Snapshot(
     tasks=TASKS,
     hardware=HARDWARE,
     swaps=SWAPS,
-    narrator=f"topic: {SMOL} → {GEMMA}, done. {BETTER}",
+    narrator=f"topic: {SMOL} → {GEMMA}. {BETTER.removesuffix('; swapping')}",
     alerts=(
         AlertView(
             id="a1", at=NOW - 7180, level="error", message=f"extraction: swap to {GEMMA_CPP} failed: {LOAD_FAILED}",

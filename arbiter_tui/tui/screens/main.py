@@ -203,7 +203,7 @@ class MainScreen(Screen[None]):
                 )
             case "details":
                 panel = self.focused_panel()
-                if panel is self.machine:
+                if panel is self.machine or panel is self.narrator:
                     return "nothing is known yet" if snapshot is None else None
                 return "nothing is selected" if not isinstance(panel, ListPanel) or panel.selected() is None else None
             case "sort":

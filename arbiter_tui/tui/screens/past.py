@@ -53,7 +53,7 @@ def provenance(about: Mapping[str, Any], width: int) -> list[Line]:
         ("can", ", ".join(about.get("capabilities") or ())),
         ("labels", ", ".join(about.get("labels") or ())),
         ("options", ", ".join(f"{k} {v}" for k, v in options.items() if v is not None)),
-        ("at once", f"{about['parallel']} answers" if about.get("parallel") else ""),
+        ("at once", fmt.plural(int(about["parallel"]), "answer") if about.get("parallel") else ""),
         ("registered", fmt.moment(float(about["created_at"])) if about.get("created_at") else ""),
     ]
     lines: list[Line] = []

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 
 from ...core.snapshot import RolloutView
 from ...core.trial import BACK_ABOVE, CLIMB_BELOW
 from .. import format as fmt
 from ..state import View
 from ..text import Line, line, paragraphs
+from .explain import reason
 from .sheet import Entry, Sheet
 
 ORDERS = (
@@ -17,6 +19,7 @@ ORDERS = (
     ("resume", "Resume", "the next step is one interval away"),
     ("abort", "Take back", "the old one serves everybody again"),
 )
+NAME = 12  # cells of a fact's name
 OPEN = ("shadow", "canary")
 LIMITS = f"above {fmt.score(BACK_ABOVE)} it is taken back, below {fmt.score(CLIMB_BELOW)} the ramp climbs"
 
@@ -60,23 +63,27 @@ class Trial(Sheet[str]):
 def facts(r: RolloutView, width: int) -> list[Line]:
     """Who, how far, on what evidence."""
     state = "paused" if r.paused and r.phase in OPEN else r.phase
-    asked = "question" if r.pairs == 1 else "questions"
     ramp = " → ".join(f"{share:.0%}" for _, share in r.ramp)
+    seen = f"{fmt.plural(r.pairs, 'question')} answered by both, {fmt.plural(r.canary_requests, 'request')} served"
+    slower = fmt.DASH if r.slowdown is None else f"{r.slowdown:.2f} × that of the old one, over the pairs"
     out = [
         line(("◇ ", "trial"), (r.to, "figure")),
         line(("◆ ", "serve"), (r.from_ or "nobody", "label"), (" serves", "unit")),
         (),
-        line((f"{'state':<12}", "unit"), (state, "figure"), (f"  {ramp}" if ramp else "", "label")),
-        line((f"{'evidence':<12}", "unit"), (f"{r.pairs}", "figure"), (f" {asked} answered by both, ", "unit"),
-             (f"{r.canary_requests}", "figure"), (" requests served", "unit")),
-        line((f"{'P(worse)':<12}", "unit"), (fmt.score(r.p_worse), "figure"),
-             (f"  {LIMITS}", "unit")),
-        line((f"{'latency':<12}", "unit"), (fmt.DASH if r.slowdown is None else f"{r.slowdown:.2f} ×", "figure"),
-             (" that of the old one, over the pairs", "unit")),
-        line((f"{'verdict':<12}", "unit"), (r.verdict.replace("_", " "), "figure")),
+        *row("state", f"{state}  {ramp}".rstrip(), width), *row("evidence", seen, width),
+        *row("P(worse)", f"{fmt.score(r.p_worse)}; {LIMITS}", width), *row("latency", slower, width),
+        *row("verdict", r.verdict.replace("_", " ") or fmt.DASH, width),
     ]  # fmt: skip
     if r.reason and not r.reason.startswith("serves "):  # its share stands above
         out += paragraphs(r.reason, width, "label")
     for why in r.why:
-        out += paragraphs(f"{why.rule}: {why.value} (limit {why.threshold}); {why.would_change_if}", width, "unit")
+        out += reason(asdict(why), width, "")
     return out
+
+
+def row(name: str, said: str, width: int) -> list[Line]:
+    """A fact: its name, and what is said of it on as many lines as it needs; its first word is bright."""
+    first, *rest = fmt.wrap(said, max(10, width - NAME))
+    figure, space, more = first.partition(" ")
+    head = line((f"{name:<{NAME}}", "unit"), (figure, "figure"), (space + more, "unit"))
+    return [head, *(line((" " * NAME, "unit"), (text, "unit")) for text in rest)]

@@ -105,7 +105,11 @@ class BenchMatrix(Panel):
 
     def figure(self) -> Line:
         known = sum(c.samples > 0 for c in self.cells.values())
-        return line((str(known), "figure"), (f" of {len(self.cells)} cells measured", "unit")) if self.cells else ()
+        return (
+            line((str(known), "figure"), (f" of {fmt.plural(len(self.cells), 'cell')} measured", "unit"))
+            if self.cells
+            else ()
+        )
 
     def foot(self) -> Line:
         if len(self.versions) <= self._columns and len(self.tasks) <= self._rows:

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from ...core.snapshot import AlertView, OperationView, RolloutView, Snapshot
 from .. import format as fmt
+from ..news import fitted, urgent
 from ..text import Line, Span, line, paragraphs
 from .panel import Panel
 
 LEVELS = {"info": ("·", "unit"), "warning": ("▲", "warn"), "error": ("✕", "fail")}
 STATES = {"running": ("◐", "label"), "done": ("✓", "ok"), "failed": ("✕", "fail"), "cancelled": ("○", "unit")}
 FRESH_S = 300.0
+BEFORE = 9  # cells before an alert's message
 MOST_LINES = 4  # below the regions, where a show is told as well (screens/places.py); higher, it is the open region
 NOT_NOW = {"starting": "starting", "draining": "stopping: it drains"}
 
@@ -25,7 +27,7 @@ class Narrator(Panel):
     def draw(self, width: int, height: int) -> list[Line]:
         if height > MOST_LINES:
             return super().draw(width, height)
-        more = self.second()
+        more = self.second(width - 3)
         said = self._wrapped(self.sentence(), width - 3, height - (1 if self._more_first(height) else 0))
         lines = [*said, *more]
         mark = Span(" › ", "accent" if self.has_focus else "unit")
@@ -38,19 +40,27 @@ class Narrator(Panel):
         fresh = snapshot is not None and any(snapshot.taken_at - a.at <= FRESH_S for a in alerts)
         return height > 1 and len(self.second()) > (0 if fresh or height > 2 else len(alerts))
 
-    @staticmethod
-    def _wrapped(said: Line, width: int, rows: int) -> list[Line]:
-        """A sentence over ``rows`` lines at most; work with its bar stays on one."""
-        if rows < 2 or len(said) != 1:
+    def _wrapped(self, said: Line, width: int, rows: int) -> list[Line]:
+        """A sentence over ``rows`` lines at most, its least important parts left out first; work with its bar stays on
+        one."""
+        if len(said) != 1:
             return [said]
-        return [(Span(t, said[0].token),) for t in fmt.wrap_to(said[0].text, width, rows)]
+        models = self.view.snapshot.models if self.view.snapshot else ()
+        known = [m.version for m in models]
+        return [(Span(t, said[0].token),) for t in fitted(said[0].text, known, width, max(1, rows))]
 
     def sentence(self) -> Line:
         """The cockpit's own notice first: it answers the key that was pressed last."""
         view = self.view
         if view.notice is not None:
             return (Span(view.notice.text, view.notice.token),)
-        return (Span(view.story, "figure"),) if view.story and not view.dimmed else self.story()
+        return (Span(view.story or "", "figure"),) if self.tells else self.story()
+
+    @property
+    def tells(self) -> bool:
+        """Whether a show's line comes first: while it is fresh and nothing more important is under way."""
+        view = self.view
+        return bool(view.story) and view.story_fresh and not view.dimmed and not urgent(view.snapshot)
 
     def story(self) -> Line:
         view = self.view
@@ -74,16 +84,24 @@ class Narrator(Panel):
             else (Span(snapshot.narrator or resting(snapshot), "label"),)
         )
 
-    def second(self) -> list[Line]:
-        """Room for more: the story under a notice, long work, the newest alert."""
+    def second(self, width: int = 999) -> list[Line]:
+        """Room for more: what the first line is not of a show's line and the engine's sentence, long work, the newest
+        alert."""
         snapshot = self.view.snapshot
-        lines = [self.story()] if self.view.notice is not None or self.view.story else []
+        lines = [self.story()] if self.view.notice is not None or self.tells else []
+        if self.view.story and not self.view.dimmed and (self.view.notice is not None or not self.tells):
+            lines.append((Span(self.view.story, "unit"),))
         if self.view.link == "gone" and self.view.trouble:
             lines.append((Span(self.view.trouble.why, "label"),))
         if snapshot is not None and not self.view.dimmed:
             lines += [operation(o) for o in snapshot.operations if o.state == "running"]
-            lines += [alert(a, snapshot) for a in snapshot.alerts if a.level != "info"]
+            lines += [self._alert(a, snapshot, width) for a in snapshot.alerts if a.level != "info"]
         return lines
+
+    def _alert(self, item: AlertView, snapshot: Snapshot, width: int) -> Line:
+        """On one line: its figure of time keeps its cells, the message says what it can."""
+        known = [*(m.version for m in snapshot.models), *([item.version] if item.version else [])]
+        return alert(item, snapshot, fitted(item.message, known, width - BEFORE, 1)[0])
 
     def body(self, width: int, height: int) -> list[Line]:
         snapshot = self.view.snapshot
@@ -100,8 +118,8 @@ class Narrator(Panel):
             lines += [line(), line(("on trial", "head")), *trials]
         lines += [line(), line(("alerts", "head"))]
         for a in snapshot.alerts:
-            first, *rest = fmt.wrap_to(a.message, width - 9, 3)
-            lines += [alert(a, snapshot, first), *(line(" " * 9, (r, "label")) for r in rest)]
+            first, *rest = fmt.wrap_to(a.message, width - BEFORE, 3)
+            lines += [alert(a, snapshot, first), *(line(" " * BEFORE, (r, "label")) for r in rest)]
         return lines if snapshot.alerts else [*lines, line(("none", "unit"))]
 
 
@@ -110,7 +128,7 @@ def trial(r: RolloutView) -> Line:
     worse = f"P(worse) {fmt.score(r.p_worse)}"
     return line(
         ("◇ ", "trial"), (r.task, "figure"), " ", (r.to, "label"), (f" {r.share:.0%}", "figure"),
-        (f" · {r.pairs} pairs · {worse} · {'paused' if r.paused else r.phase}", "unit"),
+        (f" · {fmt.plural(r.pairs, 'pair')} · {worse} · {'paused' if r.paused else r.phase}", "unit"),
     )  # fmt: skip
 
 
