@@ -23,7 +23,7 @@ Rules that ``arbiter_tui.testing.ProviderContract`` checks:
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol, runtime_checkable
 
 from .core.cost import Price
@@ -31,6 +31,7 @@ from .core.registry import ModelVersion
 
 Role = Literal["system", "user", "assistant", "tool"]
 FinishReason = Literal["stop", "length", "tool_calls", "cancelled"]
+LEAST_ROOM, USUAL_CONTEXT = 16, 4096  # tokens: of an answer without a limit; of a context that is not known
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,13 +75,15 @@ class Request:
     ``json_schema`` / ``grammar`` (GBNF) constrain the output. ``logprobs``: number of alternatives per token, or None.
     ``tools``: ``{"type": "function", "function": {name, description, parameters}}``, as most runtimes take them;
     ``tool_choice``: "auto", "none", "required", or ``{"type": "function", "function": {name}}``; None: not said.
+    ``max_tokens`` None: the client named no limit. Whoever is asked to ``generate`` or ``relay`` never sees that: it is
+    half of the context then, so that a prompt which fits the other half can be answered whole.
     ``extra``: fields of the client's body that the arbiter does not know; passed to the runtime untouched.
     ``original``: the client's own words, where nothing was added to them.
     """
 
     messages: tuple[Message, ...] = ()
     prompt: str | None = None
-    max_tokens: int = 256
+    max_tokens: int | None = 256
     temperature: float = 0.0
     top_p: float = 1.0
     seed: int | None = None
@@ -93,6 +96,12 @@ class Request:
     tool_choice: str | Mapping[str, Any] | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
     original: Original | None = field(default=None, compare=False)
+
+    def limited(self, context: int | None) -> Request:
+        """With a limit, for a model of so many tokens."""
+        if self.max_tokens is not None:
+            return self
+        return replace(self, max_tokens=max(LEAST_ROOM, (context or USUAL_CONTEXT) // 2))
 
     @property
     def needs_tools(self) -> bool:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 from argparse import Namespace
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from ..config import find, schema
+from ..errors import ConfigError
 from . import text as t
 from .connect import client, load_config, refuse_read_only
 from .look import checked
@@ -19,7 +21,10 @@ def config(options: Namespace) -> int:
         return 0
     if options.action == "reload":
         return _reload(options)
-    loaded = load_config(options)
+    try:
+        loaded = load_config(options)
+    except ConfigError as error:
+        raise _all_that_is_wrong(error) if options.action == "check" else error from None
     if options.action == "show":
         t.out_json({k: v for k, v in _plain(asdict(loaded)).items() if k != "path"})
         return 0
@@ -33,6 +38,18 @@ def config(options: Namespace) -> int:
     else:
         t.out(f"{path}: correct" if path else "no configuration file; the defaults are in force")
     return 0
+
+
+def _all_that_is_wrong(first: ConfigError) -> ConfigError:
+    """Where reading ended at one error: that one, and all others of the file."""
+    from ..config_flaws import flaws, together
+
+    file = str(first.details.get("file") or "")
+    try:
+        found = flaws(Path(file).read_text(encoding="utf-8"), file)
+    except (OSError, ValueError):
+        return first
+    return together(found or [first])
 
 
 def _reload(options: Namespace) -> int:

@@ -182,11 +182,12 @@ class Answer:
 
     def _asked(self, model: LoadedModel) -> AsyncGenerator[Chunk | bytes, Sink | None]:
         """The runtime's own bytes where it speaks the client's dialect, else its chunks."""
+        request = self.request.limited(self.version.context)
         if self.request.original is not None and (relay := getattr(model, "relay", None)) is not None:
-            relayed: AsyncGenerator[bytes | Done, Sink | None] | None = relay(self.request)
+            relayed: AsyncGenerator[bytes | Done, Sink | None] | None = relay(request)
             if relayed is not None:
                 return relayed
-        return cast("AsyncGenerator[Chunk | bytes, Sink | None]", model.generate(self.request))
+        return cast("AsyncGenerator[Chunk | bytes, Sink | None]", model.generate(request))
 
     def mark_overhead(self) -> None:
         """Everything between the request's arrival and now that was not waiting is the arbiter's own."""

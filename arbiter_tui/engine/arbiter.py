@@ -21,7 +21,7 @@ from ..core.selection import Selection
 from ..core.snapshot import OperationView, Snapshot, SwapView, Why
 from ..core.tasks import AutopilotMode, Task
 from ..core.verify import SuiteItem
-from ..errors import Draining, Refused
+from ..errors import Refused
 from ..ports import Clock, HardwareProbe, Store
 from ..provider import Done, Provider, Request, Text
 from .admission import Admission
@@ -38,14 +38,13 @@ from .feed import Feed
 from .history import History
 from .hot_swap import Swapper
 from .keyring import KeyRing
-from .leasing import lending
 from .life import Life, budget
 from .live import Live
 from .matrix import cells
 from .pool import Pool
 from .recorder import Recorder
 from .reported import Reported
-from .requests import Requests
+from .requests import Embedded, Requests
 from .rollouts import Rollouts
 from .scaling import spans_of
 from .schedule import Schedule
@@ -191,15 +190,11 @@ class Arbiter:
             why=(f"{answer.version.version} serves {task}",),
         )  # fmt: skip
 
-    async def embed(self, name: str, texts: Sequence[str], task: str | None = None) -> tuple[str, list[list[float]]]:
-        """(version, one vector per text). Raises NotSupported and what ``begin`` raises."""
-        if self.live.state != "ready":
-            raise Draining(f"the engine is {self.live.state}")
-        target = self.admission.resolve(name, task)
-        async with lending(self.pool, target.task)(self.admission.lawful(target, target.version)) as lease:
-            vectors = await lease.model.embed(texts)
-        self.admission.embedded(texts)
-        return target.version.version, vectors
+    async def embed(
+        self, name: str, texts: Sequence[str], task: str | None = None
+    ) -> tuple[Embedded, list[list[float]]]:
+        """What made them, and one vector per text. Raises NotSupported and what ``begin`` raises."""
+        return await self.asked.embed(name, texts, task)
 
     # ── decisions ─────────────────────────────────────────────────────────────────────────────────────────────
 

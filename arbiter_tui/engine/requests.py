@@ -8,7 +8,8 @@ Name -> version -> lease without an await in between; where a lease is free at o
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,7 @@ from ..core.cost import Failure, Outcome
 from ..core.registry import ModelVersion
 from ..errors import ArbiterError, Draining
 from ..provider import Request
-from .answer import Answer
+from .answer import Answer, failure_of
 from .examples import posed as in_form
 from .explore import Explorer
 from .leasing import lending
@@ -25,6 +26,17 @@ from .views import Rate
 
 if TYPE_CHECKING:
     from .arbiter import Arbiter
+
+
+@dataclass(slots=True)
+class Embedded:
+    """What made some vectors. ``overhead_s``: what the arbiter itself added; None: it had no lease."""
+
+    id: str
+    task: str
+    version: ModelVersion
+    decision_id: str
+    overhead_s: float | None = None
 
 
 class Requests:
@@ -90,6 +102,41 @@ class Requests:
             raise
         answer.mark_overhead()
         return answer
+
+    async def embed(self, name: str, texts: Sequence[str], task: str | None) -> tuple[Embedded, list[list[float]]]:
+        """One vector per text, and what is known of it. It is remembered like any request; but nothing is learnt of
+        it: its seconds say nothing about answers. Raises NotSupported and what ``prepare`` and a lease raise."""
+        engine, live, began = self._engine, self._live, self._clock.monotonic()
+        if live.state != "ready":
+            raise Draining(f"the engine is {live.state}")
+        target = engine.admission.resolve(name, task)
+        version = engine.admission.lawful(target, target.version)
+        told = Embedded(live.new_id(), target.task, version, engine.decisions.current.get(target.task, ""))
+        failure: Failure | None = Failure.CANCELLED
+        claim = lending(engine.pool, target.task)(version)
+        try:
+            async with claim as lease:
+                told.overhead_s = max(0.0, self._clock.monotonic() - began - lease.queue_s - lease.load_s)
+                vectors = await lease.model.embed(texts)
+            failure = None
+        except (ArbiterError, TimeoutError) as error:
+            failure = failure_of(error)
+            raise
+        finally:
+            if told.overhead_s is not None:  # what never began is refused, not answered
+                self._embedded(told, target, failure, began)
+        engine.admission.embedded(texts)
+        return told, vectors
+
+    def _embedded(self, told: Embedded, target: Target, failure: Failure | None, began: float) -> None:
+        live, now = self._live, self._clock.monotonic()
+        outcome = Outcome(
+            id=told.id, task=told.task, version=told.version.version, at=self._clock.now(), success=failure is None,
+            failure=failure, latency_s=now - began, overhead_s=told.overhead_s,
+        )  # fmt: skip
+        live.measures.ended(outcome, told.version.provider)
+        live.recent.append(Served(outcome, told.decision_id, target.named))
+        live.on_dirty()
 
     def _refused(self, answer: Answer) -> None:
         """A refusal is no outcome; a load that failed has recorded itself."""

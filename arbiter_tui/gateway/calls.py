@@ -6,6 +6,7 @@ Owns: content types, bodies, queries, Idempotency-Key, gzip, problem details. Ne
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gzip
 import hashlib
 import json
@@ -19,6 +20,7 @@ from starlette.routing import Route
 
 from ..core.access import masked
 from ..engine.keyring import who
+from ..errors import StoreError
 from .bodies import Field, Fields, check, read_query
 from .exchange import Endpoint, Exchange
 from .limits import BodyLimit, header, parse_object
@@ -109,7 +111,8 @@ async def _shielded(work: Callable[[], Awaitable[Reply]]) -> Reply:
 
 
 def mount(calls: list[Call], *, body_limit: BodyLimit, audit: Audit) -> list[Route]:
-    """Routes of the rows; ``audit`` (who, what, of what) is awaited before each that changes something.
+    """Routes of the rows; ``audit`` (who, what, of what) is awaited before each that changes something, and after it
+    with what became of it: done, accepted (it goes on by itself), or refused and why.
 
     Starlette answers 405 for a path that exists with another method.
     """
@@ -140,16 +143,31 @@ class _Work:
         if call.method in READ:
             exchange.watch(streams=False)  # a reader that leaves stops waiting; a write that began is finished
         key = header(scope, b"idempotency-key")
-        if call.method not in READ and not call.looks(body):
-            # Before: nothing happens untold.
-            await self._audit(who(), masked(f"{call.method} {scope['path']}")[:LONGEST_ACTION], told(body))
-        if key is None or call.method in READ:
-            reply = await call.do(ask)
-        else:
-            where = f"{who()} {call.method} {scope['path']}"
-            print_ = hashlib.sha256(scope["query_string"] + b"\0" + raw).digest()
-            reply = await self._keys.once(where, key.decode("latin-1")[:256], print_, lambda: call.do(ask))
+        if call.method in READ or call.looks(body):
+            await _send(exchange, await self._done(exchange, ask, key, raw))
+            return
+        action = masked(f"{call.method} {scope['path']}")[:LONGEST_ACTION]
+        await self._audit(who(), action, told(body))  # before: nothing happens untold
+        try:
+            reply = await self._done(exchange, ask, key, raw)
+        except Exception as error:
+            await self._ended("refused", f"{action} {getattr(error, 'code', 'internal_error')}")
+            raise
+        await self._ended("accepted" if reply.status == 202 else "done", action)
         await _send(exchange, reply)
+
+    async def _ended(self, how: str, action: str) -> None:
+        """What became of an attempt. It is over: a store that can't be written any more changes nothing of that."""
+        with contextlib.suppress(StoreError):
+            await self._audit(who(), how, action)
+
+    async def _done(self, exchange: Exchange, ask: Ask, key: bytes | None, raw: bytes) -> Reply:
+        call, scope = self._call, exchange.scope
+        if key is None or call.method in READ:
+            return await call.do(ask)
+        where = f"{who()} {call.method} {scope['path']}"
+        print_ = hashlib.sha256(scope["query_string"] + b"\0" + raw).digest()
+        return await self._keys.once(where, key.decode("latin-1")[:256], print_, lambda: call.do(ask))
 
     def _body(self, exchange: Exchange, raw: bytes) -> Any:
         kind = header(exchange.scope, b"content-type")

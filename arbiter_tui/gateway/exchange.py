@@ -53,6 +53,7 @@ class Exchange:
         self._watcher: asyncio.Task[None] | None = None
         self._worker: asyncio.Task[object] | None = None
         self.client: Client | None = scope.get(CLIENT)
+        self.headers: Headers = []  # of a refusal: what is known of it already
         self._timer: asyncio.TimerHandle | None = None
 
     async def body(self) -> bytes:
@@ -226,7 +227,7 @@ class Endpoint:
             except (ClientGone, StreamCut):
                 raise
             except ArbiterError as error:
-                await exchange.fail(error, [])
+                await exchange.fail(error, exchange.headers)
             except Exception as error:  # the boundary: a defect must become an answer of the dialect, and a log line
                 log.exception("unexpected error at %s", scope.get("path"))
                 await exchange.fail(internal(error), [])

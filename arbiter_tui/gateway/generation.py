@@ -19,6 +19,7 @@ from ..engine.arbiter import Arbiter
 from ..engine.keyring import CALLER
 from ..engine.leasing import PRIORITY, WEIGHTS
 from ..engine.live import Target
+from ..engine.requests import Embedded
 from ..errors import ArbiterError, Forbidden, UnknownName, WorkerDied
 from ..provider import Chunk, Done, Request, Text, TokenLogprob, ToolCall, ToolPiece, Usage
 from .exchange import Exchange
@@ -155,15 +156,19 @@ class Generator:
                 raise
             name, task = recognised, None
             answer = requests.prepare(name, asked.request, examples=examples)
-        if answer is not None and requests.open_at_once(answer):
-            return answer
-        if asked.stream:  # it stays open, however long the load takes
-            return await self._waited(answer, name, asked, task, examples)
         try:
+            if answer is not None and requests.open_at_once(answer):
+                return answer
+            if asked.stream:  # it stays open, however long the load takes
+                return await self._waited(answer, name, asked, task, examples)
             async with asyncio.timeout(self.load_wait_s):
                 return await self._waited(answer, name, asked, task, examples)
         except TimeoutError:
+            exchange.headers = _recorded(answer)
             raise self.still_loading(name) from None
+        except ArbiterError:
+            exchange.headers = _recorded(answer)
+            raise
 
     async def _waited(self, answer: Answer | None, name: str, asked: Asked, task: str | None, examples: bool) -> Answer:
         if answer is not None:
@@ -240,15 +245,20 @@ def set_priority(value: bytes | None) -> None:
     PRIORITY.set(priority)
 
 
-def answer_headers(answer: Answer) -> Headers:
+def answer_headers(answer: Answer | Embedded) -> Headers:
     """What served it, and where to ask why."""
     return [
         (b"x-arbiter-model", answer.version.version.encode()),
         (b"x-arbiter-task", (answer.task or "").encode()),
         (b"x-arbiter-decision", (answer.decision_id or answer.id).encode()),  # both can be asked at /explain
         (b"x-arbiter-request-id", answer.id.encode()),
-        (b"x-arbiter-overhead-ms", b"%.3f" % (answer.overhead_s * 1000)),
+        (b"x-arbiter-overhead-ms", b"%.3f" % ((answer.overhead_s or 0.0) * 1000)),
     ]
+
+
+def _recorded(answer: Answer | None) -> Headers:
+    """Of a request that was refused: where to ask why, if there is a record of it."""
+    return [] if answer is None or answer.outcome is None else answer_headers(answer)
 
 
 async def _relay(exchange: Exchange, first: bytes, answer: Answer, headers: Headers, *, stream: bool) -> None:

@@ -23,12 +23,12 @@ from ..core.registry import Lifecycle, ModelVersion
 from ..core.routing import TASK_PREFIX
 from ..engine.answer import Answer
 from ..engine.live import Target
-from ..errors import ArbiterError, NotSupported, Refused
+from ..errors import NotSupported, Refused
 from .exchange import Endpoint, Exchange
-from .fields import Asked, seconds
-from .generation import LATEST, Generator
+from .fields import seconds
+from .generation import LATEST, Generator, answer_headers
 from .limits import BodyLimit, parse_object
-from .ollama_in import Job, read_chat, read_generate, read_inputs, read_name, with_room
+from .ollama_in import Job, read_chat, read_generate, read_inputs, read_name
 from .ollama_out import Shape, loaded, running, shown, tag
 from .openai_out import cut
 from .problems import OLLAMA, BadRequest, Headers
@@ -80,18 +80,12 @@ class OllamaDoor:
             await self._load(exchange, job, chat=chat)
             return
         name = self._generator.known(job.name)
-        asked = with_room(replace(job.asked, name=name), self._context(exchange, job.asked))
+        asked = replace(job.asked, name=name)
 
         def form(answer: Answer) -> Shape:
             return Shape(job.name, chat, answer)
 
         await self._generator.run(exchange, asked, form)
-
-    def _context(self, exchange: Exchange, asked: Asked) -> int | None:
-        try:
-            return self._generator.target(exchange, asked.name, asked.request).version.context
-        except ArbiterError:
-            return None  # whoever takes this request says so
 
     async def _load(self, exchange: Exchange, job: Job, *, chat: bool) -> None:
         """Loads, or unloads where ``keep_alive`` is 0."""
@@ -121,39 +115,39 @@ class OllamaDoor:
         began = perf_counter_ns()
         body = parse_object(await _body(exchange))
         name, texts, dimensions = read_inputs(body)
-        target, vectors = await self._embedded(exchange, name, texts, seconds(body.get("keep_alive")))
+        headers, vectors = await self._embedded(exchange, name, texts, seconds(body.get("keep_alive")))
         told: dict[str, Any] = {"model": name, "embeddings": [cut(v, dimensions) for v in vectors]}
         if texts:  # nobody counts the tokens of an embedding: four bytes stand for one
             tokens = -(-sum(len(t.encode()) for t in texts) // 4)
             told |= {"total_duration": perf_counter_ns() - began, "prompt_eval_count": tokens, "estimated": True}
-        await exchange.answer(200, json.dumps(told).encode(), _headers(target), kind=_JSON)
+        await exchange.answer(200, json.dumps(told).encode(), headers, kind=_JSON)
 
     async def embeddings(self, exchange: Exchange) -> None:
         body = parse_object(await _body(exchange))
         name, texts, _ = read_inputs({**body, "input": body.get("prompt")})
-        target, vectors = await self._embedded(exchange, name, texts, seconds(body.get("keep_alive")))
+        headers, vectors = await self._embedded(exchange, name, texts, seconds(body.get("keep_alive")))
         told = {"embedding": vectors[0] if vectors else []}
-        await exchange.answer(200, json.dumps(told).encode(), _headers(target), kind=_JSON)
+        await exchange.answer(200, json.dumps(told).encode(), headers, kind=_JSON)
 
     async def _embedded(
         self, exchange: Exchange, name: str, texts: list[str], keep_s: float | None
-    ) -> tuple[Target, list[list[float]]]:
+    ) -> tuple[Headers, list[list[float]]]:
         target = self._generator.target(exchange, name)
         exchange.watch(streams=False)
-        vectors = await self._vectors(target, texts)
+        headers, vectors = await self._vectors(target, texts)
         if keep_s is not None:
             self._arbiter.admission.keep(self._arbiter.pool, target.version.version, keep_s)
-        return target, vectors
+        return headers, vectors
 
-    async def _vectors(self, target: Target, texts: list[str]) -> list[list[float]]:
+    async def _vectors(self, target: Target, texts: list[str]) -> tuple[Headers, list[list[float]]]:
         if not texts:
             await self._arbiter.pool.ensure(target.version)
-            return []
+            return _headers(target), []
         try:
-            _, vectors = await self._arbiter.embed(target.version.version, texts, target.task or None)
+            told, vectors = await self._arbiter.embed(target.version.version, texts, target.task or None)
         except NotSupported as error:
             raise BadRequest(str(error), status=501, code=error.code) from error
-        return vectors
+        return answer_headers(told), vectors
 
     # ── lists ─────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from ..provider import Message, Request, ToolCall
@@ -111,13 +111,6 @@ def read_inputs(body: Mapping[str, Any]) -> tuple[str, list[str], int | None]:
     return read_name(body), kept, integer(body, "dimensions", 1, 1_000_000)
 
 
-def with_room(asked: Asked, context: int | None) -> Asked:
-    """An answer without a limit gets half of the context: a prompt that fits the other half can be answered whole."""
-    if asked.request.max_tokens > 0:
-        return asked
-    return replace(asked, request=replace(asked.request, max_tokens=max(16, (context or 4096) // 2)))
-
-
 def _job(body: Mapping[str, Any], request: Request | None) -> Job:
     name, stream, keep_s = read_name(body), flag(body, "stream", default=True), seconds(body.get("keep_alive"))
     _refuse_thinking(body.get("think"), name)
@@ -150,10 +143,9 @@ def _settings(body: Mapping[str, Any], known: frozenset[str]) -> dict[str, Any]:
     return {k: v for k, v in given.items() if v is not None}
 
 
-def _limit(options: Mapping[str, Any]) -> int:
-    """0 stands for no limit until it is known who answers; see ``with_room``."""
+def _limit(options: Mapping[str, Any]) -> int | None:
     limit = integer(options, "num_predict", -2, MAX_TOKENS)
-    return 0 if limit is None or limit in _UNLIMITED else limit
+    return None if limit in _UNLIMITED else limit
 
 
 def _format(value: Any) -> Mapping[str, Any] | None:

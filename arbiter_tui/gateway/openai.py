@@ -11,7 +11,6 @@ import json
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
-from uuid import uuid4
 
 from starlette.routing import BaseRoute, Route
 
@@ -21,11 +20,11 @@ from ..engine.answer import Answer
 from ..errors import UnknownName
 from .exchange import PING_S, Endpoint, Exchange
 from .fields import Asked, seconds
-from .generation import Generator, task_header
+from .generation import Generator, answer_headers, task_header
 from .limits import BodyLimit, parse_object
 from .openai_in import read_chat, read_completion, read_embeddings
 from .openai_out import Shape, cut, embeddings
-from .problems import OPENAI, RESPONSES, Dialect, Headers
+from .problems import OPENAI, RESPONSES, Dialect
 from .responses_in import read_response
 from .responses_out import Shape as ResponseShape
 
@@ -83,26 +82,20 @@ class OpenAIDoor:
         return self._generator.run(exchange, asked, form)
 
     async def embeddings(self, exchange: Exchange) -> None:
-        started = time.perf_counter()
         body = parse_object(await exchange.body())
         name, texts, encoding, dimensions = read_embeddings(body)
         keep_s = seconds(body.get("keep_alive"))
         exchange.watch(streams=False)
         name = name or self._generator.unnamed(exchange, None, task_header(exchange))
-        overhead = time.perf_counter() - started
         target = self._generator.target(exchange, name)
-        version, whole = await self._arbiter.embed(target.version.version, texts, target.task or None)
+        told, whole = await self._arbiter.embed(target.version.version, texts, target.task or None)
+        version = told.version.version
         if keep_s is not None:
             self._arbiter.admission.keep(self._arbiter.pool, version, keep_s)
         vectors = [cut(v, dimensions) for v in whole]
         size = sum(len(t.encode()) for t in texts)
-        headers: Headers = [
-            (b"x-arbiter-model", version.encode()),
-            (b"x-arbiter-task", target.task.encode()),
-            (b"x-arbiter-request-id", uuid4().hex.encode()),
-            (b"x-arbiter-overhead-ms", b"%.3f" % (overhead * 1000)),
-        ]
-        await exchange.answer(200, embeddings(version, vectors, encoding=encoding, prompt_bytes=size), headers)
+        data = embeddings(version, vectors, encoding=encoding, prompt_bytes=size)
+        await exchange.answer(200, data, answer_headers(told))
 
     async def models(self, exchange: Exchange) -> None:
         """Tasks first (they are what a client should choose), then aliases, then versions. Wakes nothing."""

@@ -1,7 +1,7 @@
 """OpenAI bodies -> provider.Request. Known fields are checked by type; unknown ones pass on in ``Request.extra``.
 
 Owns: what the fields of /v1/chat/completions, /v1/completions and /v1/embeddings mean here. Never: HTTP, answers.
-Where the client says nothing, ``Request``'s own defaults hold (temperature 0, 256 tokens).
+Where the client says nothing, ``Request``'s own defaults hold (temperature 0), but no limit.
 """
 
 from __future__ import annotations
@@ -102,8 +102,9 @@ def _asked(body: Mapping[str, Any], request: Request, stream: bool) -> Asked:
 
 
 def _settings(body: Mapping[str, Any], known: frozenset[str]) -> dict[str, Any]:
-    """The keyword arguments of Request that both bodies share; what the client leaves out keeps its default."""
-    given: dict[str, Any] = {}
+    """The keyword arguments of Request that both bodies share; what the client leaves out keeps its default, but for
+    the limit: who names none gets none."""
+    given: dict[str, Any] = {"max_tokens": None}
     extra: dict[str, Any] = {}
     for key in body:
         reader = _SETTINGS.get(key)

@@ -43,7 +43,6 @@ def read_response(body: Mapping[str, Any]) -> Asked:
             raise bad(key, "is not supported: nothing is kept between requests; send the whole conversation")
     tools = tuple(_tools(body.get("tools")))
     given: dict[str, Any] = {
-        "max_tokens": integer(body, "max_output_tokens", 1, MAX_TOKENS),
         "temperature": number(body, "temperature", 0.0, 2.0),
         "top_p": number(body, "top_p", 0.0, 1.0),
         "json_schema": _schema(body),
@@ -52,6 +51,7 @@ def read_response(body: Mapping[str, Any]) -> Asked:
     }
     request = Request(
         messages=(*_instructions(body), *_conversation(body.get("input"))), tools=tools,
+        max_tokens=integer(body, "max_output_tokens", 1, MAX_TOKENS),
         extra={k: v for k, v in body.items() if k not in _KNOWN}, **{k: v for k, v in given.items() if v is not None},
     )  # fmt: skip
     return Asked(model_name(body), request, flag(body, "stream"), keep_s=seconds(body.get("keep_alive")))

@@ -91,7 +91,8 @@ def call(request: Request, dialect: Dialect) -> tuple[str, dict[str, Any]]:
 def original(request: Request, dialect: Dialect) -> bytes | None:
     """The body that its client sent, for this model; None where the runtime can't be asked in these words.
 
-    What the client leaves out is said as ``call`` would say it. How long a model stays loaded is our own affair.
+    A temperature that it leaves out is said as ``call`` would say it; a limit that it leaves out is its server's to
+    set. How long a model stays loaded is our own affair.
     """
     told = request.original
     if told is None or (told.path == CHAT and not dialect.chat) or (request.grammar and not dialect.grammar):
@@ -101,8 +102,6 @@ def original(request: Request, dialect: Dialect) -> bytes | None:
     added: dict[str, float] = {}  # numbers, finite ones: Python writes them as JSON does
     if "temperature" not in told.body:
         added["temperature"] = request.temperature
-    if "max_tokens" not in told.body and "max_completion_tokens" not in told.body:
-        added["max_tokens"] = request.max_tokens
     if told.raw is not None and "keep_alive" not in told.body:
         spliced = _spliced(told.raw, dialect.model, added)
         if spliced is not None:

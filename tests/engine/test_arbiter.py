@@ -202,8 +202,8 @@ async def test_what_does_not_qualify_says_why_for_each_model() -> None:
 async def test_embeddings_come_from_the_named_model() -> None:
     """One vector per text, and a model without them says so by type."""
     async with Engine({"a": Behaviour(), "b": Behaviour(embeddings=False)}) as e:
-        version, vectors = await e.arbiter.embed("a", ["x", "y"])
-        assert (version, len(vectors)) == ("a", 2)
+        told, vectors = await e.arbiter.embed("a", ["x", "y"])
+        assert (told.version.version, len(vectors)) == ("a", 2)
         with pytest.raises(NotSupported):
             await e.arbiter.embed("b", ["x"])
 

@@ -128,8 +128,8 @@ async def test_a_request_is_nobodys_but_its_own_keys() -> None:
         assert (await chat(one, model="arbiter/code")).status_code == 200
         assert CALLER.get() is None
         await one.http.post(f"{V1}/models/fake-b/pin", json={})
-        assert one.store.ledger_lines[-1]["who"] == "operator"
-        assert one.store.ledger_lines[-2]["who"] == LOCAL
+        attempt, change, end = one.store.ledger_lines[-3:]
+        assert (attempt["who"], change["who"], end["who"]) == (LOCAL, "operator", LOCAL)
         assert (await chat(one, bearer(token))).status_code == 429
 
 
@@ -329,10 +329,24 @@ async def test_every_control_write_is_in_the_ledger_with_its_key(locked: Stand) 
     assert "score=1" in lines[1]["subject"]
 
 
+async def test_the_ledger_says_what_became_of_an_attempt(inside: Stand) -> None:
+    """Done, accepted where it goes on by itself, or refused and why: a line behind the attempt's own."""
+    await inside.http.post(f"{V1}/models/fake-b/pin", json={})
+    await inside.http.post(f"{V1}/models/fake-c/pin", json={})
+    await inside.http.post(f"{V1}/models/fake-b/warm")
+    ends = [line for line in inside.store.ledger_lines if line["action"] in ("done", "accepted", "refused")]
+    assert [(line["who"], line["action"], line["subject"]) for line in ends] == [
+        (LOCAL, "done", f"POST {V1}/models/fake-b/pin"),
+        (LOCAL, "refused", f"POST {V1}/models/fake-c/pin unknown_name"),
+        (LOCAL, "accepted", f"POST {V1}/models/fake-b/warm"),
+    ]
+
+
 async def test_a_write_without_a_key_is_in_the_ledger_as_local(inside: Stand) -> None:
     """And one whose line can't be written is not carried out."""
     await inside.http.put(f"{V1}/autopilot", json={"mode": "off"})
-    assert (inside.store.ledger_lines[-1]["who"], inside.store.ledger_lines[-1]["subject"]) == (LOCAL, 'mode="off"')
+    attempt = next(line for line in inside.store.ledger_lines if line["action"] == f"PUT {V1}/autopilot")
+    assert (attempt["who"], attempt["subject"]) == (LOCAL, 'mode="off"')
     inside.store.fail_next.append(RuntimeError("the disk is gone"))
     assert (await inside.http.post(f"{V1}/models/fake-b/pin", json={})).status_code == 500
     assert not inside.arbiter.registry.get("fake-b").pinned

@@ -109,7 +109,8 @@ async def test_settings_reach_the_model_and_unknown_fields_pass_on() -> None:
     assert first.json_schema == {"type": "object"}
     assert first.extra == {"min_p": 0.1}
     assert (second.json_schema, second.max_tokens, second.stop) == ({"type": "object"}, 9, ("a", "b"))
-    assert third == Request(messages=third.messages), "what the client leaves out keeps the default"
+    half = 2048 // 2  # of the context
+    assert third == Request(messages=third.messages, max_tokens=half), "what the client leaves out keeps the default"
 
 
 async def test_log_probabilities_come_back(inside: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -204,6 +205,32 @@ async def test_embeddings_as_floats_and_as_base64(inside: Stand) -> None:
     raw = base64.b64decode(packed.json()["data"][1]["embedding"])
     assert list(struct.unpack(f"<{len(raw) // 4}f", raw)) == pytest.approx(vectors[1])
     assert plain.headers["x-arbiter-model"] == "fake-a"
+
+
+@pytest.mark.parametrize("path", ["/v1/embeddings", "/api/embed"])
+async def test_embeddings_name_what_made_them_and_can_be_explained(inside: Stand, path: str) -> None:
+    """Every header of an answer; by its id it is found, and nothing is learnt of it."""
+    learnt = inside.arbiter.evidence.totals("fake-a")
+    answer = await inside.http.post(path, json={"model": "arbiter/chat", "input": ["one"]})
+    told = answer.headers
+    assert (told["x-arbiter-model"], told["x-arbiter-task"]) == ("fake-a", "chat")
+    assert told["x-arbiter-decision"]
+    assert float(told["x-arbiter-overhead-ms"]) >= 0.0
+    record = (await inside.http.get(f"/arbiter/v1/explain/{told['x-arbiter-request-id']}")).json()
+    assert (record["kind"], record["verdict"], record["request"]["success"]) == ("request", "fake-a", True)
+    assert inside.arbiter.evidence.totals("fake-a") == learnt
+
+
+async def test_a_refusal_that_is_recorded_says_where_to_ask_why() -> None:
+    """A model that does not load leaves a record; a name that nobody knows leaves none."""
+    async with stand({"fake-a": Behaviour(fail_load=[LoadFailed("broken")])}) as one:
+        for stream in (False, True):
+            refused = await one.chat(stream=stream)
+            assert refused.status_code == 503
+            record = await one.http.get(f"/arbiter/v1/explain/{refused.headers['x-arbiter-request-id']}")
+            assert (record.json()["request"]["success"], record.json()["verdict"]) == (False, "fake-a")
+            one.provider.behaviours["fake-a"].fail_load = [LoadFailed("broken")]
+        assert "x-arbiter-request-id" not in (await one.chat("nobody")).headers
 
 
 async def test_a_defect_is_a_500_in_shape_that_tells_no_secret(inside: Stand) -> None:
