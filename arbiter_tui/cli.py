@@ -153,14 +153,14 @@ def build_parser() -> argparse.ArgumentParser:
         epilog="Without a command: the cockpit on this state folder's engine (started if need be).",
     )  # fmt: skip
     top.add_argument("--version", action="version", version=f"arbiter {__version__}")
-    top.add_argument("--port", type=int, default=None, help=argparse.SUPPRESS)
+    top.add_argument("--port", type=int, default=None, help="where the engine listens, if this starts one (0: any)")
     sub = top.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser)
 
     def add(name: str, text: str) -> argparse.ArgumentParser:
         return sub.add_parser(name, help=text, description=text, parents=[common])
 
     p = add("serve", "the engine alone, in the foreground")
-    p.add_argument("--port", type=int, default=None, help="0 takes any free one")
+    p.add_argument("--port", type=int, default=argparse.SUPPRESS, help="0 takes any free one")
     add("stop", "stop this folder's engine (drains first)")
     add("attach", "the cockpit on an engine elsewhere").add_argument(
         "target", metavar="URL|ssh://HOST", help="http://HOST:PORT, or ssh://[user@]HOST[:PORT][?port=N]"

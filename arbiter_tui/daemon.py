@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import json
 import os
 import random
 import signal
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from .ports import Clock, Store
 
 STOP_DEADLINE_S = 10.0
+HOLDER_S = 0.5  # for whoever holds the port to say who it is
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -47,12 +49,31 @@ def bind(host: str, port: int) -> socket.socket:
     except OSError as error:
         listener.close()
         raise ConfigError(
-            f"can't listen on {host}:{port}: {error.strerror}; choose another with --port N or [server] port "
-            f"(--port 0 takes any free one)"
+            f"can't listen on {host}:{port}: {_holder(host, port) or error.strerror}; choose another with --port N or "
+            f"[server] port (--port 0 takes any free one)"
         ) from error
     listener.listen(256)
     listener.setblocking(False)
     return listener
+
+
+def _holder(host: str, port: int) -> str:
+    """Who listens there, where it is another engine, and how to look at that one; empty where that can't be told."""
+    from http.client import HTTPConnection, HTTPException
+
+    at = "127.0.0.1" if host == "0.0.0.0" else "::1" if host == "::" else host
+    connection = HTTPConnection(at, port, timeout=HOLDER_S)
+    try:
+        connection.request("GET", "/health/liveness")  # open to everybody: no key of ours goes there
+        told = json.loads(connection.getresponse().read(2000))
+    except (OSError, HTTPException, ValueError):
+        return ""
+    finally:
+        connection.close()
+    if not isinstance(told, dict) or not {"status", "version"} <= set(told):
+        return ""
+    url = f"http://[{at}]:{port}" if ":" in at else f"http://{at}:{port}"
+    return f"another arbiter engine is there already, arbiter attach {url} shows it"
 
 
 class Daemon:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import http.server
 import socket
+import threading
 from pathlib import Path
 
 import pytest
@@ -55,3 +57,28 @@ def test_a_taken_port_says_how_to_choose_another() -> None:
         other.listen()
         with pytest.raises(ConfigError, match=rf"127\.0\.0\.1:{other.getsockname()[1]}.*--port"):
             bind("127.0.0.1", other.getsockname()[1])
+
+
+class Live(http.server.BaseHTTPRequestHandler):
+    """Answers as an engine's liveness does."""
+
+    def do_GET(self) -> None:
+        body = b'{"status": "ready", "version": "0.1.0"}'
+        self.send_response(200)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Not on the test's output."""
+
+
+def test_a_port_that_another_engine_holds_says_how_to_look_at_it() -> None:
+    """A second state folder or user: the error names the engine that is there, and the command that shows it."""
+    with http.server.HTTPServer(("127.0.0.1", 0), Live) as other:
+        port = other.server_port
+        thread = threading.Thread(target=other.handle_request)
+        thread.start()
+        with pytest.raises(ConfigError, match=rf"another arbiter engine .*arbiter attach http://127\.0\.0\.1:{port} "):
+            bind("127.0.0.1", port)
+        thread.join()

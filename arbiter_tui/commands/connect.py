@@ -96,7 +96,7 @@ def wait_for_engine(options: Namespace, process: subprocess.Popen[bytes]) -> str
     deadline = time.monotonic() + START_TIMEOUT_S
     while time.monotonic() < deadline:
         if process.poll() is not None:
-            raise EngineUnreachable(f"the engine did not start: {_last_words(options)}")
+            raise EngineUnreachable(f"the engine did not start: {_last_words(options)}", details={"ended": True})
         found = running(options)
         if found:
             with contextlib.suppress(EngineUnreachable):

@@ -27,7 +27,7 @@ from textual.driver import Driver
 from textual.screen import Screen
 
 from ..core.snapshot import SwapView
-from ..errors import ArbiterError, EngineUnreachable, UnknownName
+from ..errors import ArbiterError, UnknownName
 from ..wire import of_another_version
 from . import memory, terminal, thin
 from . import theme as themes
@@ -35,7 +35,7 @@ from .ahead import collect_seldom, read_ahead
 from .commands import Commander
 from .glyphs import only_ascii
 from .guard import ReadOnly
-from .joining import Starter, fault, trouble
+from .joining import Starter, fault, hopeless, trouble, unheard
 from .messages import EngineLost, SnapshotArrived
 from .news import Told
 from .partial import Picture
@@ -109,6 +109,7 @@ class CockpitApp(App[int]):
             self.main.choose(choices)
         self._every_s = FAR_S if themes.far(os.environ) else FASTEST_S
         self._seen_at: float | None = None
+        self._began = now()
         self._poll: asyncio.Task[None] | None = None
         self._requests: int | None = None
         self._used_at: float | None = None
@@ -185,10 +186,8 @@ class CockpitApp(App[int]):
                 self.view.task = None
                 continue
             except (ArbiterError, OSError, TimeoutError) as error:
-                final = (
-                    isinstance(error, ArbiterError) and not isinstance(error, EngineUnreachable) and self.engine is None
-                )
-                self.post_message(EngineLost(trouble(error), final=final))
+                final = self.engine is None and hopeless(error)
+                self.post_message(EngineLost(trouble(error, self.view.attached), final=final))
                 after, lost = None, True
                 await asyncio.sleep(pause)
                 pause = min(pause * 1.6, RETRY_S[1])
@@ -249,11 +248,13 @@ class CockpitApp(App[int]):
 
     def check_stale(self) -> None:
         """Silence for three seconds is shown with its age."""
+        if self._seen_at is None and (lost := unheard(self.view, self._now() - self._began)) is not None:
+            self.post_message(lost)
         if self._seen_at is None or self.view.link not in ("live", "stale", "gone"):
             return
-        silent = self._now() - self._seen_at
-        if silent >= STALE_AFTER_S:
-            self.view.age_s = int(silent)
+        age = self._now() - self._seen_at
+        if age >= STALE_AFTER_S:
+            self.view.age_s = int(age)
             self.view.link = "gone" if self.view.link == "gone" else "stale"
             self.sync()
 
@@ -380,7 +381,8 @@ def run_cockpit(
         tour=tour,
     )
     app.stops_over_wire = on_quit is None
-    app.local, app.view.attached = start is not None, start is None
+    app.local = start is not None and where is None  # over ssh it is found by ``start``, too, and is elsewhere
+    app.view.attached = "" if app.local else where or url or ""
     terminal.follow_window()
     collect_seldom()
     sys.setswitchinterval(SWITCH_S)

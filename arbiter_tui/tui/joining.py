@@ -12,17 +12,54 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from ..errors import ArbiterError, EngineUnreachable
+from ..errors import ArbiterError, EngineUnreachable, WireUnreadable
+from .messages import EngineLost
 from .source import Engine
-from .state import Trouble
+from .state import STALE_AFTER_S, Trouble, View
+
+AGAIN = "It is tried again by itself."
+THERE = f"{AGAIN} Is an engine there? On that machine `arbiter serve` starts one; q quits."
 
 
-def trouble(error: BaseException) -> Trouble:
-    """An error as what, why, what to do."""
+def trouble(error: BaseException, attached: str = "") -> Trouble:
+    """An error as what, why, what to do. ``attached``: where somebody else's engine was looked for."""
+    if attached:
+        return _elsewhere(error, attached)
+    if never_started(error):
+        why = str(error).removeprefix("the engine did not start: ")
+        return Trouble("The engine could not be started", why, "Mend that, then start it again: q quits.")
     if isinstance(error, EngineUnreachable) or not isinstance(error, ArbiterError):
         why = str(error) or type(error).__name__
         return Trouble("The engine does not answer", why, "It is tried again by itself. arbiter doctor looks deeper.")
     return Trouble("The engine could not be started", str(error), "q quits; arbiter doctor says what is missing.")
+
+
+def _elsewhere(error: BaseException, where: str) -> Trouble:
+    """Attaching starts nothing: what was looked for, at which address, and what is there instead."""
+    why = str(error) or type(error).__name__
+    if isinstance(error, EngineUnreachable | OSError | TimeoutError):
+        return Trouble(f"No engine answers at {where}", why, THERE)
+    if isinstance(error, WireUnreadable) or type(error) is ArbiterError:
+        return Trouble(f"No engine answers at {where}", why.replace("the engine answered", "it answered", 1), THERE)
+    return Trouble(f"The engine at {where} refuses this cockpit", why, AGAIN)
+
+
+def unheard(view: View, seconds: float) -> EngineLost | None:
+    """Somebody listens where this attaches, and has said nothing all the ``seconds`` since it began."""
+    if not view.attached or view.trouble is not None or seconds < STALE_AFTER_S:
+        return None
+    why = f"It was asked, and has said nothing for {seconds:.0f} s."
+    return EngineLost(Trouble(f"No engine answers at {view.attached}", why, THERE))
+
+
+def never_started(error: BaseException) -> bool:
+    """Whether it is this cockpit's own engine, which has ended before it ever answered."""
+    return isinstance(error, EngineUnreachable) and bool(error.details.get("ended"))
+
+
+def hopeless(error: BaseException) -> bool:
+    """Whether asking again changes nothing, as long as nobody does something about it."""
+    return never_started(error) or (isinstance(error, ArbiterError) and not isinstance(error, EngineUnreachable))
 
 
 def fault(error: BaseException) -> Trouble:

@@ -91,7 +91,7 @@ class View:
     task: str | None = None
     frozen: bool = False
     read_only: bool = False
-    attached: bool = False  # to an engine that somebody else has started
+    attached: str = ""  # where: to an engine that somebody else has started
     ascii: bool = False  # the terminal can show nothing else
     notice: Notice | None = None
     where: str = ""

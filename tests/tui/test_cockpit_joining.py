@@ -5,16 +5,17 @@ from __future__ import annotations
 from argparse import Namespace
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from canned import HEALTHY
 from canned_states import EMPTY
-from cockpit_seat import seat
-from fake_cockpit import FakeEngine, cockpit
+from cockpit_seat import Seat, seat
+from fake_cockpit import Clock, FakeEngine, cockpit
 
 from arbiter_tui.commands import own_engine
-from arbiter_tui.errors import EngineUnreachable
+from arbiter_tui.errors import ArbiterError, EngineUnreachable, WireUnreadable
+from arbiter_tui.tui.app import CockpitApp
 from arbiter_tui.tui.screens.help import Help
 
 
@@ -198,3 +199,55 @@ def test_the_folder_says_whose_engine_it_is(tmp_path: Path) -> None:
     (tmp_path / BACKGROUND_FILE).write_text("4")
     assert in_background(options, {"pid": 4})
     assert not in_background(options, {"pid": 5})
+
+
+def attached_to(error: ArbiterError | None) -> CockpitApp:
+    """A cockpit that attaches to what never becomes an engine; without an error it never answers."""
+    app = cockpit(engine=FakeEngine(fail=error))
+    app.view.attached, app.view.task = "http://box:8017", "sentiment"
+    return app
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        EngineUnreachable("the engine at http://box:8017 can't be reached: connection refused"),
+        WireUnreadable("what answers at http://box:8017 is no arbiter engine: its answer is not JSON"),
+        ArbiterError("the engine answered 404: <html>"),
+        None,
+    ],
+)
+async def test_attaching_to_what_is_no_engine_tells_one_story(error: ArbiterError | None) -> None:
+    """Attach starts nothing: every part of the screen says that nothing answers there, where, and what to do."""
+    app = attached_to(error)
+    async with app.run_test(size=(120, 40)) as pilot:
+        s = Seat(app, app.engine, pilot)  # type: ignore[arg-type]
+        await pilot.pause()
+        if error is None:
+            assert "Connecting to http://box:8017" in s.screen_text()
+            cast("Clock", app._now).at += 3.5
+            app.tick()
+        await s.until(lambda: app.view.trouble is not None and "No engine answers" in s.screen_text())
+        text = s.screen_text()
+        assert text.count("No engine answers at http://box:8017") == 2  # the models' region and the narrator
+        assert "no engine, trying again" in text
+        assert "arbiter serve" in text
+        for other in ("start the engine", "Starting", "could not be started", "connecting", "sentiment", "doctor"):
+            assert other not in text
+
+
+async def test_an_own_engine_that_never_started_tells_one_story() -> None:
+    """A port in use: the header and the narrator do not go on saying that it starts."""
+
+    async def connect() -> Any:
+        raise EngineUnreachable("the engine did not start: can't listen on 127.0.0.1:8017", details={"ended": True})
+
+    app = cockpit(connect=connect, state="connecting")
+    async with app.run_test(size=(120, 40)) as pilot:
+        s = Seat(app, FakeEngine(), pilot)
+        await s.until(lambda: app.view.link == "error" and "✕ no engine" in s.screen_text())
+        text = s.screen_text()
+        assert text.count("The engine could not be started") == 2
+        assert "can't listen on 127.0.0.1:8017" in text
+        assert "starting" not in text
+        assert "does not answer" not in text

@@ -45,6 +45,8 @@ class Header(LineWidget):
             return [Span(f"▲ stale {view.age_s} s", "warn")]
         if view.link == "gone" and view.age_s:
             return [Span(f"✕ engine gone, reconnecting; this is {view.age_s} s old", "fail")]
+        if view.link == "connecting" and view.trouble is not None:
+            return [Span("✕ no engine, trying again", "fail")]
         if view.link == "connecting" and view.attached:
             return [Span("◐ connecting", "label")]
         if view.link in LINKS:

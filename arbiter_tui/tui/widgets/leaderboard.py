@@ -31,7 +31,8 @@ class Leaderboard(ListPanel[RowView]):
     SORTS = ("rank", "quality", "p50", "memory", "samples")
 
     def subject(self) -> Line:
-        return line((self.view.task or "", "figure"))
+        """A remembered task is not one of an engine that was never seen."""
+        return line((self.view.task or "", "figure")) if self.view.snapshot is not None else ()
 
     def figure(self) -> Line:
         snapshot = self.view.snapshot

@@ -64,7 +64,7 @@ class Narrator(Panel):
 
     def story(self) -> Line:
         view = self.view
-        if view.link == "error" and view.trouble:
+        if view.link in ("error", "connecting") and view.trouble:
             return (Span(f"✕ {view.trouble.what}. {view.trouble.do}", "fail"),)
         if view.link == "gone":
             return (
@@ -74,7 +74,7 @@ class Narrator(Panel):
             return (Span(f"▲ no news from the engine for {view.age_s} s; what you see may be out of date.", "warn"),)
         snapshot = view.snapshot
         if snapshot is None:
-            return (Span("connecting to the engine" if view.attached else "starting the engine", "unit"),)
+            return (Span(f"connecting to {view.attached}" if view.attached else "starting the engine", "unit"),)
         if not snapshot.models and snapshot.engine.state in NOT_NOW:
             return (Span(f"the engine is {NOT_NOW[snapshot.engine.state]}", "unit"),)
         busy = [o for o in snapshot.operations if o.state == "running"]

@@ -212,9 +212,10 @@ def waiting(view: state.View, width: int) -> list[Line]:
     """What stands before the first snapshot: a quiet word, or the trouble in three parts."""
     if view.trouble is None:
         ending = view.snapshot is not None and view.snapshot.engine.state == "draining"
+        begun = f"Connecting to {view.attached} …" if view.attached else "Starting the engine …"
         return [
             line(),
-            line(("The engine is stopping …" if ending else "Starting the engine …", "label")),
+            *paragraphs("The engine is stopping …" if ending else begun, width),
             *paragraphs("The models appear as soon as one answers.", width, "unit"),
         ]
     lines = [line(), *paragraphs("✕ " + view.trouble.what, width, "fail"), line()]
