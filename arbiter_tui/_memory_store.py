@@ -134,8 +134,11 @@ class MemoryStore:
             today = [o for o in self.outcomes.values() if o.task == task and o.at >= at]
             used = [o.energy_j for o in today if o.energy_j is not None]
             if today:
-                total = sum(used) if used else None
-                out.append({"task": task, "requests": len(today), "measured": len(used), "energy_j": total})
+                paid = [o.money for o in today if o.money is not None]
+                out.append({
+                    "task": task, "requests": len(today), "measured": len(used),
+                    "energy_j": sum(used) if used else None, "priced": len(paid), "money": sum(paid) if paid else None,
+                })  # fmt: skip
         return out
 
     async def money_since(self, at: float) -> dict[str, float]:

@@ -129,13 +129,14 @@ def page_outcomes(
 
 
 def spent_since(connection: sqlite3.Connection, at: float) -> list[dict[str, Any]]:
-    """Per task; SQL's sum of nothing is NULL, which is what an unmeasured energy is."""
+    """Per task; SQL's sum of nothing is NULL, which is what an unmeasured energy and an unknown price are."""
     rows = connection.execute(
-        "SELECT task, count(*), count(energy_j), sum(energy_j) FROM outcomes "
+        "SELECT task, count(*), count(energy_j), sum(energy_j), count(money), sum(money) FROM outcomes "
         "WHERE at >= ? AND task <> '' GROUP BY task ORDER BY task",
         (at,),
     )
-    return [{"task": r[0], "requests": r[1], "measured": r[2], "energy_j": r[3]} for r in rows]
+    names = ("task", "requests", "measured", "energy_j", "priced", "money")
+    return [dict(zip(names, row, strict=True)) for row in rows]
 
 
 def money_since(connection: sqlite3.Connection, at: float) -> dict[str, float]:

@@ -25,6 +25,7 @@ from enum import StrEnum
 from ..core.registry import ModelVersion
 from ..core.scaling import CALM
 from ..core.scaling import State as Scaling
+from ..core.snapshot import ReplicaView
 from ..provider import InstanceStats, LoadedModel
 from .balancer import Line, Turn
 from .health import Failures
@@ -66,6 +67,7 @@ class InstanceView:
     replicas: int = 1  # copies that are wanted
     replicas_ready: int | None = None  # None where there are no replicas
     retries: int = 0  # requests that went on from one replica to another before they had begun
+    each: tuple[ReplicaView, ...] = ()  # of the replicas
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -212,6 +214,7 @@ class Instance:
             replicas=copies.copies if copies is not None else 1,
             replicas_ready=copies.ready if copies is not None else None,
             retries=self.retries,
+            each=copies.views() if copies is not None else (),
         )
 
     def _progress(self, now: float, expected_load_s: float | None) -> tuple[float | None, float | None]:

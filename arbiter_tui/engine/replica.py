@@ -1,4 +1,4 @@
-"""One replica's record, how it is loaded, and whom its set tells what.
+"""One replica's record, how it is loaded and shown, and whom its set tells what.
 
 Owns: these records. Never: changes one (replicas.py does).
 """
@@ -6,14 +6,15 @@ Owns: these records. Never: changes one (replicas.py does).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from ..core.breaker import NEW
+from ..core.breaker import NEW, Phase
 from ..core.breaker import State as Breaker
 from ..core.registry import ModelVersion
-from ..provider import EventSink, LoadedModel, Provider
+from ..core.snapshot import ReplicaView
+from ..provider import EventSink, LoadedModel, Provider, Request
 from .health import Failures
 
 Loader = Callable[[int, EventSink], Awaitable[LoadedModel]]
@@ -63,3 +64,25 @@ def loader(provider: Provider, version: ModelVersion, timeout_s: float) -> Loade
     if place is None:
         return lambda number, hear: provider.load(version, timeout_s=timeout_s, on_event=hear)
     return lambda number, hear: place(version, number, timeout_s=timeout_s, on_event=hear)
+
+
+def shown(replicas: Iterable[Replica]) -> tuple[ReplicaView, ...]:
+    """By their numbers, from 1 as in the log; nothing in it changes while nothing happens."""
+    return tuple(
+        ReplicaView(
+            number=r.number + 1, state=str(r.stage), in_flight=r.in_flight, breaker=str(r.breaker.phase),
+            failures=r.breaker.in_a_row, ejected=r.stage is Stage.READY and r.breaker.phase is not Phase.CLOSED,
+            error=r.death,
+        )
+        for r in sorted(replicas, key=lambda r: r.number)
+    )  # fmt: skip
+
+
+def texts(request: Request) -> Iterator[str]:
+    """What stays the same while a conversation grows: the instructions and the first question."""
+    if request.prompt is not None:
+        yield request.prompt
+    for message in request.messages:
+        yield message.content
+        if message.role != "system":
+            return

@@ -25,6 +25,7 @@ from typing import Any
 from ..core.balancing import Seat, choose, prefix_key
 from ..core.breaker import NEW, REPLICA, Effect, Event, step
 from ..core.registry import ModelVersion
+from ..core.snapshot import ReplicaView
 from ..errors import (
     ArbiterError,
     ContextOverflow,
@@ -38,7 +39,7 @@ from ..errors import (
 from ..ports import Clock
 from ..provider import Chunk, Done, InstanceStats, LoadedModel, Request, Sink, WorkerEvent, poured
 from .health import BACK_OFF_CAP_S, Answer, ask, back_off, is_hung, measure, strikes_after
-from .replica import Loader, Owner, Replica, Stage
+from .replica import Loader, Owner, Replica, Stage, shown, texts
 
 DEATHS = 2  # workers that one request may cost
 ASK_WITHIN_S = 4.0  # below the caretaker's own limit, so that one silent replica does not silence the set
@@ -85,6 +86,10 @@ class ReplicaSet:
     @property
     def leaving(self) -> int:
         return sum(r.stage is Stage.LEAVING for r in self._replicas)
+
+    def views(self) -> tuple[ReplicaView, ...]:
+        """Each as a screen may show it, by its number."""
+        return shown(self._replicas)
 
     @property
     def may_grow(self) -> bool:
@@ -241,7 +246,7 @@ class ReplicaSet:
     async def _answers(
         self, request: Request, ask: Callable[[LoadedModel], AsyncGenerator[Any, Any]]
     ) -> AsyncGenerator[Any, Any]:
-        tries = _Tries(self, prefix_key(_texts(request)))
+        tries = _Tries(self, prefix_key(texts(request)))
         while True:
             with tries.next() as (replica, model):
                 stream = ask(model)
@@ -388,13 +393,3 @@ class _Tries:
 
 def _relayed(model: LoadedModel, request: Request) -> AsyncGenerator[bytes | Done, Sink | None] | None:
     return getattr(model, "relay", lambda _: None)(request)  # provider.Relaying
-
-
-def _texts(request: Request) -> Iterator[str]:
-    """What stays the same while a conversation grows: the instructions and the first question."""
-    if request.prompt is not None:
-        yield request.prompt
-    for message in request.messages:
-        yield message.content
-        if message.role != "system":
-            return

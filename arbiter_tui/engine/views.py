@@ -131,6 +131,7 @@ def _model(live: Live, pool: Pool, evidence: Evidence, version: ModelVersion) ->
         backend=seen.backend,
         aliases=tuple(sorted(a for a, v in live.registry.aliases.items() if v == name)),
         context=seen.context or version.context,
+        replicas=seen.each,
     )
 
 

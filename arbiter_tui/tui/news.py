@@ -25,6 +25,7 @@ LESS: tuple[tuple[re.Pattern[str], str], ...] = (
 )
 
 
+CLAUSES = re.compile(r"; |\. ")
 ACTS = re.compile(r"(holding|swapping|rolling back)\b")  # a last clause that says what will happen
 
 
@@ -77,7 +78,11 @@ def _forms(sentence: str, versions: Iterable[str]) -> Iterator[str]:
         yield said
     task, colon, rest = said.partition(": ")
     head = task + colon if colon and " " not in task else ""
-    parts = (rest if head else said).split("; ")
+    end = "." if said.endswith(".") else ""
+    parts = CLAUSES.split((rest if head else said).removesuffix("."))
     for fewer in range(1, len(parts)):
         kept = parts[fewer:] if ACTS.match(parts[-1]) else parts[:-fewer]
-        yield head + "; ".join(kept)
+        said = f"{head}{'; '.join(kept)}{end}"
+        yield said
+    named = [v for v in known if v in sentence]
+    yield in_brief(said, {with_providers[v]: short for v, short in briefly(named).items()})

@@ -67,6 +67,12 @@ class Facts:
     preview: Preview | None = None
     asking: bool = False  # a preview is on its way
     trouble: str = ""
+    today: Mapping[str, Any] | None = None  # requests, energy and money since midnight; None: nobody told
+
+    def take_spent(self, machine: Mapping[str, Any]) -> None:
+        """Of what the engine tells of the machine the day's row of this task."""
+        rows = [row for row in machine.get("spent") or () if isinstance(row, Mapping)]
+        self.today = next((row for row in rows if row.get("task") == self.task), {})
 
     def take_task(self, told: Mapping[str, Any]) -> None:
         self.told = told

@@ -46,18 +46,20 @@ async def test_a_versions_lines_are_those_that_name_it(kind: str, tmp_path: Path
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "memory"])
-async def test_energy_is_summed_per_task_and_unknown_where_nothing_was_measured(kind: str, tmp_path: Path) -> None:
+async def test_energy_and_money_are_summed_per_task_and_unknown_where_nothing_was_measured(
+    kind: str, tmp_path: Path
+) -> None:
     """None is not 0, yesterday is not today, and a request without a task belongs to none."""
 
-    def outcome(id: str, task: str, at: float, energy: float | None) -> Outcome:
-        return Outcome(id=id, task=task, version="a", at=at, success=True, energy_j=energy)
+    def outcome(id: str, task: str, at: float, energy: float | None, money: float | None = None) -> Outcome:
+        return Outcome(id=id, task=task, version="a", at=at, success=True, energy_j=energy, money=money)
 
     async with opened(kind, tmp_path) as store:
         await store.record([
-            outcome("1", "code", 100.0, 2.0), outcome("2", "code", 101.0, None), outcome("3", "code", 102.0, 1.5),
+            outcome("1", "code", 100.0, 2.0), outcome("2", "code", 101.0, None), outcome("3", "code", 102.0, 1.5, 0.25),
             outcome("4", "talk", 100.0, None), outcome("5", "code", 99.0, 50.0), outcome("6", "", 100.0, 9.0),
         ])  # fmt: skip
         assert await store.spent_since(100.0) == [
-            {"task": "code", "requests": 3, "measured": 2, "energy_j": 3.5},
-            {"task": "talk", "requests": 1, "measured": 0, "energy_j": None},
+            {"task": "code", "requests": 3, "measured": 2, "energy_j": 3.5, "priced": 1, "money": 0.25},
+            {"task": "talk", "requests": 1, "measured": 0, "energy_j": None, "priced": 0, "money": None},
         ]

@@ -71,8 +71,8 @@ def machine(seconds: int = 600, gpus: int = 0) -> dict[str, Any]:
         "curves": curves,
         "kept_s": 600,
         "spent": [
-            {"task": "sentiment", "requests": 2205, "measured": 0, "energy_j": None},
-            {"task": "topic", "requests": 5120, "measured": 5000, "energy_j": 12_400.0},
+            {"task": "sentiment", "requests": 2205, "measured": 0, "energy_j": None, "priced": 0, "money": None},
+            {"task": "topic", "requests": 5120, "measured": 5000, "energy_j": 12_400.0, "priced": 40, "money": 0.0312},
         ],
         "names": [GEMMA, SMOL],
     }

@@ -15,6 +15,7 @@ from arbiter_tui.core.snapshot import (
     GpuProcessView,
     GpuView,
     OperationView,
+    ReplicaView,
     RolloutView,
     RowView,
     Snapshot,
@@ -94,6 +95,27 @@ ON_TRIAL = replace(
         ),
     ),
     narrator=f"topic: {GEMMA_CPP} serves 40% beside {GEMMA}; 31 questions answered by both, P(worse) .12, hold.",
+)  # fmt: skip
+REPLICATED = replace(
+    HEALTHY,
+    revision=49,
+    models=(
+        replace(
+            MODELS[0], in_flight=5, queued=0,
+            replicas=(
+                ReplicaView(number=1, state="ready", in_flight=3), ReplicaView(number=2, state="ready", in_flight=2),
+            ),
+        ),
+        replace(
+            MODELS[1],
+            replicas=(
+                ReplicaView(number=1, state="ready", in_flight=2),
+                ReplicaView(number=2, state="ready", breaker="open", failures=3, ejected=True),
+                ReplicaView(number=3, state="resting", error="its worker was killed by SIGKILL"),
+            ),
+        ),
+        *MODELS[2:],
+    ),
 )  # fmt: skip
 FOUR_GPUS = replace(
     HEALTHY,
@@ -182,6 +204,33 @@ def crowd(models: int = 50, tasks: int = 20) -> Snapshot:
     )
 
 
+CONTROLS = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"  # of the writing direction
+HEBREW, ARABIC = "מודל-שפה-270m-q4.llama-server", "نموذج-135m-q4_1.llama-server"
+HIDDEN = f"{CONTROLS}gpj.{CONTROLS}exe-q4.llama-server\u202e"  # as it is written it reads backwards
+RTL_NAMES = (HEBREW, ARABIC, HIDDEN, MODELS[3].version)
+RTL_TASKS = {"topic": "סיווג נושאים", "intent": "تصنيف النوايا", "language": "\u202elanguage\u2069"}
+RIGHT_TO_LEFT = replace(
+    HEALTHY,
+    revision=50,
+    models=tuple(
+        replace(m, version=v) for m, v in zip(MODELS, RTL_NAMES, strict=True)
+    ),
+    tasks=tuple(
+        replace(
+            t, task=RTL_TASKS.get(t.task, t.task),
+            incumbent=HEBREW, previous=ARABIC,
+            leaderboard=tuple(
+                replace(r, version=v) for r, v in zip(t.leaderboard, RTL_NAMES, strict=True)
+            ),
+        )
+        for t in HEALTHY.tasks
+    ),
+    swaps=(
+        replace(SWAPS[0], task=RTL_TASKS["topic"], from_=ARABIC, to=HEBREW, reason=f"{HEBREW} leads; swapping"),
+        *SWAPS[1:],
+    ),
+    narrator=f"סיווג נושאים: {ARABIC} → {HEBREW}. {HEBREW} leads by .23 [.17, .29] on 40 samples",
+)  # fmt: skip
 WIDE_NAMES = (
     "一个非常长的模型名称-{i}-q4_k_m.llama-server",
     "モデル{i}-日本語-q5.llama-cpp",

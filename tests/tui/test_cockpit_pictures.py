@@ -8,7 +8,19 @@ from typing import Any
 import pytest
 from canned import HEALTHY
 from canned_past import machine
-from canned_states import BENCHING, EMPTY, FAILED, FOUR_GPUS, LONG, ON_TRIAL, SWAPPING, crowd, many
+from canned_states import (
+    BENCHING,
+    EMPTY,
+    FAILED,
+    FOUR_GPUS,
+    LONG,
+    ON_TRIAL,
+    REPLICATED,
+    RIGHT_TO_LEFT,
+    SWAPPING,
+    crowd,
+    many,
+)
 from fake_cockpit import FakeEngine, cockpit
 
 from arbiter_tui.tui.app import CockpitApp
@@ -57,6 +69,10 @@ CASES: dict[str, tuple[Any, tuple[int, int], dict[str, Any], list[str]]] = {
     "model-120": (HEALTHY, USUAL, {}, ["enter"]),
     "model-80": (HEALTHY, SMALL, {}, ["enter"]),
     "model-200": (HEALTHY, LARGE, {}, ["enter"]),
+    "replicas-120": (REPLICATED, USUAL, {}, []),
+    "replicas-80-model": (REPLICATED, SMALL, {}, ["enter"]),
+    "right-to-left-80": (RIGHT_TO_LEFT, SMALL, {}, []),
+    "right-to-left-120": (RIGHT_TO_LEFT, USUAL, {}, []),
     "shown-120": (HEALTHY, USUAL, {}, ["v"]),
     "hidden-120": (HEALTHY, USUAL, {}, ["v", "home", "space", "escape"]),
     "machine-80": (HEALTHY, SMALL, {}, ["m"]),

@@ -20,7 +20,7 @@ from ..keys import BY_ID
 from ..source import Engine
 from ..state import View, model_of
 from ..text import Line, line, pad, paragraphs, width_of
-from ..widgets.facts import LABEL, facts, results
+from ..widgets.facts import LABEL, facts, replicas, results
 from ..widgets.pool_table import GLYPHS
 from ..widgets.swaps import RESULTS, TRIGGERS
 from .log import log_lines
@@ -165,7 +165,7 @@ class ModelDetail(Sheet[str]):
             lines.append(line((f"{'digest':<{LABEL}}", "unit"), (fmt.fit(model.digest, width - LABEL), "label")))
         if model.last_used_at:
             lines.append(line((f"{'last used':<{LABEL}}", "unit"), (fmt.moment(model.last_used_at), "label")))
-        parts = [provenance(self.about, width), memory_lines(model, self.past or {}, width)]
+        parts = [replicas(model, width), provenance(self.about, width), memory_lines(model, self.past or {}, width)]
         return _apart(lines, *parts, results(self.view, model, width))
 
     def became(self, model: ModelView, width: int) -> list[Line]:

@@ -7,6 +7,7 @@ change from the draft to the engine. Never: scoring (the engine previews), what 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar, cast
 
@@ -171,6 +172,9 @@ class TaskDetail(Screen[None]):
             if seen != self._seen:  # requests are many bytes: only when there are others
                 facts.take_served(await engine.outcomes(facts.task, NEWEST))
                 facts.take_profile(await engine.profile(facts.task))
+                now = self.view.snapshot.taken_at if self.view.snapshot else None
+                with contextlib.suppress(ArbiterError):  # an older engine: its costs are not known
+                    facts.take_spent(await engine.machine(after=now))
                 self._seen = seen
             facts.trouble = ""
         except (ArbiterError, OSError, TimeoutError) as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...core.snapshot import ModelView
+from ...core.snapshot import ModelView, ReplicaView
 from .. import format as fmt
 from .. import state
 from ..text import Line, line
@@ -46,6 +46,34 @@ def memory(item: ModelView) -> str:
         return held
     off = item.resident_bytes / item.predicted_bytes - 1.0
     return f"{held}, {fmt.size(item.predicted_bytes)} predicted ({off:+.0%})"
+
+
+REPLICAS = {"ready": ("●", "serve"), "loading": ("◐", "label"), "leaving": ("◌", "unit"), "resting": ("✕", "fail")}
+BREAKER = {"open": "not asked", "half_open": "one probe is under way"}
+
+
+def replicas(item: ModelView, width: int) -> list[Line]:
+    """Each copy: its state, what it answers now, and whether it is passed over and why."""
+    if len(item.replicas) < 2:
+        return []
+    ready = sum(r.state == "ready" for r in item.replicas)
+    lines = [line(("replicas", "head"), (f"  {ready} of {len(item.replicas)} ready", "unit"))]
+    for r in item.replicas:
+        glyph, token = ("▲", "warn") if r.ejected else REPLICAS.get(r.state, ("?", "unit"))
+        first, *rest = fmt.wrap(_replica(r), max(8, width - LABEL - 2))
+        lines.append(line((f"{r.number:<{LABEL}}", "unit"), (f"{glyph} ", token), (first, "label")))
+        lines += [line((" " * (LABEL + 2), "unit"), (text, "label")) for text in rest]
+    return lines
+
+
+def _replica(r: ReplicaView) -> str:
+    if r.ejected:
+        why = f"failed {fmt.plural(r.failures, 'time')} in a row" if r.failures else "it failed"
+        state = f"ejected: {why}, {BREAKER.get(r.breaker, r.breaker)}"
+    else:
+        state = {"resting": "waits before it is loaded again", "leaving": "leaves"}.get(r.state, r.state)
+        state += f", failed {fmt.plural(r.failures, 'time')} in a row" if r.failures and r.state == "ready" else ""
+    return f"{state} · {r.in_flight} in flight" + (f" · died: {r.error}" if r.error else "")
 
 
 def results(view: state.View, item: ModelView, width: int) -> list[Line]:

@@ -159,6 +159,8 @@ class PoolTable(ListPanel[ModelView]):
 
     def _state(self, item: ModelView, width: int) -> Line:
         glyph, token = GLYPHS.get(item.state, ("?", "unit"))
+        if len(item.replicas) > 1 and item.state == "ready":
+            return _several(item, width)
         word = "draft" if item.lifecycle == "draft" and item.state == "cold" else WORDS.get(item.state, item.state)
         return ((Span(glyph + " ", token)), Span(fmt.cut(word, width - 2), "label" if token != "unit" else "unit"))
 
@@ -196,6 +198,14 @@ class PoolTable(ListPanel[ModelView]):
         for text in FIRST_RUN:
             lines += paragraphs(text, width) if not text.startswith("  ") else [line((text, "accent"))]
         return lines
+
+
+def _several(item: ModelView, width: int) -> Line:
+    """How many copies answer: all of them, or so many of so many."""
+    able, of = sum(r.state == "ready" and not r.ejected for r in item.replicas), len(item.replicas)
+    glyph, token = GLYPHS["ready"] if able == of else ("▲", "warn")
+    said = f"ready×{of}" if able == of else f"{able} of {of}"
+    return (Span(glyph + " ", token), Span(fmt.cut(said, width - 2), "label"))
 
 
 FIRST_RUN = (

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from .. import format as fmt
 from ..keys import BY_ID, shown
+from ..news import fitted
 from ..state import View
 from ..text import Line, Span, line, spread, version_name, width_of
 from .header import LINKS
@@ -64,7 +65,10 @@ class TaskSaid(LineWidget):
             text, token = self._of.told, "unit"
         else:
             text, token = facts.sentence, "label"
-        said = fmt.wrap_to(text, max(10, width - 5), height) if text else []
+        known = [m.version for m in self.view.snapshot.models] if self.view.snapshot else []
+        room = max(10, width - 5)
+        fits = fmt.wrap_to(text, room, height) if token == "unit" else fitted(text, known, room, height)
+        said = fits if text else []
         lines = [line((" › " if i == 0 else "   ", "accent"), (part, token)) for i, part in enumerate(said)]
         return [*lines, *[()] * height][:height]
 

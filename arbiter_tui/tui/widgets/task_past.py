@@ -5,7 +5,8 @@ Owns: drawing these four. Never: measuring, asking the engine.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from ...core.snapshot import RowView
 from .. import charts
@@ -16,6 +17,7 @@ from ..task_facts import NEWEST, Facts, Past, Ruler, Served, past_of
 from ..text import Column, Line, Span, Table, line, model_name, paragraphs, plain, version_name
 from .panel import ListPanel, Panel
 
+FIRST = 5  # facts that are more worth a small region than what the answers cost
 SOURCES = {"request": "client", "bench": "bench", "sentinel": "hidden", "reported": "told", "shadow": "shadow"}
 
 
@@ -247,14 +249,38 @@ class Learnt(Panel):
             ),
             ("first token", fmt.seconds(known.ttft.quantile(0.5))),
             ("tokens", f"{_mean(known.prompt_tokens.mean)} in, {_mean(known.answer_tokens.mean)} out"),
-            ("most memory", fmt.size(known.memory.quantile(1.0))),
             ("complexity", fmt.score(known.complexity)),
+            ("most memory", fmt.size(known.memory.quantile(1.0))),
         ]
         lengths = ", ".join(
             f"<{2**size} {fmt.percent(ok / n)}" for size, (n, ok) in sorted(known.by_length.items()) if n
         )
         told += [("by length", lengths)] if len(known.by_length) > 1 else []
+        told[FIRST:FIRST] = cost(self.facts)
         return [*told, ("operators", f"prefer {known.preference}")] if known.preference else told
+
+
+def cost(facts: Facts) -> list[tuple[str, str]]:
+    """What today's answers took; a dash where none of them was measured or priced."""
+    today = facts.today
+    if today is None:
+        return []
+    asked = int(today.get("requests") or 0)
+    if not today.get("measured") and not today.get("priced"):
+        return [("cost today", f"{fmt.DASH} · not measured, not priced" if asked else f"{fmt.DASH} · no request")]
+    return [
+        ("energy", _sum(today.get("energy_j"), today.get("measured"), asked, "measured", fmt.joules)),
+        ("money", _sum(today.get("money"), today.get("priced"), asked, "priced", fmt.money)),
+    ]
+
+
+def _sum(value: Any, of: Any, asked: int, word: str, write: Callable[[float | None], str]) -> str:
+    """The sum, what each took, and of how many it is known where not of all."""
+    known = int(of or 0) if isinstance(of, int | float) else 0
+    if not isinstance(value, int | float) or not known:
+        return f"{fmt.DASH} today · none of {fmt.plural(asked, 'request')} {word}"
+    rest = f", {known} of {asked} {word}" if known < asked else f" on {fmt.plural(asked, 'request')}"
+    return f"{write(value)} today · {write(value / known)} each{rest}"
 
 
 def _mean(value: float | None) -> str:
