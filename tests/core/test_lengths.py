@@ -94,6 +94,8 @@ def test_a_length_is_held_against_a_version_only_once_it_is_known() -> None:
     assert detectors.quality.lengths.seen[size_of(5000)] == (0.0, NEW)
     assert detectors.quality.lengths.share(5000, 0.9) == pytest.approx(0.0531, abs=1e-4)
     assert detectors.quality.lengths.share(None, 0.9) == 0.9
+    detectors, _ = detectors.observe(outcome(tokens_in=5000, quality=0.0))
+    assert detectors.quality.sums != before
 
 
 def test_seconds_are_told_as_at_the_usual_lengths() -> None:
@@ -112,6 +114,31 @@ def test_seconds_are_told_as_at_the_usual_lengths() -> None:
     assert levels.usually(5000, 4.0) == pytest.approx(1.5)
     assert levels.usually(50, 2.5) == pytest.approx(2.5)
     assert levels.n == 2 * NEW
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_several_at_once_are_told_as_each_is(seed: int) -> None:
+    """The detectors keep levels and shares by length as Levels and ByLength do, one prompt after another."""
+    chance = random.Random(seed)
+    told = [(chance.gauss(0.0, 0.3), chance.choice((None, 9, 90, 900))) for _ in range(300)]
+    levels, usual = Levels(), list[float]()
+    for value, tokens in told:
+        if tokens is not None:
+            known, before = levels.knows(tokens), levels
+            levels = levels.add(tokens, value)
+            if not known and len(usual) >= 30:
+                continue
+            value = before.usually(tokens, value)
+        usual.append(value)
+    latency, _ = replace(Detectors().latency, threshold=1e9).steps(told)
+    assert latency.levels == levels
+    assert (latency.n, latency.mean) == (len(usual), pytest.approx(sum(usual) / len(usual)))
+    graded = [(float(chance.random() < 0.9), tokens) for _, tokens in told]
+    shares = ByLength()
+    for good, tokens in graded:
+        shares = shares.add(tokens, good)
+    quality, _ = replace(Detectors().quality, limit=1e9, min_samples=999).steps(graded)
+    assert quality.lengths == shares
 
 
 def test_a_new_length_waits_for_its_level_only_after_the_first_samples() -> None:

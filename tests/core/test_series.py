@@ -51,6 +51,8 @@ def test_what_lies_beyond_is_cut_and_the_rest_is_not() -> None:
     assert list(Shares.of([-1.0, 0.5, 7.0])) == [0.0, 0.5, 1.0]
     assert list(Brief.of([math.inf, 2.0, -1e300])) == pytest.approx([LARGEST, 2.0, -LARGEST], rel=2**-8)
     assert list(Logs.of([1e9, 2.0, -math.inf])) == [FAR, 2.0, -FAR]
+    assert (list(Logs.of([1e9, 2.0])), list(Logs.of([-1e9, 2.0]))) == ([FAR, 2.0], [-FAR, 2.0])
+    assert (list(Shares.of([-0.5, 0.5])), list(Shares.of([1.5, 0.5]))) == ([0.0, 0.5], [1.0, 0.5])
     assert math.isnan(next(iter(Brief.of([math.nan]))))
 
 

@@ -45,7 +45,9 @@ def test_statistics_and_profile(several: list[Outcome], cut: int) -> None:
 def test_a_pattern_fades_at_the_same_value(values: list[float]) -> None:
     """In the middle of a batch as at its end."""
     many = (values * (2 * FADE_AT // len(values) + 1))[: FADE_AT + 500]
-    assert Pattern(1e-6).add_all(many) == reduce(lambda known, v: known.add(v), many, Pattern(1e-6))
+    one_by_one = reduce(lambda known, v: known.add(v), many, Pattern(1e-6))
+    assert Pattern(1e-6).add_all(many) == one_by_one
+    assert Pattern(1e-6).add_all(many[:900]).add_all(many[900:]) == one_by_one
 
 
 @st.composite

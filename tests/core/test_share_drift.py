@@ -67,6 +67,16 @@ def test_it_is_four_cusums_against_what_was_normal(many: list[float], needed: in
         assert evidence(failures) == pytest.approx(expected, abs=1e-4)
 
 
+@pytest.mark.parametrize("good", [1.0, 0.0])
+def test_what_was_always_the_same_is_held_to_a_coin_at_the_edge(good: float) -> None:
+    """300 right or wrong answers and then some others: the evidence is that of the likelihoods written out."""
+    many = [good] * 300 + [1.0 - good] * 3 + [good] * 20
+    detector = ShareDrift(limit=1e9)
+    for value, expected in zip(many, textbook(many, 30), strict=True):
+        detector = detector.step(value)[0]
+        assert evidence(detector) == pytest.approx(expected, abs=1e-6)
+
+
 @given(values, st.sampled_from([Signal.QUALITY, Signal.FAILURES]), st.integers(1, 20))
 def test_an_alarm_always_tells_of_a_change_for_the_worse(many: list[float], signal: Signal, needed: int) -> None:
     """Whatever came before it, and never sooner than min_samples."""
