@@ -44,6 +44,7 @@ class Feed:
         self._dirty = False
         self._built_at = self._clock.monotonic()
         fresh = self._build()
+        self._dirty = any(m.progress is not None for m in fresh.models)  # a load moves without any event
         content = _content(fresh)
         if content == self._content:
             self.latest = replace(fresh, revision=self.revision)

@@ -16,7 +16,7 @@ from .actions_doors import DoorActions
 from .actions_swap import SwapActions
 from .actions_views import ViewActions
 from .changes import Step
-from .screens.confirm import BACK, Choice, Confirm
+from .screens.confirm import BACK, CANCEL, Choice, Confirm
 from .state import Notice, announced, model_of, serves, task_of
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ class Actions(ViewActions, SwapActions, DoorActions):
         then: Callable[[str], None],
         default: str = "cancel",
         back: Callable[[], None] | None = None,
+        leave: Choice = CANCEL,
     ) -> None:
         def answered(choice: str | None) -> None:
             if choice == BACK and back is not None:
@@ -54,7 +55,8 @@ class Actions(ViewActions, SwapActions, DoorActions):
             elif choice is not None:
                 then(choice)
 
-        dialog = Confirm(self.app.view, question, sentences, choices, default=default, steps_back=back is not None)
+        view, steps = self.app.view, back is not None
+        dialog = Confirm(view, question, sentences, choices, default=default, steps_back=steps, leave=leave)
         self.app.push_screen(dialog, answered)
 
     # models -----------------------------------------------------------------------------------------------
@@ -115,7 +117,10 @@ class Actions(ViewActions, SwapActions, DoorActions):
             op = running[0]
             said = ", ".join(x for x in (f"{fmt.percent(op.progress)} done", fmt.left(op.eta_s), op.message) if x)
             choices = [Choice("stop", "Cancel it", "what it has measured is kept")]
-            self._ask("a benchmark is running", [said], choices, lambda _: self.app.commander.cancel(op.id))
+            going = Choice(CANCEL.id, "Let it go on", "it measures the rest")
+            self._ask(
+                "a benchmark is running", [said], choices, lambda _: self.app.commander.cancel(op.id), leave=going
+            )
             return
         choices = [Choice("one", "This task", task), Choice("all", "Every task", "one after the other; takes longer")]
         said = "Every active model answers the task's benchmark; requests keep being served, and go first."

@@ -9,14 +9,15 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from ..core.snapshot import OperationView, RolloutView, SwapView
-from .screens.confirm import Choice
+from .screens.confirm import CANCEL, Choice
 from .state import task_of
+from .under_way import running_swap, under_way
 
 if TYPE_CHECKING:
     from .app import CockpitApp
     from .screens.swap_dialog import SwapChoice
 
-EARLY = ("validating", "recording", "warming", "probing", "transferring")  # what comes before a swap's switch
+TRIAL = "first beside it unseen, then for a part, more while it is no worse"
 
 
 class SwapActions:
@@ -28,13 +29,13 @@ class SwapActions:
 
     def _ask(
         self, question: str, sentences: Sequence[str], choices: Sequence[Choice], then: Callable[[str], None],
-        default: str = "cancel", back: Callable[[], None] | None = None,
+        default: str = "cancel", back: Callable[[], None] | None = None, leave: Choice = CANCEL,
     ) -> None:  # fmt: skip
         raise NotImplementedError
 
     def do_swap(self) -> None:
         """While the task is being swapped: whether to take that back. Else who shall serve."""
-        running = self._running_swap()
+        running = running_swap(self.app.view.snapshot, self._task)
         if running is not None:
             self._offer_cancel(running)
             return
@@ -65,12 +66,13 @@ class SwapActions:
                 Choice("other", "Swap otherwise", "this one stays scheduled"),
             ],
             then,
+            leave=Choice(CANCEL.id, "Leave it", "it stays scheduled"),
         )
 
     def do_canary(self) -> None:
         """The rollout under way, or who goes on trial."""
         if self._rollout() is None:
-            self._choose()
+            self._choose(trial=True)
             return
         from .screens.trial import Trial
 
@@ -86,20 +88,19 @@ class SwapActions:
         under_way = (r for r in (snapshot.rollouts if snapshot else ()) if r.task == task and r.ended_at is None)
         return next(under_way, None)
 
-    def _running_swap(self) -> SwapView | None:
-        snapshot, task = self.app.view.snapshot, self._task
-        return next((s for s in (snapshot.swaps if snapshot else ()) if s.task == task and s.result == "running"), None)
-
     def _offer_cancel(self, swap: SwapView) -> None:
+        snapshot = self.app.view.snapshot
+        now = [f"Now: {under_way(swap, snapshot).told()}."] if snapshot is not None else []
         done = ", ".join(p.name for p in swap.phases) or "it has just begun"
         self._ask(
             f"{swap.task} is being swapped to {swap.to}",
-            [f"Done so far: {done}.", "Until the switch it can be taken back; afterwards r rolls back."],
+            [*now, f"Done so far: {done}.", "Until the switch it can be taken back; afterwards r rolls back."],
             [Choice("stop", "Take it back", f"{swap.from_ or 'nobody'} serves on")],
             lambda _: self.app.commander.cancel_swap(swap),
+            leave=Choice(CANCEL.id, "Let it go on", "the swap is finished"),
         )
 
-    def _choose(self, cursor: str | None = None) -> None:
+    def _choose(self, cursor: str | None = None, *, trial: bool = False) -> None:
         from .screens.swap_dialog import SwapDialog
 
         task, engine = self._task, self.app.engine
@@ -108,11 +109,27 @@ class SwapActions:
 
         def chosen(choice: SwapChoice | None) -> None:
             if choice is not None:
-                self._how(task, choice)
+                (self._try if trial else self._how)(task, choice)
 
-        dialog = SwapDialog(self.app.view, task, lambda v: engine.swap(task, v, dry_run=True))
+        dialog = SwapDialog(self.app.view, task, lambda v: engine.swap(task, v, dry_run=True), trial=trial)
         dialog.cursor = cursor or dialog.cursor
         self.app.push_screen(dialog, chosen)
+
+    def _try(self, task: str, choice: SwapChoice) -> None:
+        """The trial itself: what it does to requests, and why it can't be where it can't."""
+        preview, view = choice.preview, task_of(self.app.view.snapshot, task)
+        old = view.incumbent if view else None
+        choices = [Choice("canary", "Begin the trial", TRIAL)]
+        said = [f"{old} goes on serving {task} beside it; c shows how the trial stands."]
+        if old is None:
+            choices, said = [], [f"▲ Nobody serves {task}: there is nobody to compare it with. s lets it serve."]
+        elif preview is not None and preview.exclusive:
+            choices, said = [], ["▲ A trial needs both loaded, and both do not fit into the budget. s swaps."]
+        said += [f"▲ {worry}" for worry in (preview.worries if preview and choices else [])]
+        self._ask(
+            f"try {choice.to} on {task}?", said, choices, lambda _: self.app.commander.canary(task, choice.to),
+            back=lambda: self._choose(choice.to, trial=True),
+        )  # fmt: skip
 
     def _how(self, task: str, choice: SwapChoice) -> None:
         """Swap now, canary, schedule, cancel; cancel is the default."""
@@ -121,9 +138,7 @@ class SwapActions:
         old = view.incumbent if view else None
         choices = [Choice("now", "Swap now", f"{old or 'nobody'} stays at hand: r undoes it")]
         if old is not None and not (preview and preview.exclusive):
-            choices.append(
-                Choice("canary", "Canary", "first beside it unseen, then for a part, more while it is no worse")
-            )
+            choices.append(Choice("canary", "Canary", TRIAL))
         choices.append(Choice("later", "Schedule", "at a time that you choose"))
 
         def then(how: str) -> None:

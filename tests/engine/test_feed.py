@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from engine_kit import ASK, Engine
 
-from arbiter_tui.core.snapshot import EngineView, GpuView, HardwareView, Reading, Snapshot
+from arbiter_tui.core.snapshot import EngineView, GpuView, HardwareView, ModelView, Reading, Snapshot
 from arbiter_tui.engine.feed import TICK_S, Feed
 from arbiter_tui.engine.views import settle_hardware
 from arbiter_tui.testing import FakeClock
@@ -41,6 +41,20 @@ async def test_only_a_change_of_content_makes_a_revision() -> None:
     source.say("1")
     assert source.feed.tick()
     assert source.feed.revision == 2
+
+
+async def test_while_a_model_loads_each_tick_looks_again() -> None:
+    """A load's progress moves without any event; when it is over, the feed is as still as before."""
+    source = Source()
+    source.snapshot = Snapshot(models=(ModelView(version="a", state="loading", progress=0.1),))
+    source.feed.mark_dirty()
+    assert source.feed.tick()
+    source.snapshot = Snapshot(models=(ModelView(version="a", state="loading", progress=0.4),))
+    assert source.feed.tick()
+    source.snapshot = Snapshot(models=(ModelView(version="a", state="ready"),))
+    assert source.feed.tick()
+    assert not source.feed.tick()
+    assert source.built == 3
 
 
 async def test_at_most_four_snapshots_a_second() -> None:

@@ -124,7 +124,10 @@ async def test_s_while_a_swap_runs_offers_to_take_it_back() -> None:
         async with seat(SWAPPING) as s:
             s.app.show_task(swap.task)
             await s.press("s")
-            assert f"{swap.task} is being swapped to {swap.to}" in s.screen_text()
+            text = s.screen_text()
+            assert f"{swap.task} is being swapped to {swap.to}" in text
+            assert "Let it go on" in text
+            assert "Cancel" not in text, "beside what cancels a swap that word could mean either"
             await s.press("enter")
             assert not s.did("cancel_swap", swap.id)
             await s.press("s", "home", "enter")
@@ -183,3 +186,33 @@ async def test_a_trial_is_seen_on_the_main_screen() -> None:
         await s.press("5")
         assert "31 pairs · P(worse) .12" in s.screen_text()
         assert GEMMA.split(".")[0] in s.screen_text()
+
+
+async def test_c_asks_whom_to_try_and_then_whether_to_begin() -> None:
+    """Its own words from the first line on; nothing begins before Begin the trial, and Cancel is the default."""
+    async with seat() as s:
+        await s.press("c")
+        assert "try whom on topic" in s.screen_text()
+        await s.until(lambda: s.did("dry_run", "topic", GEMMA_CPP))
+        await s.press("enter")
+        assert isinstance(s.app.screen, Confirm)
+        assert [c.label for c in s.app.screen.choices] == ["Begin the trial", "Cancel"]
+        assert f"try {GEMMA_CPP} on topic?" in s.screen_text()
+        await s.press("escape")
+        assert "try whom on topic" in s.screen_text(), "back to the choice of a trial, not of who serves"
+        await s.press("enter", "enter")
+        assert not s.did("canary", "topic", GEMMA_CPP)
+        await s.press("c", "enter", "home", "enter")
+        await s.until(lambda: s.did("canary", "topic", GEMMA_CPP))
+
+
+async def test_where_no_trial_can_be_c_says_why() -> None:
+    """Both do not fit: there is nothing to begin, and s is named."""
+    async with seat() as s:
+        s.engine.preview = {**s.engine.preview, "exclusive": True}
+        await s.press("c")
+        await s.until(lambda: s.did("dry_run", "topic", GEMMA_CPP))
+        await s.press("enter")
+        assert isinstance(s.app.screen, Confirm)
+        assert [c.label for c in s.app.screen.choices] == ["Cancel"]
+        assert "do not fit" in s.screen_text()

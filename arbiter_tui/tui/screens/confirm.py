@@ -37,11 +37,13 @@ class Confirm(Sheet[str]):
         *,
         default: str = CANCEL.id,
         steps_back: bool = False,
+        leave: Choice = CANCEL,
     ) -> None:
+        """``leave``: what Cancel is called where that word could be taken for the other thing."""
         super().__init__(view)
         self.steps_back = steps_back
         self.question, self.sentences = question, tuple(sentences)
-        self.choices = (*choices, CANCEL)
+        self.choices = (*choices, leave)
         self.cursor = default
 
     def heading(self) -> Line:

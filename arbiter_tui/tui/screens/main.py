@@ -4,6 +4,7 @@ wire.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar, cast
 
 from textual.app import ComposeResult
@@ -12,11 +13,12 @@ from textual.containers import Container
 from textual.screen import Screen
 
 from ..commands import Commander
-from ..keys import ACTIONS, BY_ID, FOOTER, binding_id
+from ..keys import ACTIONS, BY_ID, FOOTER, Action, binding_id
 from ..memory import Choices
 from ..messages import Opened
 from ..state import Notice, View, announced, model_of
 from ..text import Line, line, pad
+from ..under_way import running_swap
 from ..widgets.footer import Footer
 from ..widgets.header import Header
 from ..widgets.leaderboard import Leaderboard
@@ -145,7 +147,13 @@ class MainScreen(Screen[None]):
         self.header.sync()
         for panel in self.panels:
             panel.sync()
-        self.footer_.show(tuple(BY_ID[i] for i in FOOTER if self.why_not(i) is None))
+        self.footer_.show(self._offered())
+
+    def _offered(self) -> tuple[Action, ...]:
+        """What applies here, by what it would do now."""
+        swaps = running_swap(self.view.snapshot, self.view.task) is not None
+        fits = (BY_ID[i] for i in FOOTER if self.why_not(i) is None)
+        return tuple(replace(a, word="take back") if a.id == "swap" and swaps else a for a in fits)
 
     # what applies --------------------------------------------------------------------------------------------------
     def target(self) -> str | None:
@@ -198,6 +206,8 @@ class MainScreen(Screen[None]):
             case "veto":
                 return "the autopilot announces nothing" if announced(snapshot, view.task) is None else None
             case "rollback":
+                if running_swap(snapshot, view.task) is not None:
+                    return "a swap is under way; s takes it back"
                 return (
                     "there is no task" if task is None else "nothing served before" if task.previous is None else None
                 )
@@ -302,7 +312,7 @@ class MainScreen(Screen[None]):
         panel = self.focused_panel()
         if isinstance(panel, ListPanel):
             panel.move(by)
-            self.footer_.show(tuple(BY_ID[i] for i in FOOTER if self.why_not(i) is None))
+            self.footer_.show(self._offered())
 
     def on_opened(self, message: Opened) -> None:
         self.action_run("details")

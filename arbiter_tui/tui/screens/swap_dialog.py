@@ -29,9 +29,10 @@ class SwapDialog(Sheet[SwapChoice]):
     WIDE = 104
     HEIGHT_BELOW = 7
 
-    def __init__(self, view: View, task: str, ask: Callable[[str], Awaitable[Any]]) -> None:
+    def __init__(self, view: View, task: str, ask: Callable[[str], Awaitable[Any]], *, trial: bool = False) -> None:
+        """``trial``: chosen is not who serves, but who is tried."""
         super().__init__(view)
-        self.work, self.ask = task, ask
+        self.work, self.ask, self.trial = task, ask, trial
         self.previews: dict[str, Preview | None] = {}
         incumbent = self._incumbent()
         self.cursor = next((m.version for m in self.candidates() if m.version != incumbent), None)
@@ -55,10 +56,11 @@ class SwapDialog(Sheet[SwapChoice]):
         return sorted((m for m in self.view.snapshot.models if m.lifecycle == "active"), key=key)
 
     def heading(self) -> Line:
-        return line(("who serves ", "title"), (self.work, "accent"))
+        return line(("try whom on " if self.trial else "who serves ", "title"), (self.work, "accent"))
 
     def hint(self) -> Line:
-        return line(("⏎", "key"), (" now, on trial or later  ", "unit"), ("esc", "key"), (" cancel", "unit"))
+        how = " on trial, after a question  " if self.trial else " now, on trial or later  "
+        return line(("⏎", "key"), (how, "unit"), ("esc", "key"), (" cancel", "unit"))
 
     def on_mount(self) -> None:
         self.moved()

@@ -11,6 +11,7 @@ from .. import state
 from ..filter import fields_of, matches
 from ..names import distinct
 from ..text import Column, Line, Span, Table, line, paragraphs
+from ..under_way import brought, under_way
 from .facts import facts, results
 from .panel import ListPanel
 
@@ -140,9 +141,18 @@ class PoolTable(ListPanel[ModelView]):
         return [table.row(item)]
 
     def _progress(self, item: ModelView, room: int) -> Line:
-        return line(
-            (fmt.steps(item.progress, max(4, min(12, room - 12))), "label"), (" " + fmt.left(item.eta_s), "unit")
-        )
+        """With the load's estimate where there is one; a bar that can say nothing is not drawn."""
+        snapshot = self.view.snapshot
+        swap = brought(snapshot, item.version)
+        if item.progress is None:
+            phase = under_way(swap, snapshot).told() if swap and snapshot else ""
+            said = f"{phase}, to serve {swap.task}" if swap else "how long is not known yet"
+            return line((fmt.shorten(said, room), "unit"))
+        more = f", to serve {swap.task}" if swap else ""
+        left = fmt.left(item.eta_s)
+        bar = fmt.steps(item.progress, max(4, min(12, room - 12)))
+        whole = len(bar) + 1 + len(left) + len(more) <= room
+        return line((bar, "label"), (f" {left}{more if whole else ''}", "unit"))
 
     def _version_cell(self, item: ModelView, width: int) -> Line:
         """Every name in the same form, and none like another."""
@@ -159,6 +169,9 @@ class PoolTable(ListPanel[ModelView]):
 
     def _state(self, item: ModelView, width: int) -> Line:
         glyph, token = GLYPHS.get(item.state, ("?", "unit"))
+        swap = brought(self.view.snapshot, item.version) if item.state == "ready" else None
+        if swap is not None and self.view.snapshot is not None:  # its phase: the table has no other place for it
+            return line(("◐ ", "label"), (fmt.cut(under_way(swap, self.view.snapshot).short, width - 2), "label"))
         if len(item.replicas) > 1 and item.state == "ready":
             return _several(item, width)
         word = "draft" if item.lifecycle == "draft" and item.state == "cold" else WORDS.get(item.state, item.state)

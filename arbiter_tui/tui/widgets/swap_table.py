@@ -126,7 +126,7 @@ class SwapTable(ViewList[SwapView]):
         return [self._table(width).row(item)]
 
     def below(self, item: SwapView, width: int, height: int) -> list[Line]:
-        return paragraphs(why(item), width, "fail" if item.error else "unit")[:height]
+        return paragraphs(why(item, self.view.snapshot), width, "fail" if item.error else "unit")[:height]
 
     def empty(self, width: int) -> list[Line]:
         if not self.loaded:

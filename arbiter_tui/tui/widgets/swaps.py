@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ...core.snapshot import SwapView
+from ...core.snapshot import Snapshot, SwapView
 from .. import format as fmt
 from ..changes import Step, changes
 from ..names import briefly, in_brief
 from ..rules import told
 from ..text import Line, change_of, line, paragraphs, spread, version_name
+from ..under_way import under_way
 from .panel import ListPanel
 
 RESULTS = {
@@ -48,12 +49,14 @@ def between(swap: SwapView, width: int) -> Line:
     return change_of(swap.from_ or "nothing", swap.to, width)
 
 
-def why(swap: SwapView) -> str:
-    """The swap's reason in one sentence: the error, the phases while it runs, else what was decided."""
+def why(swap: SwapView, snapshot: Snapshot | None = None) -> str:
+    """The swap's reason in one sentence: the error, the phase while it runs, else what was decided."""
     if swap.error:
         return _brief(swap.error, swap)
     if swap.result == "running":
-        return phases(swap) or "starting"
+        over = phases(swap)
+        now = under_way(swap, snapshot).told() if snapshot is not None else ""
+        return "; ".join(part for part in (now, over) if part) or "starting"
     rules = "; ".join(told(w.rule, w.value, w.threshold) for w in swap.why)
     asked = "asked for by hand" if swap.trigger == "manual" else "no reason recorded"
     return _brief(swap.reason.removesuffix("; swapping"), swap) or rules or asked
@@ -74,9 +77,13 @@ class Swaps(ListPanel[SwapView]):
         snapshot = self.view.snapshot
         if snapshot is None or not self.items():
             return ()
-        running = sum(s.result == "running" for s in snapshot.swaps)
+        running = [s for s in snapshot.swaps if s.result == "running"]
+        if len(running) == 1:
+            return line(
+                ("◐ ", "label"), (f"{running[0].task} ", "label"), (self._phase(running[0], snapshot), "figure")
+            )
         if running:
-            return line(("◐ ", "label"), (f"{running} running", "figure"))
+            return line(("◐ ", "label"), (f"{len(running)} running", "figure"))
         newest = self.items()[0]
         glyph, token = RESULTS.get(newest.result, ("?", "unit"))
         return line(
@@ -84,6 +91,10 @@ class Swaps(ListPanel[SwapView]):
             (f"{fmt.clock(newest.started_at, snapshot.taken_at)} ", "unit"),
             (newest.task, "label"),
         )
+
+    @staticmethod
+    def _phase(swap: SwapView, snapshot: Snapshot) -> str:
+        return under_way(swap, snapshot).brief()
 
     def items(self) -> Sequence[SwapView]:
         snapshot = self.view.snapshot
@@ -106,7 +117,7 @@ class Swaps(ListPanel[SwapView]):
             (f"{TRIGGERS.get(item.trigger, item.trigger):<7} ", "unit"), (f"{glyph} ", token), (f"{took:>7}", "label")
         )
         head = line((f"{fmt.clock(item.started_at, now):<6} ", "unit"))
-        reason = line((fmt.shorten(why(item), width - 7), "fail" if item.error else "unit"))
+        reason = line((fmt.shorten(why(item, self.view.snapshot), width - 7), "fail" if item.error else "unit"))
         if lines == 3:
             task = line((fmt.fit(item.task, max(8, width - 28)), "figure"))
             return [
