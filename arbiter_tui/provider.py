@@ -79,6 +79,8 @@ class Request:
     half of the context then, so that a prompt which fits the other half can be answered whole.
     ``extra``: fields of the client's body that the arbiter does not know; passed to the runtime untouched.
     ``original``: the client's own words, where nothing was added to them.
+    ``media``: where in them something else than text stands, and the capability that it needs ("vision", "audio"); it
+    is in ``original`` alone: such a request is relayed to a model with that capability, or refused.
     """
 
     messages: tuple[Message, ...] = ()
@@ -96,6 +98,7 @@ class Request:
     tool_choice: str | Mapping[str, Any] | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
     original: Original | None = field(default=None, compare=False)
+    media: tuple[tuple[str, str], ...] = ()
 
     def limited(self, context: int | None) -> Request:
         """With a limit, for a model of so many tokens."""

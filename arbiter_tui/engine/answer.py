@@ -172,6 +172,8 @@ class Answer:
     async def _first(self, model: LoadedModel) -> Chunk | bytes | None:
         """The first piece: where the runtime speaks the client's dialect its own bytes, of an answer that is wanted
         whole all of them."""
+        if self.request.media:
+            self._check_media()
         if self.whole and self.request.original is not None and (whole := getattr(model, "whole", None)) is not None:
             coming: Awaitable[tuple[bytes, Done]] | None = whole(self.request)
             if coming is not None:
@@ -180,13 +182,25 @@ class Answer:
         self._stream = self._asked(model)
         return await anext(self._stream, None)
 
+    def _check_media(self) -> None:
+        """Raises NotSupported, naming the first part that the model can't take."""
+        for place, needed in self.request.media:
+            if needed not in self.version.capabilities:
+                raise NotSupported(f"{place}: {self.version.version} takes none; it needs the capability {needed!r}")
+
     def _asked(self, model: LoadedModel) -> AsyncGenerator[Chunk | bytes, Sink | None]:
-        """The runtime's own bytes where it speaks the client's dialect, else its chunks."""
+        """The runtime's own bytes where it speaks the client's dialect, else its chunks. Raises NotSupported where only
+        they would do."""
         request = self.request.limited(self.version.context)
         if self.request.original is not None and (relay := getattr(model, "relay", None)) is not None:
             relayed: AsyncGenerator[bytes | Done, Sink | None] | None = relay(request)
             if relayed is not None:
                 return relayed
+        if request.media:
+            told = (
+                f"{request.media[0][0]}: the runtime of {self.version.version} can't be asked in the client's own words"
+            )
+            raise NotSupported(f"{told}, and nothing but text can be put into others")
         return cast("AsyncGenerator[Chunk | bytes, Sink | None]", model.generate(request))
 
     def mark_overhead(self) -> None:

@@ -20,7 +20,14 @@ def posed(task: Task | None, request: Request) -> Request:
 
     Where the answer is over follows the examples, too, unless the client says so itself or asks for a form of its own.
     """
-    if task is None or not task.few_shot or request.few_shot or request.prompt is not None or request.tools:
+    if (
+        task is None
+        or not task.few_shot
+        or request.few_shot
+        or request.prompt is not None
+        or request.tools
+        or request.media
+    ):
         return request
     if len(request.messages) != 1 or request.messages[0].role != "user":
         return request

@@ -36,14 +36,17 @@ _COMMON = frozenset(
 )  # fmt: skip
 _CHAT = _COMMON | {"messages", "top_logprobs", "tools", "tool_choice"}
 _TEXT = _COMMON | {"prompt"}
+MEDIA = {"image_url": "vision", "input_audio": "audio"}  # type of a part -> the capability that it needs
 
 
 def read_chat(body: Mapping[str, Any], raw: bytes | None = None) -> Asked:
     """A body of /v1/chat/completions; ``raw``: what it was read from. Raises BadRequest naming the field."""
     tools = functions(body.get("tools"))
     stream = flag(body, "stream")
+    media: list[tuple[str, str]] = []
     request = Request(
-        messages=tuple(_message(m, where) for m, where in messages(body)),
+        messages=tuple([_message(m, where, media) for m, where in messages(body)]),
+        media=tuple(media),
         logprobs=_chat_logprobs(body),
         tools=tools,
         tool_choice=_choice(body.get("tool_choice"), given=bool(tools)),
@@ -140,23 +143,23 @@ _SETTINGS: Mapping[str, tuple[str, Callable[[Mapping[str, Any]], Any]]] = {
 }
 
 
-def _message(told: Mapping[str, Any], where: str) -> Message:
+def _message(told: Mapping[str, Any], where: str, media: list[tuple[str, str]]) -> Message:
     if len(told) == 2 and isinstance(content := told.get("content"), str):
         return Message(role(told, where), content)  # nearly every one
     calls = tuple(_call(c, f"{where}.tool_calls[{i}]") for i, c in enumerate(calls_of(told, where)))
     source = {key: _name(told, key, where) for key in ("tool_call_id", "name")}
-    return Message(role(told, where), _content(told, where, optional=bool(calls)), calls, **source)
+    return Message(role(told, where), _content(told, where, media, optional=bool(calls)), calls, **source)
 
 
-def _content(told: Mapping[str, Any], where: str, *, optional: bool) -> str:
+def _content(told: Mapping[str, Any], where: str, media: list[tuple[str, str]], *, optional: bool) -> str:
     content = told.get("content")
     if isinstance(content, str):
         return content
     if content is None and (optional or told["role"] == "assistant"):
         return ""
     if isinstance(content, list):
-        return "".join(_part(p, f"{where}.content[{i}]") for i, p in enumerate(content))
-    raise bad(f"{where}.content", "must be a text or a list of text parts")
+        return "".join([_part(p, f"{where}.content[{i}]", media) for i, p in enumerate(content)])
+    raise bad(f"{where}.content", "must be a text or a list of parts")
 
 
 def _name(told: Mapping[str, Any], key: str, where: str) -> str | None:
@@ -185,9 +188,14 @@ def _choice(value: Any, *, given: bool) -> str | Mapping[str, Any] | None:
     return chosen
 
 
-def _part(value: Any, where: str) -> str:
-    if not isinstance(value, dict) or value.get("type") != "text" or not isinstance(value.get("text"), str):
-        raise bad(where, "must be a text part: images, audio and files are not supported")
+def _part(value: Any, where: str, media: list[tuple[str, str]]) -> str:
+    """Its text. What is none is noted in ``media``: whether it can go on is known when it is known who answers."""
+    kind = value.get("type") if isinstance(value, dict) else None
+    if kind in MEDIA and isinstance(value.get(kind), dict):
+        media.append((f"{where} ({kind})", MEDIA[kind]))
+        return ""
+    if kind != "text" or not isinstance(value.get("text"), str):
+        raise bad(where, f"must be a part of the type text, {' or '.join(MEDIA)}, with what it says")
     text: str = value["text"]
     return text
 

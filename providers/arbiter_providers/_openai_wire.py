@@ -140,7 +140,13 @@ def _plain(request: Request) -> str:
 
 
 def version_of(
-    entry: Mapping[str, Any], *, provider: str, context: int | None, parallel: int, chat: bool
+    entry: Mapping[str, Any],
+    *,
+    provider: str,
+    context: int | None,
+    parallel: int,
+    chat: bool,
+    senses: frozenset[str] = frozenset(),
 ) -> ModelVersion | None:
     """The draft version of one entry of /v1/models (with what llama-server, vLLM and LM Studio tell besides).
 
@@ -151,7 +157,9 @@ def version_of(
         return None
     meta = entry["meta"] if isinstance(entry.get("meta"), dict) else {}
     embedding = entry.get("type") == "embeddings"
-    word = {"embeddings"} if embedding else {"text-generation", *(("chat",) if chat else ())}
+    word = {"embeddings"} if embedding else {"text-generation", *(("chat",) if chat else ()), *senses}
+    if entry.get("type") == "vlm":  # LM Studio's word
+        word.add("vision")
     told = (entry.get("max_model_len"), entry.get("loaded_context_length"), entry.get("max_context_length"))
     limit = next((n for n in map(_number, told) if n), None)
     sizes = [n for n in (context, limit) if n]
@@ -162,6 +170,12 @@ def version_of(
         parameters=_number(meta.get("n_params")), context=min(sizes, default=None), parallel=parallel,
         capabilities=frozenset(word),
     )  # fmt: skip
+
+
+def senses(props: Mapping[str, Any]) -> frozenset[str]:
+    """What else than text the one model of a llama-server takes, by its /props."""
+    told = props.get("modalities")
+    return frozenset(s for s in ("vision", "audio") if isinstance(told, dict) and told.get(s) is True)
 
 
 def safe_name(source: str) -> str:

@@ -129,7 +129,7 @@ class OpenAiCompatibleProvider:
         context = self._context or _context(props)
         found = (
             wire.version_of(e, provider=self.name, context=context, parallel=self._parallel or _slots(props) or 4,
-                            chat=self._chat)
+                            chat=self._chat, senses=wire.senses(props))
             for e in entries
             if everything or "*" in self._wanted or e.get("id") in self._wanted
         )  # fmt: skip
