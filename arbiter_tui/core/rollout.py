@@ -69,7 +69,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """``trial``: with ``evidence``, the evidence as it is now; ``message``: with ``fault`` and ``abort``, why."""
+    """``trial``: with ``evidence``, the evidence as it is now; ``message``: why (``fault``, ``abort``, ``promote``)."""
 
     kind: Kind
     trial: Trial | None = None
@@ -124,6 +124,13 @@ def begin(plan: Plan, now: float, trial: Trial | None = None) -> Rollout:
     return Rollout(plan=plan, began=now, step_at=now, trial=trial or Trial())
 
 
+def promoted_by(trigger: str) -> Event:
+    """It serves everybody already; ``trigger``: of the swap that did it."""
+    known = {"rollback": "a rollback", "auto": "the autopilot", "schedule": "an appointment"}
+    how = known.get(trigger, "a swap by hand")
+    return Event(kind=Kind.PROMOTE, message=f"over before its end: {how} gave it the task")
+
+
 def step(state: Rollout, event: Event, now: float) -> tuple[Rollout, Effects]:
     """One row of the table above."""
     if state.stage in CLOSED:
@@ -138,7 +145,8 @@ def step(state: Rollout, event: Event, now: float) -> tuple[Rollout, Effects]:
         case Kind.ABORT:
             return _close(state, Stage.ABORTED, event.message or "taken back by hand")
         case Kind.PROMOTE:
-            return replace(state, stage=Stage.PROMOTING, reason="promoted by hand"), (Effect.PROMOTE,)
+            reason = event.message or "promoted by hand"
+            return replace(state, stage=Stage.PROMOTING, reason=reason), (Effect.PROMOTE,)
         case Kind.FAULT:
             return _close(state, Stage.WITHDRAWN, event.message or "it failed")
         case Kind.READY:

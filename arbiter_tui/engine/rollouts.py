@@ -15,7 +15,7 @@ from typing import Any, cast
 
 from ..core.cost import Failure, Outcome
 from ..core.registry import Lifecycle, ModelVersion
-from ..core.rollout import CLOSED, Effect, Event, Kind, Plan, Stage, begin, in_share, step
+from ..core.rollout import CLOSED, Effect, Event, Kind, Plan, Stage, begin, in_share, promoted_by, step
 from ..core.snapshot import RolloutView
 from ..core.stats import EMPTY
 from ..core.trial import Rule, Trial
@@ -198,7 +198,8 @@ class Rollouts:
         route = self._live.routes.get(running.task)
         serving = self._live.find(route.incumbent)
         if running.state.open and serving is not None and serving.version == running.new:
-            await self._step(running, Event(kind=Kind.PROMOTE))  # an operator was quicker: it serves everybody
+            how = next((s.trigger for s in self._live.swaps if s.task == running.task), "")
+            await self._step(running, promoted_by(how))  # an operator was quicker: it serves everybody
         elif running.state.open and (serving is None or serving.version != running.old):
             why = f"{running.task} is served by {serving.version if serving else 'nobody'} now"
             await self._step(running, Event(kind=Kind.ABORT, message=why))

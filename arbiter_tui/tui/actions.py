@@ -326,12 +326,13 @@ class Actions(ViewActions, SwapActions, DoorActions):
         self.app.freeze(not self.app.view.frozen)
 
     def do_quit(self) -> None:
-        if not self.app.owns_engine or not self.app.used_by_others():
+        """At once where nothing is lost; else it says what, and leaving the engine alone is the default."""
+        stake = self.app.at_stake()
+        if not stake:
             self.app.leave(stop=self.app.owns_engine)
             return
         choices = [
             Choice("stop", "Stop the engine", "answers under way finish, then its models are unloaded"),
             Choice("leave", "Leave it serving", "arbiter comes back to it, arbiter stop ends it"),
         ]
-        said = "Others have used this engine in the last minutes."
-        self._ask("quit", [said], choices, lambda c: self.app.leave(stop=c == "stop"), default="leave")
+        self._ask("quit", stake, choices, lambda c: self.app.leave(stop=c == "stop"), default="leave")

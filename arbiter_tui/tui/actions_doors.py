@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .state import Notice
-
 if TYPE_CHECKING:
     from .app import CockpitApp
 
@@ -34,11 +32,6 @@ class DoorActions:
         self.app.push_screen(Tour(self.app.main))
 
     def do_export(self) -> None:
-        from .export import export, place
+        from .export import written
 
-        try:
-            base = export(self.app, place())
-        except OSError as error:
-            self.app.say(Notice(f"✕ nothing was written: {error.strerror or error} ({place()})", "fail"))
-            return
-        self.app.say(Notice(f"✓ written: {base}.svg, and the data as .csv and .json", "ok"))
+        self.app.say(written(self.app))

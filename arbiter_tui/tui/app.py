@@ -13,7 +13,6 @@ import getpass
 import os
 import socket
 import sys
-import threading
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
@@ -21,7 +20,6 @@ from typing import cast
 
 from rich.console import RenderableType
 from textual._styles_cache import StylesCache
-from textual.app import App
 from textual.await_complete import AwaitComplete
 from textual.driver import Driver
 from textual.screen import Screen
@@ -36,6 +34,7 @@ from .commands import Commander
 from .glyphs import only_ascii
 from .guard import ReadOnly
 from .joining import Starter, fault, hopeless, trouble, unheard
+from .leaving import Leaving
 from .messages import EngineLost, SnapshotArrived
 from .news import Told
 from .partial import Picture
@@ -46,14 +45,12 @@ from .state import STALE_AFTER_S, Fading, Notice, View, busiest_task, machine_va
 WAIT_S = 2.0  # the wire's long poll: shorter than STALE_AFTER_S, so that a silent engine is told from a still one
 FASTEST_S, FAR_S = 0.25, 1.0  # at most four snapshots a second; over ssh one
 RETRY_S = (0.3, 1.0)  # first and longest pause between attempts
-USED_S = 300.0  # "in the last minutes"
 SWITCH_S = 0.0005  # Textual writes on a thread of its own, which must not wait 5 ms at each step for the drawing one
-STOP_S = 0.2  # how long q waits for the engine to have heard that it shall stop
 
 Connect = Callable[[], Awaitable[Engine]]
 
 
-class CockpitApp(App[int]):
+class CockpitApp(Leaving):
     CSS_PATH = "arbiter.tcss"
     TITLE = "arbiter"
     ENABLE_COMMAND_PALETTE = False
@@ -83,9 +80,6 @@ class CockpitApp(App[int]):
         self.engine = self._guarded(client, read_only)
         self._connect = connect
         self._owns = owns_engine
-        self.stop_engine = False
-        self.stops_over_wire = True
-        self._stopping: asyncio.Task[None] | None = None
         self._dimmed = False
         self.picture = Picture()
         self._fading = Fading()
@@ -101,7 +95,6 @@ class CockpitApp(App[int]):
         self.main = MainScreen(self.view, self.commander)
         self._told = None if story is None else Told(story)
         self._remember = remember
-        self.last_resort: threading.Timer | None = None
         self._tours, self._toured = tour, False  # the first sitting's first whole picture brings the tour
         if remember is not None:
             choices = memory.load(remember)
@@ -284,6 +277,8 @@ class CockpitApp(App[int]):
         self.main.say(notice)
         if self.screen is not self.main and hasattr(self.screen, "redraw"):
             self.screen.redraw()
+        elif notice is not None and hasattr(self.screen, "tell"):  # a sheet says it where it is looked at
+            self.screen.tell(notice)
 
     def show_task(self, task: str) -> None:
         """Another task's ranking; the wire is asked for its whole leaderboard."""
@@ -297,35 +292,9 @@ class CockpitApp(App[int]):
         if not frozen:
             self.start_polling()
 
-    @property
-    def owns_engine(self) -> bool:
-        """Whether it ends with this cockpit: one that went away may have been replaced by an own one."""
-        return self._owns() if callable(self._owns) else self._owns
-
     def now(self) -> float:
         """Monotonic seconds; a test's clock where there is one."""
         return self._now()
-
-    def used_by_others(self) -> bool:
-        return self._used_at is not None and self._now() - self._used_at <= USED_S
-
-    def leave(self, *, stop: bool, code: int = 0) -> None:
-        """Give the terminal back. Who stops the engine: ``on_quit`` of run_cockpit, else a call over the wire here."""
-        self.stop_engine = stop
-        if self._remember is not None:
-            choices = self.main.choices()
-            choices.toured = self._toured
-            memory.save(self._remember, choices)
-        if stop and self.stops_over_wire and self.engine is not None:
-            self._stopping = asyncio.create_task(self._stop_then_exit(self.engine, code))
-        else:
-            self.exit(code, return_code=code)
-
-    async def _stop_then_exit(self, engine: Engine, code: int) -> None:
-        with contextlib.suppress(ArbiterError, OSError, TimeoutError):  # it drains by itself; leaving must not wait
-            async with asyncio.timeout(STOP_S):
-                await engine.stop()
-        self.exit(code, return_code=code)
 
     async def on_unmount(self) -> None:
         if self._poll is not None:
@@ -336,11 +305,6 @@ class CockpitApp(App[int]):
         if self.is_running:
             for panel in self.main.query("*"):
                 panel.refresh()
-
-    def _signalled(self, number: int) -> None:
-        if self.last_resort is None:
-            self.last_resort = terminal.deadline(number)
-            self.leave(stop=self.owns_engine, code=128 + number)
 
 
 def run_cockpit(

@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..core.snapshot import Snapshot, to_wire
 from .glyphs import safe
+from .screens.sheet import Sheet
+from .state import Notice
 
 if TYPE_CHECKING:
     from .app import CockpitApp
@@ -41,6 +43,15 @@ def export(app: CockpitApp, folder: Path) -> Path:
     return base
 
 
+def written(app: CockpitApp) -> Notice:
+    """Writes them where it may, and says where that was."""
+    try:
+        base = export(app, place())
+    except OSError as error:
+        return Notice(f"✕ nothing was written: {error.strerror or error} ({place()})", "fail")
+    return Notice(f"✓ written: {base}.svg, and the data as .csv and .json", "ok")
+
+
 def place() -> Path:
     """The working folder, else the home: wherever a file may be written."""
     here = Path.cwd()
@@ -58,7 +69,10 @@ def _free(folder: Path, name: str) -> Path:
 
 # what stands behind the screen ----------------------------------------------------------------------------------------
 def behind(app: CockpitApp) -> tuple[str, list[dict[str, Any]]]:
-    """(the view's name, its items) of what is shown: a whole-screen view's table, else the focused region."""
+    """(the view's name, its items) of what is shown: a sheet's data, a view's table, else the focused region."""
+    if isinstance(app.screen, Sheet):
+        name, told = app.screen.data()
+        return name, told
     shown = next((s for s in reversed(app.screen_stack) if hasattr(s, "table")), None)
     if shown is not None:
         rows: list[Any] = list(getattr(shown.table(), "items", list)())

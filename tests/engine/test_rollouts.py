@@ -282,6 +282,20 @@ async def test_a_swap_by_hand_to_the_one_on_trial_is_its_promotion() -> None:
         await until_stage(e, "promoted")
         assert e.serving() == "b"
         assert e.arbiter.evidence.owed("work") == {}
+        assert now(e).reason == "over before its end: a swap by hand gave it the task"
+
+
+async def test_a_rollback_to_the_one_on_trial_is_not_called_a_promotion() -> None:
+    """The task was that version's before: undone in the middle of the trial, the record says by what it ended."""
+    async with engine() as e:
+        await e.arbiter.swap("work", "b")
+        await e.arbiter.swap("work", "a")
+        await begin(e)
+        await until_stage(e, "canary")
+        await e.arbiter.rollback("work")
+        await until_stage(e, "promoted")
+        assert e.serving() == "b"
+        assert now(e).reason == "over before its end: a rollback gave it the task"
 
 
 async def test_deprecating_the_one_on_trial_ends_it() -> None:

@@ -27,7 +27,7 @@ class Reading(Sheet[str]):
     WIDE = 100
     FILTER = True
     FILTER_WORD = "search"
-    BINDINGS = [Binding("r", "offer", show=False)]
+    BINDINGS = [Binding("r", "offer", "what the lower edge offers", show=False)]
 
     def __init__(self, view: View, title: str, body: Body, *, from_end: bool = False, offer: str | None = None) -> None:
         super().__init__(view)

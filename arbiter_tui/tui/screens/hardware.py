@@ -134,6 +134,14 @@ class Hardware(Sheet[None]):
         power += [(f"gpu{g.index}_power_w", f"gpu{g.index} power") for g in gpus if len(gpus) <= FEW]
         return out + [(title, self.past.curves.get(name, []), watts, None) for name, title in power]
 
+    def data(self) -> tuple[str, list[dict[str, Any]]]:
+        from ..export import machine
+
+        snapshot = self.view.snapshot
+        readings = machine(snapshot, self.cockpit) if snapshot is not None else {}
+        curves = [{"reading": f"past.{k}", "value": v, "at": self.past.at} for k, v in self.past.curves.items()]
+        return "machine", [*({"reading": k, **v} for k, v in readings.items()), *curves]
+
     # keys --------------------------------------------------------------------------------------------------------
     def chosen(self, key: str) -> None:
         """Opens why a reading is as it is, or closes that again."""

@@ -13,7 +13,7 @@ from textual.containers import Container
 from textual.screen import Screen
 
 from ..commands import Commander
-from ..keys import ACTIONS, BY_ID, FOOTER, Action, binding_id
+from ..keys import ACTIONS, BY_ID, FOOTER, Action, binding_id, shown
 from ..memory import Choices
 from ..messages import Opened
 from ..state import Notice, View, announced, model_of
@@ -37,10 +37,13 @@ class TooSmall(LineWidget):
     greys = False
 
     def draw(self, width: int, height: int) -> list[Line]:
-        said = line(
-            (f"this needs {SMALLEST[0]}×{SMALLEST[1]}, it is {self.app.size.width}×{self.app.size.height}", "label")
-        )
-        return [pad(said if i == height // 2 else (), width) for i in range(height)]
+        width_, height_ = self.app.size
+        said = [
+            line((f"this needs {SMALLEST[0]}×{SMALLEST[1]}, it is {width_}×{height_}", "label")),
+            line((shown(BY_ID["quit"], self.view.keys), "key"), (" quits; no other key does anything here", "unit")),
+        ]
+        above = max(0, (height - len(said)) // 2)
+        return [pad(x, width) for x in ([()] * above + said + [()] * height)[:height]]
 
 
 class MainScreen(Screen[None]):
@@ -232,7 +235,9 @@ class MainScreen(Screen[None]):
         return None
 
     def action_run(self, action: str) -> None:
-        """A key that does not apply says why instead of doing nothing."""
+        """A key that does not apply says why instead of doing nothing; on a screen that shows nothing none steers."""
+        if self.small.display and action != "quit":
+            return
         reason = self.why_not(action)
         if reason is not None:
             self.say(Notice(f"▲ {BY_ID[action].word}: {reason}", "warn"))

@@ -13,7 +13,7 @@ from typing import Any
 from textual.binding import Binding
 from textual.css.query import NoMatches
 
-from ...core.snapshot import ModelView
+from ...core.snapshot import ModelView, to_wire
 from ...errors import ArbiterError
 from .. import format as fmt
 from ..keys import BY_ID
@@ -42,10 +42,10 @@ class ModelDetail(Sheet[str]):
     WHOLE = True
     FILTER, FILTER_WORD = True, "search"
     BINDINGS = [
-        Binding("w", "act('warm')", show=False),
-        Binding("u", "act('unload')", show=False),
-        Binding("s", "act('swap')", show=False),
-        Binding("l", "act('log')", show=False),
+        Binding("w", "act('warm')", "warm it up", show=False),
+        Binding("u", "act('unload')", "unload it", show=False),
+        Binding("s", "act('swap')", "let another or this one serve the task", show=False),
+        Binding("l", "act('log')", "its log", show=False),
     ]
 
     def __init__(self, view: View, version: str, engine: Engine | None, why_not: Mapping[str, str | None]) -> None:
@@ -186,6 +186,11 @@ class ModelDetail(Sheet[str]):
         if not self.output:
             return [line(("its worker printed", "head")), line(("  nothing yet", "unit"))]
         return [head, *(pad(x, width) for x in log_lines(self.output[-max(SHOWN_LOG, newest) :]))]
+
+    def data(self) -> tuple[str, list[dict[str, Any]]]:
+        model = model_of(self.view.snapshot, self.version)
+        known = to_wire(model) if model is not None else {"version": self.version}
+        return "model", [{**known, "about": dict(self.about), "past": dict(self.past or {}), "log": self.output}]
 
     # keys --------------------------------------------------------------------------------------------------------
     def action_act(self, action: str) -> None:

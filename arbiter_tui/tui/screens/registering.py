@@ -42,7 +42,7 @@ class RegisterSheet(Sheet[tuple[str, str]]):
     WIDE = 96
     FILTER = True
     ASK = "›"  # no slash: a path may begin with one
-    BINDINGS = [Binding("ctrl+t", "provider", show=False)]
+    BINDINGS = [Binding("ctrl+t", "provider", "another runtime", show=False)]
 
     def __init__(self, view: View, providers: Sequence[str], *, local: bool) -> None:
         super().__init__(view)
@@ -138,7 +138,7 @@ class FoundSheet(Sheet[list[dict[str, Any]]]):
     """Dismisses with what is ticked: nothing at first; what is registered already can't be."""
 
     WIDE = 96
-    BINDINGS = [Binding("space", "tick", show=False)]
+    BINDINGS = [Binding("space", "tick", "choose it, or not", show=False)]
 
     def __init__(self, view: View, found: Sequence[Mapping[str, Any]]) -> None:
         super().__init__(view)

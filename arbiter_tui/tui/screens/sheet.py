@@ -8,17 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast
 
 from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.geometry import Size
 
-from ..state import View
+from ..state import Notice, View
 from ..text import Line, Span, frame, line, marked, pad, plain
 from ..widgets.backdrop import Dialog
 from ..widgets.panel import LineWidget
+
+if TYPE_CHECKING:
+    from ..app import CockpitApp
 
 R = TypeVar("R")
 EDGE = 4  # cells together, on both sides, that are worth seeing of the screen beneath
@@ -64,15 +67,17 @@ class Sheet(Dialog[R | None], Generic[R]):
     ASK: ClassVar[str] = "/"  # stands before what is typed
     FILTER_WORD: ClassVar[str] = "filter"  # what / is called here, in the row above the entries and in the hint
     BINDINGS = [
-        Binding("escape,q", "close", show=False),
-        Binding("enter", "choose", show=False),
-        Binding("j,down,tab", "move(1)", show=False),
-        Binding("k,up,shift+tab", "move(-1)", show=False),
-        Binding("ctrl+d,pagedown", "page(1)", show=False),
-        Binding("ctrl+u,pageup", "page(-1)", show=False),
-        Binding("G,end", "end(1)", show=False),
-        Binding("home", "end(-1)", show=False),
-        Binding("slash", "filter", show=False),
+        Binding("escape,q", "close", "close, or one step back", show=False),
+        Binding("enter", "choose", "choose the line that is marked", show=False),
+        Binding("j,down,tab", "move(1)", "down", show=False),
+        Binding("k,up,shift+tab", "move(-1)", "up", show=False),
+        Binding("ctrl+d,pagedown", "page(1)", "half a page down", show=False),
+        Binding("ctrl+u,pageup", "page(-1)", "half a page up", show=False),
+        Binding("G,end", "end(1)", "to the end", show=False),
+        Binding("home", "end(-1)", "to the beginning", show=False),
+        Binding("slash", "filter", "keep only the lines with some words", show=False),
+        Binding("question_mark,f1", "keys", "these keys", show=False),
+        Binding("x", "export", "write this picture and what is behind it to files", show=False),
     ]
 
     def __init__(self, view: View) -> None:
@@ -81,11 +86,16 @@ class Sheet(Dialog[R | None], Generic[R]):
         self.cursor: str | None = None
         self.wanted = ""
         self.typing = False
+        self.told: Line = ()  # what the last key was told, in place of the hint
         self._offset = 0
         self._touched = False  # until then a sheet stands at its beginning, even where its first choice is far below
         self._rows: list[str | None] = []  # the key of each drawn row
         self._measured: tuple[int, int] | None = None
         self._body = SheetBody(view, self)
+
+    @property
+    def cockpit(self) -> CockpitApp:
+        return cast("CockpitApp", self.app)
 
     # what a sheet says -------------------------------------------------------------------------------------------
     def heading(self) -> Line:
@@ -167,7 +177,7 @@ class Sheet(Dialog[R | None], Generic[R]):
         shown = [*top, *rows[self._offset : self._offset + room]]
         self._rows = [k for _, k in shown]
         more = len(rows) - self._offset - room
-        foot = line((f"↓ {more} more   " if more > 0 else "", "unit"), *self.hint())
+        foot = self.told or line((f"↓ {more} more   " if more > 0 else "", "unit"), *self.hint())
         return frame(self.heading(), (), [x for x, _ in shown], width, height, rule="focus", foot=foot)
 
     def _scroll(self, rows: list[str | None], room: int) -> None:
@@ -223,6 +233,9 @@ class Sheet(Dialog[R | None], Generic[R]):
 
     def on_key(self, event: events.Key) -> None:
         """While the filter is typed, letters belong to it and not to the keymap."""
+        if self.told and event.key not in ("x", "ctrl+c"):  # these two tell something
+            self.told = ()
+            self.sync()
         if not self.typing:
             if event.key == "slash" and self.FILTER:
                 self.action_filter()  # at once: the letters behind it are in the queue already
@@ -238,6 +251,31 @@ class Sheet(Dialog[R | None], Generic[R]):
         event.stop()
         event.prevent_default()
         self.sync()
+
+    def data(self) -> tuple[str, list[dict[str, Any]]]:
+        """Its name and what stands behind it, for an export: its lines, where it knows nothing better."""
+        said = (plain(x).rstrip() for e in self.visible_entries(self._inner()) for x in e.lines)
+        return plain(self.heading()), [{"line": text} for text in said if text]
+
+    def action_export(self) -> None:
+        from ..export import written
+
+        self.tell(written(self.cockpit))
+
+    def tell(self, notice: Notice) -> None:
+        """Until the next key."""
+        self.told = line((notice.text, notice.token))
+        self.sync()
+
+    def action_keys(self) -> None:
+        """Its keys, from its bindings; once more leads back."""
+        from .explain import Reading
+        from .sheet_keys import TITLE, keys_of
+
+        if plain(self.heading()) == TITLE:
+            self.dismiss(None)
+        else:
+            self.app.push_screen(Reading(self.view, TITLE, keys_of(self)))
 
     def moved(self) -> None:
         """The cursor stands on another entry."""

@@ -22,7 +22,7 @@ KEPT = 5  # the narrator: what a key has done is said there
 
 class ShownSheet(Sheet[None]):
     WIDE = 62
-    BINDINGS = [Binding("space", "choose", show=False)]
+    BINDINGS = [Binding("space", "choose", "show or hide it", show=False)]
 
     def __init__(self, main: MainScreen) -> None:
         super().__init__(main.view)

@@ -46,9 +46,9 @@ def told(text: str, keymap: dict[str, str]) -> str:
 class Tour(Sheet[None]):
     WIDE = 68
     BINDINGS = [
-        Binding("enter,space,right,l", "step(1)", show=False),
-        Binding("backspace,left,h", "step(-1)", show=False),
-        Binding("s", "close", show=False),
+        Binding("enter,space,right,l", "step(1)", "next", show=False),
+        Binding("backspace,left,h", "step(-1)", "back", show=False),
+        Binding("s", "close", "skip the rest", show=False),
     ]
 
     def __init__(self, main: MainScreen) -> None:
