@@ -77,6 +77,7 @@ class Sheet(Dialog[R | None], Generic[R]):
         Binding("home", "end(-1)", "to the beginning", show=False),
         Binding("slash", "filter", "keep only the lines with some words", show=False),
         Binding("question_mark,f1", "keys", "these keys", show=False),
+        Binding("ctrl+c", "app.help_quit", show=False),  # a dialog keeps the application's own keys away
         Binding("x", "export", "write this picture and what is behind it to files", show=False),
     ]
 
