@@ -179,3 +179,10 @@ def test_an_own_engine_that_does_not_start_ends_it(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(plain.signal, "signal", lambda *a: None)
     with pytest.raises(EngineUnreachable, match="did not start"):
         plain.stream(Namespace(), where, owned=lambda: Ended())  # type: ignore[arg-type, return-value]
+
+
+def test_a_swap_that_was_undone_is_not_said_to_have_been_undone_in_its_own_time() -> None:
+    """The time is that of the swap."""
+    swap = replace(HEALTHY.swaps[0], result="rolled_back", duration_s=14.0)
+    text = "\n".join(told(replace(HEALTHY, swaps=(swap,))))
+    assert "it was done in 14 s, and undone later." in text

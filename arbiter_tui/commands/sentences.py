@@ -16,7 +16,7 @@ from . import text as t
 CALM_S = 10.0  # a figure of one thing is told at most so often
 MOVED = 0.2  # share of the figure, or of the whole for loads, that is noticeable
 SWAPS_FIRST = 5
-RESULTS = {"running": "is under way", "done": "is done", "failed": "failed", "rolled_back": "was undone later"}
+RESULTS = {"running": "is under way", "done": "is done", "failed": "failed", "rolled_back": "was done"}
 TRIGGERS = {"manual": "by hand", "auto": "by the autopilot", "rollback": "to undo", "rollout": "by a canary",
             "schedule": "as scheduled"}  # fmt: skip
 
@@ -166,7 +166,8 @@ def _swap(w: SwapView) -> str:
     head = (
         f"{f'Swap of {w.task}: {stays(w.to)}' if w.from_ == w.to else what}, {TRIGGERS.get(w.trigger, w.trigger)}, {at}"
     )
-    return f"{head}: it {RESULTS.get(w.result, w.result)}{took}{phase}. {said}".rstrip()
+    undone = ", and undone later" if w.result == "rolled_back" else ""
+    return f"{head}: it {RESULTS.get(w.result, w.result)}{took}{undone}{phase}. {said}".rstrip()
 
 
 def _rollout(r: RolloutView) -> str:

@@ -188,7 +188,7 @@ class Autopilot:
 
     async def _carry_out(self, name: str, verdict: AutoSwapVerdict, decision: str) -> None:
         live = self._live
-        live.event("autopilot", verdict.sentence, task=name, decision=decision)
+        live.event("autopilot", verdict.sentence, task=name, action=verdict.action, decision=decision)
         evidence: dict[str, Any] = {"decision": decision, "trigger": verdict.trigger}
         try:
             if verdict.action == "rollback":
@@ -249,7 +249,7 @@ class Autopilot:
         }
         if any(why.rule in ASKS for why in verdict.why):
             self._live.alert("warning", f"{name}: {verdict.sentence}", task=name, version=verdict.to)
-        if verdict.action in ("hold", "swap", "rollback"):
+        if verdict.action in ("hold", "swap", "rollback") and not acts:  # else it is told as it is carried out
             self._live.event("autopilot", verdict.sentence, task=name, action=verdict.action)
         return await self._decisions.save("autopilot", name, record)
 

@@ -14,6 +14,7 @@ from dataclasses import replace
 from ..config import ModelBlock
 from ..core.registry import Lifecycle, ModelVersion, Registry
 from ..core.routing import Route
+from ..core.words import change
 from ..errors import ArbiterError, NoQualifyingModel, NotSupported, ProviderError, Refused, UnknownName
 from ..provider import Provider
 from .decisions import Decisions
@@ -98,8 +99,20 @@ class Catalogue:
 
     async def alias(self, alias: str, name: str) -> ModelVersion:
         async with self._writing:
+            before = self._live.registry.versions.get(self._live.registry.aliases.get(alias, ""))
             await self._commit(self._live.registry.alias(alias, name), "alias", f"{alias} → {name}")
+            self._tell_who_serves(alias, before)
         return self._live.registry.get(alias)
+
+    def _tell_who_serves(self, alias: str, before: ModelVersion | None) -> None:
+        """A route that names an alias serves by another version from now on, and no swap tells it."""
+        now = self._live.registry.get(alias)
+        if before is None or before.version == now.version:
+            return
+        for task in self._live.tasks:
+            if self._live.routes.get(task).incumbent == alias:
+                moved = f"{task}: {change(before.version, now.version)}, because the alias {alias} was moved"
+                self._live.alert("info", moved, task=task, version=now.version)
 
     async def pin(self, name: str, pinned: bool) -> ModelVersion:
         async with self._writing:

@@ -27,7 +27,7 @@ from textual.screen import Screen
 from ..core.snapshot import SwapView
 from ..errors import ArbiterError, UnknownName
 from ..wire import of_another_version
-from . import memory, terminal, thin
+from . import memory, terminal, thin, wearing
 from . import theme as themes
 from .ahead import collect_seldom, read_ahead
 from .commands import Commander
@@ -71,7 +71,7 @@ class CockpitApp(Leaving):
         remember: Path | None = None,
         tour: bool = False,
     ) -> None:
-        chosen = themes.choose(theme, os.environ)  # Textual removes NO_COLOR from the environment
+        chosen = wearing.first(theme, remember, os.environ)  # Textual removes NO_COLOR from the environment
         super().__init__(ansi_color=True if chosen == "arbiter-ansi" else None)  # decides what NO_COLOR filters
         for t in themes.THEMES.values():
             self.register_theme(t)
@@ -89,7 +89,7 @@ class CockpitApp(Leaving):
         self.view = View(
             read_only=read_only, where=f"{getpass.getuser()}@{socket.gethostname()}" if where is None else where
         )
-        self.view.keys = self._keymap_wanted
+        self.view.keys, self.view.theme_over = self._keymap_wanted, theme
         self.view.ascii = only_ascii(os.environ)
         self.commander = Commander(lambda: self.engine, self.say)
         self.main = MainScreen(self.view, self.commander)

@@ -6,10 +6,12 @@ Owns: the last step from text to cells. Never: layout; what is replaced keeps it
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from rich.cells import cell_len
 
+Part = tuple[str, str]  # a text and its token
+FILLS = re.compile(" {2,}|─{2,}")
 # C0, DEL, C1, and what turns the reading direction of everything behind it.
 UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
 _ASCII = str.maketrans({
@@ -19,8 +21,43 @@ _ASCII = str.maketrans({
     **dict.fromkeys("◐◓◑◒", "~"), **dict.fromkeys("▲▴↑△", "^"), **dict.fromkeys("▼▾↓", "v"), "✕": "x", "✓": "+",
     "⌂": "#", "▰": "#", "▱": ".", **dict.fromkeys("▎▍▌▋▊▉█▆▇▅", "#"), **dict.fromkeys("▁▂▃▄", "."), "·": ".",
     "…": "~", **dict.fromkeys("–—", "-"), "⏎": "<", "↩": "<", "×": "x", "°": "o", "±": "~", "‖": "|", "≤": "<",
-    "≥": ">", **dict.fromkeys("“”", '"'), **dict.fromkeys("‘’", "'"), "␣": "_", "\xa0": " ",
+    "≥": ">", **dict.fromkeys("“”", '"'), **dict.fromkeys("‘’", "'"), "␣": "_", "•": ".", "\xa0": " ",
 })  # fmt: skip
+
+
+SPELT = {"⏎": "Enter", "←": "<-", "⌫": "Backspace"}  # keys that one sign of ASCII can't tell from each other
+
+
+def spelt(spans: Sequence[Part]) -> list[Part]:
+    """Of a laid-out line: these keys in letters. The cells come from the longest gap or rule of the line, behind the
+    key where there is one; where there is no room, the sign is left to ``safe``."""
+    if not any(sign in text for text, _ in spans for sign in SPELT):
+        return list(spans)
+    parts = [(text, token) for text, token in spans]
+    for sign, word in SPELT.items():
+        while (at := next((i for i, (text, _) in enumerate(parts) if sign in text), None)) is not None:
+            text, token = parts[at]
+            before, behind = text.split(sign, 1)
+            tail = [(behind, token), *parts[at + 1 :]]
+            head = [*parts[:at], (before, token)]
+            need = len(word) - 1
+            if (taken := _taken(tail, need)) is not None:
+                parts = [*head, (word, token), *taken]
+            elif (taken := _taken(head, need)) is not None:
+                parts = [*taken, (word, token), *tail]
+            else:
+                parts = [*head, (_ASCII.get(ord(sign), "?"), token), *tail]
+    return [part for part in parts if part[0]]
+
+
+def _taken(parts: Sequence[Part], cells: int) -> list[Part] | None:
+    """``cells`` fewer of the longest run that only fills; None where none is so long."""
+    runs = [(m.end() - m.start(), i, m.start()) for i, (t, _) in enumerate(parts) for m in FILLS.finditer(t)]
+    longest, i, start = max(runs, default=(0, 0, 0))
+    if longest <= cells:
+        return None
+    text, token = parts[i]
+    return [*parts[:i], (text[:start] + text[start + cells :], token), *parts[i + 1 :]]
 
 
 def safe(text: str, *, ascii: bool = False) -> str:

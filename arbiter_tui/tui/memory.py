@@ -21,6 +21,8 @@ class Choices:
     left_out: dict[str, list[str]] = field(default_factory=dict)  # region -> columns that are not wanted
     hidden: list[int] = field(default_factory=list)  # regions by their digit
     task: str | None = None
+    theme: str | None = None  # chosen in the palette
+    theme_over: str | None = None  # and what the configuration said then: once it says something else, that holds
     toured: bool = False  # whether the first sitting's tour was shown
 
 
@@ -43,6 +45,9 @@ def load(path: Path) -> Choices:
         choices.hidden = [d for d in found["hidden"] if type(d) is int]
     if isinstance(found.get("task"), str):
         choices.task = found["task"]
+    if isinstance(found.get("theme"), str):
+        choices.theme = found["theme"]
+        choices.theme_over = found["theme_over"] if isinstance(found.get("theme_over"), str) else None
     choices.toured = found.get("toured") is True
     return choices
 

@@ -99,6 +99,8 @@ class View:
     keys: Mapping[str, str] = field(default_factory=dict)  # action -> key, where the configuration differs
     story: str | None = None  # what a scripted show says of itself
     story_fresh: bool = False  # and whether it has just said so
+    theme: str | None = None  # chosen in the palette
+    theme_over: str | None = None  # what the configuration says
     draft: str = ""  # what was typed into the playground's prompt: leaving loses nothing
     history: History = field(default_factory=History)
 

@@ -123,7 +123,7 @@ def collapsed(title: Line, figure: Line, width: int, rule: str) -> Line:
     if not figure:
         return fill((Span("─ ", rule), *clip(title, width - 4), Span(" ", rule)), (), width, rule)
     return fill(
-        (Span("─ ", rule), *clip(title, width // 2), Span(" ", rule)),
+        (Span("─ ", rule), *clip(title, max(width // 2, width - width_of(figure) - 7)), Span(" ", rule)),
         (Span(" ", rule), *clip(figure, width // 2), Span(" ─", rule)),
         width,
         rule,

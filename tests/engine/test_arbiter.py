@@ -51,6 +51,12 @@ async def test_a_route_may_name_an_alias_which_is_resolved_at_each_request() -> 
         await e.arbiter.alias("champion", "b")
         assert (await e.arbiter.execute("work", ASK)).text == "from b"
         assert e.arbiter.snapshot().tasks[0].incumbent == "b"
+        said = "work: a → b, because the alias champion was moved"
+        assert [a.message for a in e.arbiter.snapshot().alerts] == [said], "nobody else would tell who serves now"
+        assert said in [event["message"] for event in await e.arbiter.events()]
+        await e.arbiter.alias("champion", "b")
+        await e.arbiter.alias("other", "a")
+        assert len(e.arbiter.snapshot().alerts) == 1
 
 
 async def test_an_answer_is_measured_and_recorded_once() -> None:

@@ -34,6 +34,8 @@ async def test_it_swaps_to_what_is_credibly_better_and_says_why() -> None:
         assert decision["inputs"]["leaderboard"]
         assert decision["thresholds"]["cooldown_s"] == 10.0
         assert "b" in e.arbiter.snapshot().narrator
+        told = [x["message"] for x in await e.arbiter.events() if x["message"].endswith("; swapping")]
+        assert len(told) == len(set(told)) == 1, "one decision is one line of the log"
 
 
 async def test_without_evidence_it_does_nothing() -> None:

@@ -157,3 +157,17 @@ async def test_help_tells_what_the_region_is_for() -> None:
             assert isinstance(s.app.screen, Help)
             assert f"here: {PLACES[int(digit)][0]}" in " ".join(s.screen_text().split())
             await s.press("escape")
+
+
+async def test_a_cockpit_that_only_reads_is_not_told_of_keys_that_write() -> None:
+    """The tour's steps keep their sentences without those parts."""
+    async with seat(read_only=True) as s:
+        await s.press("i")
+        seen = ""
+        for _ in PLACES:
+            seen += " ".join(s.screen_text().replace("│", " ").split())
+            await s.press("enter")
+        for gone in ("w loads", "gives its memory back", "b measures", "s lets", "r takes", "a sets"):
+            assert gone not in seen, gone
+        for kept in ("⏎ tells all about it.", "t chooses another task.", "e opens the record behind it."):
+            assert kept in seen, kept

@@ -13,6 +13,7 @@ from cockpit_seat import seat
 
 from arbiter_tui.tui.filter import fields_of, matches
 from arbiter_tui.tui.memory import Choices, load, save
+from arbiter_tui.tui.screens.task_picker import TaskPicker
 
 
 @pytest.mark.parametrize(
@@ -137,3 +138,16 @@ async def test_an_order_and_a_task_that_are_gone_are_passed_over(tmp_path: Path)
         assert not s.app.main.pool.left_out
         assert not s.app.main.hidden
         assert s.app.view.task == "topic"
+
+
+async def test_in_a_picker_letters_filter_at_once() -> None:
+    """As in the palette; the letters that move there still move, and what nothing has is said."""
+    async with seat() as s:
+        await s.press("t", *"sent")
+        assert isinstance(s.app.screen, TaskPicker)
+        assert s.app.screen.wanted == "sent"
+        assert s.app.screen.keys() == ["sentiment"]
+        await s.press(*"zz")
+        assert "No line has “sentzz”" in s.screen_text()
+        await s.press("escape", "j")
+        assert s.app.screen.wanted == ""

@@ -12,7 +12,7 @@ from canned_past import machine
 from canned_states import FOUR_GPUS, crowd
 from cockpit_seat import Seat, seat
 
-from arbiter_tui.core.snapshot import BudgetView, GpuView, HardwareView, Snapshot
+from arbiter_tui.core.snapshot import BudgetView, GpuView, HardwareView, Reading, Snapshot
 from arbiter_tui.errors import EngineUnreachable
 from arbiter_tui.tui.screens.hardware import KEPT, Hardware, Past
 from arbiter_tui.tui.state import HISTORY, History
@@ -198,3 +198,19 @@ def test_an_older_past_is_put_before_and_bounded() -> None:
     full.before([float(t) for t in range(4000, 5000)], {"cpu": [t / 1000 for t in range(1000)]})
     assert len(full.of("cpu")) == HISTORY
     assert full.of("cpu")[-2:] == [0.999, 1.0]
+
+
+async def test_enter_on_a_figure_says_what_it_counts() -> None:
+    """Not the row once more; a swap space of 0 is explained, too."""
+    none = replace(HEALTHY.hardware, swap_used_bytes=Reading(value=0), swap_total_bytes=Reading(value=0))
+    async with seat(replace(HEALTHY, hardware=none), size=(120, 70)) as s:
+        await opened(s, machine())
+        for key, words in {
+            "cpu": "since the reading before",
+            "ram": "files kept for speed",
+            "swap": "nothing is moved",
+        }.items():
+            s.app.screen.cursor = key
+            await s.press("enter")
+            assert words in " ".join(s.screen_text().replace("│", " ").split()), key
+            await s.press("enter")

@@ -12,9 +12,10 @@ from textual.theme import BUILTIN_THEMES
 from arbiter_tui.commands import look
 from arbiter_tui.config import Config, TuiConfig
 from arbiter_tui.errors import ConfigError
-from arbiter_tui.tui import own_themes, theme
+from arbiter_tui.tui import memory, own_themes, theme, wearing
 from arbiter_tui.tui.colours import contrast, legible
 from arbiter_tui.tui.keys import ACTIONS, binding_id, check
+from arbiter_tui.tui.screens.help import Help
 
 EVERY = [*theme.SHORT, *(n for n in BUILTIN_THEMES if not n.startswith("ansi-"))]
 
@@ -126,3 +127,48 @@ async def test_remapped_keys_act() -> None:
     async with seat(HEALTHY, keys={"sort": "z", "zoom": "o"}) as s:
         await s.press("o")
         assert s.app.main.zoomed
+
+
+async def test_the_palette_has_every_theme_tried_while_the_cursor_moves(tmp_path: Path) -> None:
+    """Typed for, worn at once, given back by escape; enter keeps it, for the next sitting too."""
+    file = tmp_path / "cockpit.json"
+    async with seat(remember=file) as s:
+        await s.press("ctrl+p", *"theme:")
+        assert isinstance(s.app.screen, Help)
+        keys = s.app.screen.keys()
+        offered = {wearing.named(key) for key in keys}
+        assert offered == {n for n in theme.names() if n != "ansi"}
+        await s.press(*" nord")
+        assert s.app.screen.keys() == ["theme(nord)"]
+        s.app.screen.moved()
+        assert s.app.theme == "nord"
+        await s.press("escape")
+        assert s.app.theme == "arbiter-dark"
+        assert s.app.view.theme is None
+        await s.press("ctrl+p", *"theme: nord", "enter")
+        await s.until(lambda: s.app.theme == "nord")
+        await s.press("q")
+    async with seat(remember=file) as s:
+        assert s.app.theme == "nord"
+    async with seat(remember=file, theme="light") as s:
+        assert s.app.theme == "arbiter-light", "the configuration was changed since: what it says now holds"
+
+
+async def test_moving_off_a_theme_gives_the_worn_one_back() -> None:
+    """Another command's row is no theme; running it keeps what was worn."""
+    async with seat() as s:
+        await s.press("ctrl+p", *"theme: gru", "down")
+        await s.until(lambda: s.app.theme == "gruvbox")
+        await s.press(*["backspace"] * 10, *"machine", "down")
+        assert s.app.theme == "arbiter-dark"
+
+
+def test_a_remembered_theme_that_is_gone_is_passed_over(tmp_path: Path) -> None:
+    """The user's own file may have been removed; NO_COLOR goes before everything."""
+    file = tmp_path / "cockpit.json"
+    memory.save(file, memory.Choices(theme="mine-that-was", theme_over=None))
+    assert wearing.first(None, file, {}) == "arbiter-dark"
+    memory.save(file, memory.Choices(theme="light", theme_over=None))
+    assert wearing.first(None, file, {}) == "arbiter-light"
+    assert wearing.first(None, file, {"NO_COLOR": "1"}) == "arbiter-ansi"
+    assert wearing.first("dark", file, {}) == "arbiter-dark"

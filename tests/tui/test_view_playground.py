@@ -332,3 +332,27 @@ def test_an_answer_keeps_its_lines_and_indents() -> None:
     """Code stays code; a long line goes on below itself, by the cells of the terminal."""
     lines = [plain(x) for x in as_written("def f():\n    return 1\n\n世界世界世界 and on", 12)]
     assert lines == ["def f():", "    return 1", "", "世界世界世界", "and on"]
+
+
+async def test_what_was_said_on_the_main_screen_stays_there() -> None:
+    """A notice of the main screen is none of the playground's."""
+    async with seat() as s:
+        await s.press("w")
+        assert "warm up" in s.notice
+        await s.press("g")
+        await s.until(lambda: isinstance(s.app.screen, Playground))
+        assert "warm up" not in s.screen_text()
+
+
+@pytest.mark.parametrize("way_out", ["escape", "jump"])
+async def test_the_main_screens_task_comes_back_after_asking_again(way_out: str) -> None:
+    """The playground takes the prompt's own task; what the operator was looking at is as it was."""
+    async with opened() as s:
+        before = s.app.view.task
+        other = next(t.task for t in HEALTHY.tasks if t.task != before)
+        screen(s).take({"task": other, "messages": [{"role": "user", "content": "again"}]})
+        assert s.app.view.task == other
+        if way_out == "jump":
+            screen(s).action_jump("requests")
+        await s.press(*["escape"] * 2)
+        await s.until(lambda: s.app.view.task == before)

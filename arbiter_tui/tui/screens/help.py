@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, cast
 
 from .. import format as fmt
+from .. import wearing
 from ..keys import ACTIONS, shown
 from ..state import View
 from ..text import Line, line, paragraphs
 from .sheet import Entry, Sheet
 from .tour import PLACES, told
+
+if TYPE_CHECKING:
+    from ..app import CockpitApp
 
 NAMED = 19  # cells of key and word
 GROUPS = {"model": "the selected model", "task": "the chosen task", "view": "what you see", "place": "where you are"}
@@ -27,6 +32,7 @@ class Help(Sheet[str]):
         super().__init__(view)
         self.why_not, self.typing = why_not, typing
         self.palette, self.place = typing, place
+        self._before = ""
 
     def heading(self) -> Line:
         return line(("find an action" if self.palette else "keys", "title"))
@@ -57,14 +63,40 @@ class Help(Sheet[str]):
             )
             more = (line((" " * NAMED, "unit"), (x, "unit" if reason else "label")) for x in rest)
             out.append(Entry((text, *more), action.id, f"{action.group} {action.word} {action.sentence}"))
-        return out
+        return [*out, *self._themes()] if self.palette else out
+
+    def _themes(self) -> list[Entry]:
+        """Each theme is a command; it is worn while the cursor stands on it."""
+        worn = wearing.short(self._worn)
+        names = wearing.offered(self._worn)
+        rows = [Entry(((),)), Entry((line(("how it looks", "head")),))] if names else []
+        for name in names:
+            mark = "worn now" if name == worn else ""
+            rows.append(
+                Entry((line((f"theme: {name:<24}", "figure"), (mark, "unit")),), f"theme({name})", f"theme: {name}")
+            )
+        return rows
+
+    def moved(self) -> None:
+        wearing.show(self._cockpit, wearing.named(self.cursor) or wearing.short(self._worn))
+
+    @property
+    def _cockpit(self) -> CockpitApp:
+        return cast("CockpitApp", self.app)
+
+    @property
+    def _worn(self) -> str:
+        """Before anything was tried."""
+        if not self._before:
+            self._before = self.app.theme
+        return self._before
 
     def _here(self, width: int) -> list[Entry]:
         """What the region is for from which help was asked."""
         if self.palette or self.place not in PLACES:
             return []
         question, rest = PLACES[self.place]
-        text = told(f"here: {question} {rest}", dict(self.view.keys))
+        text = f"here: {question} {told(rest, dict(self.view.keys), reads_only=self.view.reads_only)}"
         return [Entry(tuple(paragraphs(text, width))), Entry(((),))]
 
     def _addresses(self, width: int) -> list[Entry]:
@@ -76,10 +108,13 @@ class Help(Sheet[str]):
         return [Entry(tuple(paragraphs(told, width, "unit"))), Entry(((),))]
 
     def action_close(self) -> None:
+        wearing.show(self._cockpit, wearing.short(self._worn))
         if self.palette:
             self.dismiss(None)
         else:
             super().action_close()
 
     def chosen(self, key: str) -> None:
+        if wearing.named(key) is None:
+            wearing.show(self._cockpit, wearing.short(self._worn))
         self.dismiss(key)

@@ -19,6 +19,7 @@ from ..messages import Opened
 from ..state import Notice, View, announced, model_of
 from ..text import Line, line, pad
 from ..under_way import running_swap
+from ..wearing import wear
 from ..widgets.footer import Footer
 from ..widgets.header import Header
 from ..widgets.leaderboard import Leaderboard
@@ -247,7 +248,9 @@ class MainScreen(Screen[None]):
     def run_any(self, action: str) -> None:
         """An action chosen from the menu: a place's action carries its argument."""
         name, _, argument = action.partition("(")
-        if argument:
+        if name == "theme":
+            wear(self.cockpit, argument.rstrip(")"))
+        elif argument:
             getattr(self, f"action_{name}")(int(argument.rstrip(")")))
         else:
             self.action_run(action)
@@ -280,7 +283,9 @@ class MainScreen(Screen[None]):
         """What is worth remembering."""
         sorts = {p.name_: p.sort for p in self.panels if isinstance(p, ListPanel) and p.sort}
         left_out = {p.name_: sorted(p.left_out) for p in self.panels if isinstance(p, ListPanel) and p.left_out}
-        return Choices(sorts, self.focused_panel().digit, left_out, sorted(self.hidden), self.view.task)
+        view = self.view
+        hidden = sorted(self.hidden)
+        return Choices(sorts, self.focused_panel().digit, left_out, hidden, view.task, view.theme, view.theme_over)
 
     def choose(self, choices: Choices) -> None:
         """Before the screen is shown: as it was left, but never zoomed; what is no longer known is passed over."""
@@ -290,6 +295,8 @@ class MainScreen(Screen[None]):
                     panel.sort = choices.sorts[panel.name_]
                 known = {c.key for c in panel.all_columns(80)}
                 panel.left_out = frozenset(choices.left_out.get(panel.name_, ())) & known
+        if choices.theme_over == self.view.theme_over:
+            self.view.theme = choices.theme
         hidden = {d for d in choices.hidden if 1 <= d <= 4}
         self.hidden = hidden if len(hidden) < 4 else set()
         self._first = choices.region if choices.region not in self.hidden else 5

@@ -106,6 +106,7 @@ class Playground(ViewScreen):
     ) -> None:
         super().__init__(view)
         self._now, self._swapped = now, swapped
+        self._came_from = view.task  # what the operator looks at outside: asking about another task changes it not
         self.blind = False
         self.duel: Duel | None = None
         self.before: list[Mapping[str, Any]] = []  # a conversation's earlier messages
@@ -385,6 +386,11 @@ class Playground(ViewScreen):
             self.answers[0].focus()
         else:
             super().action_back()
+
+    def action_leave(self) -> None:
+        if self._came_from is not None and self.view.task != self._came_from:
+            self.cockpit.show_task(self._came_from)
+        super().action_leave()
 
     def on_unmount(self) -> None:
         if self.duel is not None and self.duel.running:

@@ -15,7 +15,7 @@ class PromptPicker(Sheet[str]):
     """Dismisses with the request's id. The engine remembers prompts while it runs, never those of private tasks."""
 
     WIDE = 104
-    FILTER = True
+    FILTER = TYPES = True
 
     def __init__(self, view: View, rows: Sequence[Mapping[str, Any]]) -> None:
         super().__init__(view)
@@ -48,7 +48,7 @@ class ModelPicker(Sheet[str]):
     """Dismisses with the version; the task's ranking comes first."""
 
     WIDE = 84
-    FILTER = True
+    FILTER = TYPES = True
 
     def __init__(self, view: View, title: str, versions: Sequence[str], chosen: str | None) -> None:
         super().__init__(view)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ..app import CockpitApp
 
 R = TypeVar("R")
+LETTERS = ("j", "k", "q", "G", "")  # those that are keys of every sheet
 EDGE = 4  # cells together, on both sides, that are worth seeing of the screen beneath
 
 
@@ -65,6 +66,7 @@ class Sheet(Dialog[R | None], Generic[R]):
     WHOLE: ClassVar[bool] = False  # it takes the terminal for itself, whatever it has to say
     FILTER: ClassVar[bool] = False
     ASK: ClassVar[str] = "/"  # stands before what is typed
+    TYPES: ClassVar[bool] = False  # a letter that is no key begins the filter, without / before it
     FILTER_WORD: ClassVar[str] = "filter"  # what / is called here, in the row above the entries and in the hint
     BINDINGS = [
         Binding("escape,q", "close", "close, or one step back", show=False),
@@ -144,7 +146,8 @@ class Sheet(Dialog[R | None], Generic[R]):
         entries = self.entries(width)
         if not self.wanted:
             return list(entries)
-        return [e for e in entries if e.key is not None and e.matches(self.wanted)]
+        kept = [e for e in entries if e.key is not None and e.matches(self.wanted)]
+        return kept or [Entry((line((f"No line has “{self.wanted}”; esc shows all.", "unit")),))]
 
     def keys(self) -> list[str]:
         return [e.key for e in self.visible_entries(self._inner()) if e.key is not None]
@@ -172,7 +175,7 @@ class Sheet(Dialog[R | None], Generic[R]):
                 (self.wanted, "figure"),
                 ("▏" if self.typing else "", "accent"),
             )
-            top = [(ask if self.typing or self.wanted else line((f"   / {self.FILTER_WORD}", "unit")), None)]
+            top = [(ask if self.typing or self.wanted else line((self._invites(), "unit")), None)]
         room = max(1, height - 2 - len(top))
         self._scroll([k for _, k in rows], room)
         shown = [*top, *rows[self._offset : self._offset + room]]
@@ -180,6 +183,9 @@ class Sheet(Dialog[R | None], Generic[R]):
         more = len(rows) - self._offset - room
         foot = self.told or line((f"↓ {more} more   " if more > 0 else "", "unit"), *self.hint())
         return frame(self.heading(), (), [x for x, _ in shown], width, height, rule="focus", foot=foot)
+
+    def _invites(self) -> str:
+        return f"   type to {self.FILTER_WORD}" if self.TYPES else f"   / {self.FILTER_WORD}"
 
     def _scroll(self, rows: list[str | None], room: int) -> None:
         keyed = [k for k in rows if k is not None]
@@ -238,11 +244,14 @@ class Sheet(Dialog[R | None], Generic[R]):
             self.told = ()
             self.sync()
         if not self.typing:
-            if event.key == "slash" and self.FILTER:
-                self.action_filter()  # at once: the letters behind it are in the queue already
+            begins = self.TYPES and event.is_printable and (event.character or "") not in LETTERS
+            if not (self.FILTER and (event.key == "slash" or begins)):
+                return
+            self.action_filter()  # at once: the letters behind it are in the queue already
+            if event.key == "slash":
                 event.stop()
                 event.prevent_default()
-            return
+                return
         if event.key == "backspace":
             self.wanted = self.wanted[:-1]
         elif event.is_printable and event.character:

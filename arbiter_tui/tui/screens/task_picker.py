@@ -14,7 +14,7 @@ class TaskPicker(Sheet[str]):
     """Dismisses with the task's name."""
 
     WIDE = 92
-    FILTER = True
+    FILTER = TYPES = True
 
     def __init__(self, view: View) -> None:
         super().__init__(view)
@@ -29,14 +29,14 @@ class TaskPicker(Sheet[str]):
         for t in snapshot.tasks if snapshot else ():
             serving = row_of(t, t.incumbent)
             utility = fmt.score(serving.utility if serving else None)
-            room = max(8, width - 22 - 4 - 13 - 10)
+            room = max(8, width - 22 - 2 - 5 - 12 - 10)
             text = line(
                 (f"{fmt.fit(t.task, 20):<22}", "figure"),
                 ("◆ " if t.incumbent else "  ", "serve"),
                 (f"{fmt.fit(t.incumbent or 'nobody', room):<{room}}", "label"),
                 (f"{utility:>5}", "figure"),
                 (f"{fmt.count(t.requests):>7} reqs", "unit"),
-                (f"{t.autopilot:>9}", "label" if t.autopilot == "on" else "warn"),
+                (f"{t.autopilot:>10}", "label" if t.autopilot == "on" else "warn"),
             )
             out.append(Entry((text,), t.task, t.task))
         return out or [Entry((line(("no task is known yet", "unit")),))]

@@ -32,15 +32,26 @@ PLACES: dict[int, tuple[str, str]] = {
         "Each swap with who or what caused it. {explain} opens the record behind it, {rollback} takes the "
         "last one back."),
     5: ("what happens next?",
-        "This line says what the autopilot is doing and what it waits for. {autopilot} sets it per task: on, "
-        "observe, off."),
+        "This line says what the autopilot is doing and what it waits for. {autopilot} sets it per task: on / "
+        "observe / off."),
 }  # fmt: skip
 LAST = "{help} lists every key and runs it, {palette} finds one by its name, {tour} shows this again."
 
 
-def told(text: str, keymap: dict[str, str]) -> str:
-    """The sentences with the keys as they are set now."""
+def told(text: str, keymap: dict[str, str], *, reads_only: bool = False) -> str:
+    """The sentences with the keys as they are set now; without what only a cockpit that may change things can do."""
+    if reads_only:
+        text = " ".join(kept for sentence in text.split(". ") if (kept := _looking(sentence)))
     return text.format(**{a.id: shown(a, keymap) for a in BY_ID.values() if "(" not in a.id})
+
+
+def _looking(sentence: str) -> str:
+    """The parts of a sentence that name no writing key, as a sentence."""
+    parts = [
+        p for p in sentence.rstrip(".").split(", ") if not any(f"{{{a.id}}}" in p for a in BY_ID.values() if a.writes)
+    ]
+    end = "" if sentence.endswith("?") else "."
+    return ", ".join(parts) + end if parts else ""
 
 
 class Tour(Sheet[None]):
@@ -74,7 +85,7 @@ class Tour(Sheet[None]):
         return [Entry(tuple(lines))]
 
     def _told(self, text: str) -> str:
-        return told(text, dict(self.view.keys))
+        return told(text, dict(self.view.keys), reads_only=self.view.reads_only)
 
     def action_step(self, by: int) -> None:
         if not 1 <= self.at + by <= len(PLACES):

@@ -69,7 +69,7 @@ class News(LineWidget):
 
     def draw(self, width: int, height: int) -> list[Line]:
         view = self.view
-        if view.notice is not None:
+        if view.notice is not None and not self._of.inherited(view.notice):
             said = line((view.notice.text, view.notice.token))
         elif view.link == "gone":
             said = line(("✕ the engine does not answer; trying again", "fail"))
@@ -117,6 +117,7 @@ class ViewScreen(Screen[None]):
         self.header = Header(view)
         self.news = News(self)
         self.keyline = KeyLine(self)
+        self._elsewhere = view.notice  # said where this one was opened: it is not this view's
         self.header.styles.height = self.news.styles.height = self.keyline.styles.height = 1
 
     @property
@@ -126,6 +127,10 @@ class ViewScreen(Screen[None]):
     @property
     def engine(self) -> Engine | None:
         return self.cockpit.engine
+
+    def inherited(self, notice: Notice) -> bool:
+        """Whether it was there before this view."""
+        return notice is self._elsewhere
 
     # what a view says ----------------------------------------------------------------------------------------------
     def parts(self) -> Sequence[Widget]:

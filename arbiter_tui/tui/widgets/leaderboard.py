@@ -24,6 +24,9 @@ LEGEND = (
 )
 
 
+TIGHT = 50  # cells below which an interval's bar is worth more than the gaps between columns
+
+
 class Leaderboard(ListPanel[RowView]):
     digit = 2
     name_ = "ranking"
@@ -46,6 +49,14 @@ class Leaderboard(ListPanel[RowView]):
             (f"autopilot {mode}", "label" if mode == "on" else "warn"),
             (f" · {fmt.plural(len(snapshot.tasks), 'task')}: t", "unit"),
         )
+
+    def shorter(self) -> Sequence[Line]:
+        """The number of tasks goes first, then the word; the task's own name never."""
+        task = self.view.task_view()
+        if task is None or self.wanted:
+            return ((),)
+        token = "label" if task.autopilot == "on" else "warn"
+        return (line((f"autopilot {task.autopilot}", token)), line((f"auto {task.autopilot}", token)), ())
 
     def items(self) -> Sequence[RowView]:
         task = self.view.task_view()
@@ -90,8 +101,11 @@ class Leaderboard(ListPanel[RowView]):
         ]
 
     def _table(self, width: int) -> Table[RowView]:
-        flexible = 25 if width < 84 else 33
-        return self.table_once(width, lambda: Table.choose(self.columns(width), width, flexible=flexible, widest=40))
+        flexible = 22 if width < TIGHT else 25 if width < 84 else 33
+        gap = 1 if width < TIGHT else 2
+        return self.table_once(
+            width, lambda: Table.choose(self.columns(width), width, flexible=flexible, widest=40, gap=gap)
+        )
 
     def shown_columns(self) -> frozenset[str]:
         return frozenset(c.key for c in self._table(self.size.width - 5).columns)

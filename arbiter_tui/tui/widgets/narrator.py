@@ -5,10 +5,12 @@ Owns: drawing it, and zoomed the alerts and long work. Never: writing its senten
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from ...core.snapshot import AlertView, OperationView, RolloutView, Snapshot
 from .. import format as fmt
 from ..news import fitted, urgent
-from ..text import Line, Span, line, paragraphs
+from ..text import Line, Span, line, paragraphs, width_of
 from .panel import Panel
 
 LEVELS = {"info": ("·", "unit"), "warning": ("▲", "warn"), "error": ("✕", "fail")}
@@ -112,7 +114,9 @@ class Narrator(Panel):
             lines += [line(("any OpenAI client: ", "unit"), (f"{self.view.address}/v1", "label")), line()]
         lines += [line(("long work", "head"))]
         work = [o for o in snapshot.operations if o.kind != "appointment" or o.state == "waiting"]
-        lines += [operation(o) for o in work] or [line(("none is running; b starts a benchmark", "unit"))]
+        lines += [x for o in work for x in wrapped(o, width)] or [
+            line(("none is running; b starts a benchmark", "unit"))
+        ]
         trials = [trial(r) for r in snapshot.rollouts if r.ended_at is None]
         if trials:
             lines += [line(), line(("on trial", "head")), *trials]
@@ -134,7 +138,7 @@ def trial(r: RolloutView) -> Line:
 
 def operation(op: OperationView) -> Line:
     if op.state == "waiting":
-        return line(("○ ", "unit"), (op.kind, "figure"), (f" · {op.message}", "unit"))
+        return line(("○ ", "unit"), (op.kind, "figure"), (f" · {op.message}" if op.message else "", "unit"))
     glyph, token = STATES.get(op.state, ("?", "unit"))
     return line(
         (f"{glyph} ", token),
@@ -145,6 +149,15 @@ def operation(op: OperationView) -> Line:
         (f" · {fmt.left(op.eta_s)}" if op.eta_s is not None else "", "unit"),
         (f" · {op.message}" if op.message else "", "unit"),
     )
+
+
+def wrapped(op: OperationView, width: int) -> list[Line]:
+    """Long work, its message on as many lines as it takes."""
+    whole = operation(op)
+    if width_of(whole) <= width:
+        return [whole]
+    head = operation(replace(op, message=""))
+    return [head, *(line("  ", (text, "unit")) for text in fmt.wrap(op.message, max(10, width - 2)))]
 
 
 def alert(item: AlertView, snapshot: Snapshot, message: str | None = None) -> Line:

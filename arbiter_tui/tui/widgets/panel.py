@@ -17,10 +17,10 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from .. import theme
-from ..glyphs import safe
+from ..glyphs import safe, spelt
 from ..messages import Opened
 from ..state import View
-from ..text import Column, Line, Span, Table, changed, collapsed, frame, line, marked, pad, paragraphs, tame
+from ..text import Column, Line, Span, Table, changed, collapsed, frame, line, marked, pad, paragraphs, tame, width_of
 
 T = TypeVar("T")
 
@@ -75,7 +75,8 @@ class LineWidget(Widget):
         spans = self._lines[y] if y < len(self._lines) else ()
         stale = self.view.dimmed and self.greys
         segments = []
-        for raw, token in pad(spans, width):
+        laid_out = pad(spans, width)
+        for raw, token in spelt(laid_out) if self.view.ascii else laid_out:
             text = safe(raw, ascii=self.view.ascii)
             style = palette[token]
             if stale and not token.startswith("rule"):
@@ -99,6 +100,16 @@ class Panel(LineWidget, can_focus=True):
     def figure(self) -> Line:
         return ()
 
+    def shorter(self) -> Sequence[Line]:
+        """What may stand in the figure's place where it would cost the title its end, the longest first."""
+        return ()
+
+    def _summary(self, width: int) -> Line:
+        """The figure, as much of it as leaves the title whole; nothing of it where not even the shortest does."""
+        forms = (self.figure(), *self.shorter())
+        room = width - width_of(self.heading()) - 9
+        return next((f for f in forms if width_of(f) <= room), forms[-1] if len(forms) == 1 else ())
+
     def foot(self) -> Line:
         return ()
 
@@ -117,10 +128,10 @@ class Panel(LineWidget, can_focus=True):
     def draw(self, width: int, height: int) -> list[Line]:
         rule = "focus" if self.has_focus else "rule"
         if height == 1:
-            return [collapsed(self.heading(), self.figure(), width, rule)]
+            return [collapsed(self.heading(), self._summary(width), width, rule)]
         left = self.margin
         body = [line((" " * left, "label"), *b) for b in self.body(width - 3 - left, height - 2)]
-        return frame(self.heading(), self.figure(), body, width, height, rule=rule, foot=self.foot())
+        return frame(self.heading(), self._summary(width), body, width, height, rule=rule, foot=self.foot())
 
     def on_focus(self) -> None:
         self.sync()

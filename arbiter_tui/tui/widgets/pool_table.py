@@ -44,6 +44,9 @@ HEALTH = {
 }
 
 
+TIGHT = 50  # cells below which the speed is worth more than the gaps between columns
+
+
 def figure(text: str) -> Line:
     """A measured figure bright, its unit dim; a dash dim."""
     if text == fmt.DASH:
@@ -117,8 +120,9 @@ class PoolTable(ListPanel[ModelView]):
         ]
 
     def _table(self, width: int) -> Table[ModelView]:
-        flexible = 25 if width < 84 else 33
-        return self.table_once(width, lambda: Table.choose(self.columns(width), width, flexible=flexible))
+        flexible = 18 if width < TIGHT else 25 if width < 84 else 33
+        gap = 1 if width < TIGHT else 2
+        return self.table_once(width, lambda: Table.choose(self.columns(width), width, flexible=flexible, gap=gap))
 
     def shown_columns(self) -> frozenset[str]:
         return frozenset(c.key for c in self._table(self.size.width - 5).columns)

@@ -35,6 +35,18 @@ HOW = {
 }
 
 
+COUNTS = {
+    "cpu": "The share of all cores' time that was used since the reading before, by models and all else.",
+    "cores": "The share of each core's time that was used since the reading before.",
+    "ram": "What programs hold of the memory and the system could not give away at once; files kept for speed are not "
+    "counted.",
+    "swap": "Memory that the system has moved to the disk. Models that are partly there answer many times slower.",
+    "disk": "All files on the disk that this folder is on, not only the arbiter's.",
+    "cpu-power": "What the processor's own counter says; the rest of the machine is not in it.",
+    "ane": "The share of the Neural Engine's greatest power, as macmon tells it.",
+}  # what a figure counts, for those who open it
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """``key`` is its identity; ``why`` and ``how`` are shown on enter, and ``said`` the whole figure."""
@@ -97,7 +109,7 @@ def _meter(key: str, name: str, reading: Reading, note: str, how: str, width: in
     if reading.value is None:
         return _unknown(key, name, reading.why or UNREAD, how, width)
     figure = fmt.percent(reading.value)
-    return Row(key, (_line(name, figure, reading.value, note, width),), f"{figure} {note}")
+    return Row(key, (_line(name, figure, reading.value, note, width),), counted(key, f"{figure} {note}"))
 
 
 def _part(key: str, name: str, used: Reading, whole: Reading, how: str, width: int, what: str = "") -> Row:
@@ -110,6 +122,9 @@ def _part(key: str, name: str, used: Reading, whole: Reading, how: str, width: i
     estimated = " (estimated)" if used.estimated else ""
     token = "warn" if part is not None and part > 0.95 else "curve"
     said = f"{fmt.size(used.value)} {note}{estimated}"
+    if whole.value == 0:
+        said = "None is set up: when the memory is full, programs are ended and nothing is moved to the disk"
+    said = counted(key.partition(":")[0], said)
     return Row(key, (_line(name, fmt.size(used.value), part, note + estimated, width, token),), said)
 
 
@@ -117,7 +132,14 @@ def _plain(key: str, name: str, reading: Reading, unit: str, how: str, width: in
     if reading.value is None:
         return _unknown(key, name, reading.why or UNREAD, how, width)
     figure = f"{'~' if reading.estimated else ''}{reading.value:.0f} {unit}"
-    return Row(key, (_line(name, figure, None, "estimated" if reading.estimated else "", width),), figure)
+    text = _line(name, figure, None, "estimated" if reading.estimated else "", width)
+    return Row(key, (text,), counted(key, figure))
+
+
+def counted(key: str, said: str) -> str:
+    """The figure, and what it counts."""
+    more = COUNTS.get(key)
+    return f"{said.strip()}. {more}" if more else said
 
 
 def _of_cores(cores: Sequence[float]) -> str:
@@ -136,7 +158,7 @@ def _cores(cores: Sequence[float], width: int) -> list[Row]:
         bars = "".join(f"{fmt.LOWER[min(8, max(0, round(c * 8)))]} " for c in part)
         lines.append(line((f"{name:<{NAME}}", "unit"), (bars, "curve")))
     said = ", ".join(f"core {i} {fmt.percent(c)}" for i, c in enumerate(cores))
-    return [Row("cores", tuple(lines), said)]
+    return [Row("cores", tuple(lines), counted("cores", said))]
 
 
 def _disk(disk: DiskView, width: int) -> Row:
