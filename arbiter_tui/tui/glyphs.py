@@ -29,8 +29,8 @@ SPELT = {"⏎": "Enter", "←": "<-", "⌫": "Backspace"}  # keys that one sign 
 
 
 def spelt(spans: Sequence[Part]) -> list[Part]:
-    """Of a laid-out line: these keys in letters. The cells come from the longest gap or rule of the line, behind the
-    key where there is one; where there is no room, the sign is left to ``safe``."""
+    """Of a laid-out line: these keys in letters. The cells come from the gap behind the key, else from the longest gap
+    or rule of the line; where there is no room, the key is one sign as every other."""
     if not any(sign in text for text, _ in spans for sign in SPELT):
         return list(spans)
     parts = [(text, token) for text, token in spans]
@@ -38,16 +38,22 @@ def spelt(spans: Sequence[Part]) -> list[Part]:
         while (at := next((i for i, (text, _) in enumerate(parts) if sign in text), None)) is not None:
             text, token = parts[at]
             before, behind = text.split(sign, 1)
-            tail = [(behind, token), *parts[at + 1 :]]
-            head = [*parts[:at], (before, token)]
             need = len(word) - 1
-            if (taken := _taken(tail, need)) is not None:
-                parts = [*head, (word, token), *taken]
-            elif (taken := _taken(head, need)) is not None:
-                parts = [*taken, (word, token), *tail]
-            else:
-                parts = [*head, (_ASCII.get(ord(sign), "?"), token), *tail]
+            if behind.startswith(" " * (need + 1)):  # a column of keys: what stands behind it stays in its place
+                parts[at] = (before + word + behind[need:], token)
+                continue
+            shorter = _taken(parts, need)
+            text = before + (_ASCII.get(ord(sign), "?") if shorter is None else word) + behind
+            parts[at] = (text, token)
+            parts = parts if shorter is None else _taken(parts, need) or parts
     return [part for part in parts if part[0]]
+
+
+def worded(text: str) -> str:
+    """A sentence before it is laid out."""
+    for sign, word in SPELT.items():
+        text = text.replace(sign, word)
+    return text
 
 
 def _taken(parts: Sequence[Part], cells: int) -> list[Part] | None:

@@ -40,8 +40,15 @@ def _elsewhere(error: BaseException, where: str) -> Trouble:
     if isinstance(error, EngineUnreachable | OSError | TimeoutError):
         return Trouble(f"No engine answers at {where}", why, THERE)
     if isinstance(error, WireUnreadable) or type(error) is ArbiterError:
-        return Trouble(f"No engine answers at {where}", why.replace("the engine answered", "it answered", 1), THERE)
+        return Trouble(f"No engine answers at {where}", _no_engine(why), THERE)
     return Trouble(f"The engine at {where} refuses this cockpit", why, AGAIN)
+
+
+def _no_engine(why: str) -> str:
+    """Another program's answer without its page."""
+    said = why.replace("the engine answered", "What is there is no arbiter engine: it answered", 1)
+    status, _, page = said.partition(": it answered")[2].strip().partition(": ")
+    return f"What is there is no arbiter engine: it answered {status}" if "<" in page else " ".join(said.split())
 
 
 def unheard(view: View, seconds: float) -> EngineLost | None:

@@ -232,6 +232,7 @@ async def test_attaching_to_what_is_no_engine_tells_one_story(error: ArbiterErro
         assert text.count("No engine answers at http://box:8017") == 2  # the models' region and the narrator
         assert "no engine, trying again" in text
         assert "arbiter serve" in text
+        assert "<html>" not in text, "another program's page is no reason"
         for other in ("start the engine", "Starting", "could not be started", "connecting", "sentiment", "doctor"):
             assert other not in text
 

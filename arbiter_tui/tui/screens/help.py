@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, cast
 
 from .. import format as fmt
 from .. import wearing
+from ..glyphs import worded
 from ..keys import ACTIONS, shown
 from ..state import View
 from ..text import Line, line, paragraphs
@@ -97,7 +98,7 @@ class Help(Sheet[str]):
             return []
         question, rest = PLACES[self.place]
         text = f"here: {question} {told(rest, dict(self.view.keys), reads_only=self.view.reads_only)}"
-        return [Entry(tuple(paragraphs(text, width))), Entry(((),))]
+        return [Entry(tuple(paragraphs(worded(text) if self.view.ascii else text, width))), Entry(((),))]
 
     def _addresses(self, width: int) -> list[Entry]:
         """Where programs find what is steered here."""

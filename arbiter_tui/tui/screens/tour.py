@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from textual.binding import Binding
 
+from ..glyphs import worded
 from ..keys import BY_ID, shown
 from ..text import Line, line, paragraphs
 from .sheet import Entry, Sheet
@@ -85,7 +86,8 @@ class Tour(Sheet[None]):
         return [Entry(tuple(lines))]
 
     def _told(self, text: str) -> str:
-        return told(text, dict(self.view.keys), reads_only=self.view.reads_only)
+        said = told(text, dict(self.view.keys), reads_only=self.view.reads_only)
+        return worded(said) if self.view.ascii else said
 
     def action_step(self, by: int) -> None:
         if not 1 <= self.at + by <= len(PLACES):
