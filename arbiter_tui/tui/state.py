@@ -13,11 +13,13 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from ..core.snapshot import ModelView, RowView, Snapshot, SwapView, TaskView
+from . import format as fmt
 
 Link = Literal["connecting", "live", "stale", "gone", "error"]
 FADES_AFTER_S = 20.0
 STALE_AFTER_S = 3.0
 SAMPLE_S = 0.95  # curves take one sample a second, however often snapshots come
+FEW = 5  # samples below which a quality is a guess
 HISTORY = 480  # samples kept: 8 minutes
 
 
@@ -129,6 +131,12 @@ def task_of(snapshot: Snapshot | None, name: str | None) -> TaskView | None:
 
 def model_of(snapshot: Snapshot | None, version: str | None) -> ModelView | None:
     return next((m for m in snapshot.models if m.version == version), None) if snapshot else None
+
+
+def quality_of(row: RowView | None) -> str:
+    """``~`` before what a few samples say: one of them is a whole 1.00 or .00."""
+    few = row is not None and row.quality is not None and row.samples < FEW
+    return ("~" if few else "") + fmt.score(row.quality if row is not None else None)
 
 
 def row_of(task: TaskView | None, version: str | None) -> RowView | None:

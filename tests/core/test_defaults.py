@@ -84,6 +84,7 @@ CLAIMS: dict[str, dict[str, Any]] = {
     "SuiteItem": {"verifier": {"kind": "exact"}},
     "EngineView": {"state": "starting", "autopilot": "on"},
     "ModelView": {"lifecycle": "draft", "state": "cold", "health": "unknown"},
+    "ReplicaView": {"state": "loading", "breaker": "closed"},
     "TaskView": {"autopilot": "on"},
     "HardwareView": {"backend": "CPU"},
     "SwapView": {"trigger": "manual", "result": "running"},

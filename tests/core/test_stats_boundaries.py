@@ -57,7 +57,7 @@ def test_windows_keep_exactly_the_newest() -> None:
 def filled(n: int) -> Stats:
     stats = Stats()
     for i in range(n):
-        timing = {"latency_s": 2.0 + i, "ttft_s": 1.0, "tokens_out": 2 + i, "energy_j": float(i)}
+        timing = {"latency_s": 2.0 + i, "ttft_s": 1.0, "tokens_out": 5 + i, "energy_j": float(i)}
         stats = stats.add(outcome(i, quality=1.0, quality_source="suite", success=True, **timing))
     return stats
 

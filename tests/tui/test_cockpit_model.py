@@ -9,9 +9,11 @@ from canned import GEMMA, HEALTHY, NOW, SMOL_CPP
 from canned_past import ABOUT, past
 from cockpit_seat import seat, with_model
 
+from arbiter_tui.core.snapshot import RowView
 from arbiter_tui.errors import UnknownName
 from arbiter_tui.tui.screens.model_detail import ModelDetail
 from arbiter_tui.tui.screens.past import changes, memory_lines, plots, provenance, states, when
+from arbiter_tui.tui.state import FEW, quality_of
 from arbiter_tui.tui.text import plain, width_of
 
 SIZES = [(80, 24), (120, 40), (200, 60)]
@@ -187,3 +189,18 @@ def test_a_source_is_told_whole(width: int) -> None:
     path = "/srv/models/huggingface/hub/models--google--gemma-3-270m-it-GGUF/snapshots/main/gemma-3-270m-it-Q4_K_M.gguf"
     told = "".join(plain(x)[12:].strip() for x in provenance({"source": path}, width)[1:])
     assert told == path
+
+
+def test_what_a_few_samples_say_is_marked() -> None:
+    """One grade is a whole 1.00: a tilde tells that it is a guess, until there are five."""
+    row = RowView(version="a", quality=1.0, samples=FEW - 1)
+    assert quality_of(row) == "~1.00"
+    assert quality_of(replace(row, samples=FEW)) == "1.00"
+    assert quality_of(replace(row, quality=None)) == quality_of(None) == "–"
+
+
+def test_the_most_that_was_seen_is_never_less_than_what_is_seen_now() -> None:
+    """The past is asked for now and then, the present comes with each snapshot."""
+    now = replace(next(m for m in HEALTHY.models if m.version == GEMMA), resident_bytes=502 << 20)
+    lines = [plain(x) for x in memory_lines(now, {"memory": {"largest_bytes": 496 << 20}}, 60)]
+    assert [x.split()[:3] for x in lines if "seen" in x] == [["most", "seen", "502"]]

@@ -83,7 +83,7 @@ def memory_lines(model: ModelView, past: Mapping[str, Any], width: int) -> list[
     rows = [
         ("expected", known.get("expected_bytes") or model.predicted_bytes, "unit"),
         ("now", model.resident_bytes, "serve"),
-        ("most seen", known.get("largest_bytes"), "curve"),
+        ("most seen", max(known.get("largest_bytes") or 0, model.resident_bytes or 0) or None, "curve"),
     ]
     top = max((v for _, v, _ in rows if v), default=None)
     if top is None:

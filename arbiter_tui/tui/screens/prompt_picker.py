@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .. import format as fmt
-from ..state import View, row_of
+from ..state import View, quality_of, row_of
 from ..text import Line, line
 from .sheet import Entry, Sheet
 
@@ -65,7 +65,7 @@ class ModelPicker(Sheet[str]):
             text = line(
                 (f"{(row.rank if row else 0) or fmt.DASH:>3}  ", "unit"),
                 (f"{fmt.fit(version, room):<{room}}", "figure"),
-                (f"{fmt.score(row.quality if row else None):>5}", "label"),
+                (f"{quality_of(row):>5}", "label"),
             )
             out.append(Entry((text,), version, version))
         return out or [Entry((line(("no model is known", "unit")),))]

@@ -14,7 +14,7 @@ from ...errors import ArbiterError
 from .. import format as fmt
 from ..foresight import Preview, Rival, told
 from ..names import distinct
-from ..state import View, model_of, row_of, task_of
+from ..state import View, model_of, quality_of, row_of, task_of
 from ..text import Line, line, pad, paragraphs
 from .sheet import Entry, Sheet
 
@@ -97,7 +97,7 @@ class SwapDialog(Sheet[SwapChoice]):
             *pad(label, name),
             (f"{fmt.score(row.utility if row else None):>6}", "figure"),
             (f"{shown:>7}", "serve" if here or (gain or 0) > 0 else "unit"),
-            (f"{fmt.score(row.quality if row else None):>6}", "label"),
+            (f"{quality_of(row):>6}", "label"),
             (f"{memory:>8}", "label"),
             (f"  {model.state}", "label" if model.state == "ready" else "unit"),
         )

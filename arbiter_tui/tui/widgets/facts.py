@@ -25,7 +25,7 @@ def facts(view: state.View, item: ModelView, width: int) -> list[Line]:
     rows.append(("runs on", " · ".join(x for x in (item.provider, item.backend) if x) or fmt.DASH, "label"))
     rows.append(("memory", memory(item) + (" · kept warm" if item.pinned else ""), "label"))
     counts = f"{item.requests} · {item.failures} failed · {item.in_flight} now · {item.queued} waiting"
-    rows.append(("requests", counts, "label"))
+    rows.append(("answers", counts, "label"))
     if item.aliases:
         rows.append(("also called", ", ".join(item.aliases), "label"))
     if item.error:
@@ -95,7 +95,7 @@ def results(view: state.View, item: ModelView, width: int) -> list[Line]:
                 (f"{fmt.fit(t.task, 15):<16}", "figure"),
                 (f"{r.rank or fmt.DASH:>5}", "label"),
                 (f"{fmt.score(r.utility):>7}", "figure"),
-                (f"{fmt.score(r.quality):>7}{fmt.seconds(r.latency_p50_s):>9}{more}", "label"),
+                (f"{state.quality_of(r):>7}{fmt.seconds(r.latency_p50_s):>9}{more}", "label"),
             )
         )
     return lines

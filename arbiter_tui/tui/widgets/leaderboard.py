@@ -9,7 +9,7 @@ from ...core.snapshot import RowView, TaskView
 from .. import format as fmt
 from ..filter import fields_of, matches
 from ..names import briefly, distinct
-from ..state import model_of, row_of
+from ..state import model_of, quality_of, row_of
 from ..text import Column, Line, Span, Table, line, pad, paragraphs
 from .panel import ListPanel
 from .pool_table import figure, kept
@@ -91,7 +91,7 @@ class Leaderboard(ListPanel[RowView]):
             Column("utility", "util", 4, lambda r, w: figure(fmt.score(r.utility))),
             Column("axis", "0" + ("utility" if axis > 10 else "").center(axis - 2) + "1", axis, self._axis, 2, "left"),
             Column("p_best", "P(best)" if width > 74 else "best", 7 if width > 74 else 4, self._p_best, 3),
-            Column("quality", "qual", 5, lambda r, w: figure(fmt.score(r.quality)), 4),
+            Column("quality", "qual", 5, lambda r, w: figure(quality_of(r)), 4),
             Column("p50", "p50", 6, lambda r, w: figure(fmt.seconds(r.latency_p50_s)), 5),
             Column("p95", "p95", 6, lambda r, w: figure(fmt.seconds(r.latency_p95_s)), 8),
             Column("memory", "mem", 6, lambda r, w: figure(fmt.size(r.memory_bytes)), 7),

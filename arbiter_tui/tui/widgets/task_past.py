@@ -45,7 +45,7 @@ class OverTime(Panel):
         return self._past
 
     def figure(self) -> Line:
-        return line((fmt.plural(len(self.past().quality), "request"), "unit")) if self.past().quality else ()
+        return line((fmt.plural(len(self.past().quality), "answer"), "unit")) if self.past().quality else ()
 
     def body(self, width: int, height: int) -> list[Line]:
         past = self.past()
@@ -226,7 +226,7 @@ class Learnt(Panel):
 
     def figure(self) -> Line:
         known = self.facts.profile
-        return line((fmt.plural(known.requests, "request"), "unit")) if known else ()
+        return line((fmt.plural(known.requests, "answer"), "unit")) if known else ()
 
     def body(self, width: int, height: int) -> list[Line]:
         known = self.facts.profile
