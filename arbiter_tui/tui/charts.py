@@ -91,7 +91,8 @@ def _placed(points: Sequence[Point], columns: int, rows: int, hidden: list[Point
         at.append((row, column))
     for point, (row, column) in zip(points, at, strict=True):
         beside = _written(cells[row], column, point.label)
-        if not beside and not any(_near(cells[r], column, point.label) for r in (row + 1, row - 1) if 0 <= r < rows):
+        near = ((row + 1, "↑"), (row - 1, "↓"))  # a label on the next line points at its mark
+        if not beside and not any(_near(cells[r], column, f"{point.label} {to}") for r, to in near if 0 <= r < rows):
             _written(cells[row], column, point.brief, gap=0)
             hidden.append(point)
     return cells

@@ -42,6 +42,17 @@ def test_a_better_and_a_quicker_point_lie_above_and_left() -> None:
     assert len(lines) == 12
 
 
+def test_a_label_on_the_line_beside_its_point_says_where_that_is() -> None:
+    """Two points at quality 0 beside each other: the label without room stands above, and points down at its mark."""
+    two = [point(0.02, 0.0, "smollm2-135m.server"), point(0.0201, 0.0, "smollm2-135m.cpp"), point(0.1, 0.9, "gemma")]
+    lines = [plain(x) for x in charts.scatter(two, 44, 9)]
+    zero = next(i for i, x in enumerate(lines) if x.startswith("  .00"))
+    assert lines[zero].count("•") == 2
+    said = [x for x in lines[:zero] if "smollm2" in x]
+    assert said
+    assert all("↓" in x for x in said)
+
+
 labels = st.text(st.characters(codec="ascii"), min_size=1, max_size=30)
 points = st.lists(st.builds(point, st.floats(0.001, 100.0), st.floats(0.0, 1.0), labels), min_size=1, max_size=12)
 
