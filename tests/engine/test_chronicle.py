@@ -89,7 +89,8 @@ async def test_the_machine_is_remembered_while_nobody_looks() -> None:
         await e.arbiter.execute("work", ASK)
         await e.arbiter.recorder.flush()
         first = await ring.spent(e.arbiter)
-        assert first == [{"task": "work", "requests": 1, "measured": 0, "energy_j": None}]
+        nothing = {"measured": 0, "energy_j": None, "priced": 0, "money": None}
+        assert first == [{"task": "work", "requests": 1, **nothing}]
         await e.arbiter.execute("work", ASK)
         await e.arbiter.recorder.flush()
         assert await ring.spent(e.arbiter) is first
