@@ -309,14 +309,6 @@ class Priced(Protocol):
         ...
 
 
-@runtime_checkable
-class Preparing(Protocol):
-    """What a provider may offer besides: to begin with a load before there is room for it. ``prepare`` returns at once,
-    may be called again and again, and leaves nothing running where no load follows."""
-
-    def prepare(self) -> None: ...
-
-
 class Placed(Protocol):
     """What a provider may offer besides: whether all that it serves stays on this machine. Without it a ``base_url`` on
     loopback says so; a provider with neither counts as elsewhere, and rules may forbid it tasks."""

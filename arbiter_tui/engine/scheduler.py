@@ -24,7 +24,7 @@ from ..core.registry import ModelVersion
 from ..core.scaling import ONE
 from ..errors import OutOfBudget
 from ..ports import Clock
-from ..provider import Preparing, Provider
+from ..provider import Provider
 from .balancer import Line, Turn
 from .instance import Instance, Lease, State
 from .keeper import Keeper, Spans, as_provider_error, fail_all
@@ -145,9 +145,6 @@ class Scheduler:
         for name in chosen.wait_for:
             draining[name] = self._turn(self._instances[name], instance)
         if chosen.wait_for or not self._room(need, 0, 0):
-            provider = self._providers[instance.version.provider]
-            if isinstance(provider, Preparing):
-                provider.prepare()
             return False
         self._keeper.start(instance, need)
         return True

@@ -10,7 +10,6 @@ Out: {event: text|done|vectors|error|pong, id, ...}
 from __future__ import annotations
 
 import codecs
-import contextlib
 import ctypes
 import json
 import sys
@@ -71,7 +70,7 @@ class Engine:
     """The loaded model."""
 
     def __init__(self, given: Job) -> None:
-        import llama_cpp  # here, not above: whoever imports this module need not have it
+        import llama_cpp  # here, not above: the lifeline must hold before a slow import starts
 
         self._lib: Any = llama_cpp
         threads = given["threads"]
@@ -304,8 +303,6 @@ def _refuse(channel: Channel, job: Job, code: str, message: str, details: Job) -
 
 def main() -> None:
     channel = open_channel(int(sys.argv[1]))
-    with contextlib.suppress(ImportError):  # the engine's own import says what is missing
-        import llama_cpp  # noqa: F401  before the parameters are there: a spare worker has this behind it
     given = channel.parameters()
     inbox = Inbox(channel)
     channel.listen(inbox.receive)

@@ -53,19 +53,14 @@ def backend(engine: Any, gpu_layers: int | None) -> str:
 
 def main() -> None:
     channel = open_channel(int(sys.argv[1]))
-    started = time.perf_counter()
-    missing = ""
-    try:
-        import xllamacpp  # before the parameters are there: a spare worker has this behind it
-    except ImportError as error:
-        missing = f"xllamacpp is not installed ({error})"
-    imported_s = time.perf_counter() - started
     given = channel.parameters()
     channel.listen(lambda message: None)
-    if missing:
-        channel.send({"event": "failed", "message": missing})
+    started = time.perf_counter()
+    try:
+        import xllamacpp
+    except ImportError as error:
+        channel.send({"event": "failed", "message": f"xllamacpp is not installed ({error})"})
         return
-    started = time.perf_counter() - imported_s
     try:
         server = xllamacpp.Server(configure(xllamacpp, given))
     except (RuntimeError, ValueError, OSError, MemoryError) as error:

@@ -31,8 +31,6 @@ import psutil
 from arbiter_tui.errors import LoadFailed, WorkerDied
 from arbiter_tui.provider import EventSink, WorkerEvent
 
-from ._spare import Spare
-
 LOG_LINES = 400
 _LINE_LIMIT = 64 * 1024 * 1024  # one message: a batch of embeddings is megabytes of JSON
 _STOP_GRACE_S = 2.0
@@ -221,28 +219,23 @@ def _why(code: int) -> str:
         return f"was killed by signal {-code}"
 
 
-async def begin(module: str) -> Process:
-    """Start ``python -m module``: it waits for its parameters. Raises OSError."""
-    # -P keeps the current folder out of the module path: a stray file there must not shadow an engine.
-    return await asyncio.create_subprocess_exec(
-        sys.executable, "-P", "-m", module, str(os.getpid()),
-        stdin=PIPE, stdout=PIPE, stderr=PIPE, env=_environment(), start_new_session=True, limit=_LINE_LIMIT,
-    )  # fmt: skip
-
-
 async def launch(
     module: str, parameters: Mapping[str, Any], *, version: str, timeout_s: float, on_event: EventSink,
-    tree: bool = False, spare: Spare | None = None,
+    tree: bool = False,
 ) -> tuple[Child, Message]:  # fmt: skip
     """Start ``python -m module``, give it ``parameters``, and wait until it says that it is ready.
 
-    ``tree``: the worker starts processes of its own; memory and CPU are those of all of them. ``spare``: of the same
-    module; its process is taken where there is one.
+    ``tree``: the worker starts processes of its own; memory and CPU are those of all of them.
 
     Raises LoadFailed on failure or after ``timeout_s`` seconds; then, and on cancellation, nothing is left running.
     """
+    # -P keeps the current folder out of the module path: a stray file there must not shadow an engine.
+    command = (sys.executable, "-P", "-m", module, str(os.getpid()))
     try:
-        process = (await spare.take() if spare is not None else None) or await begin(module)
+        process = await asyncio.create_subprocess_exec(
+            *command, stdin=PIPE, stdout=PIPE, stderr=PIPE, env=_environment(), start_new_session=True,
+            limit=_LINE_LIMIT,
+        )  # fmt: skip
     except OSError as error:
         raise LoadFailed(f"{version} did not load: no worker could be started ({error})") from error
     child = Child(process, version, on_event, tree=tree)

@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 import importlib.util
 from collections.abc import AsyncGenerator, Iterator, Sequence
-from functools import partial
 from itertools import count
 from typing import Any
 
@@ -31,10 +30,8 @@ from arbiter_tui.provider import (
 
 from . import _tools
 from ._local import MIB, Settings, describe, embedded_versions, header, predicted_bytes
-from ._process import Child, Message, Vigil, begin, launch
-from ._spare import Spare
+from ._process import Child, Message, Vigil, launch
 
-WORKER = "arbiter_providers._llama_cpp_worker"
 _ENGINE_BYTES = 95 * MIB  # measured: interpreter, numpy and library, nothing loaded
 _HEALTH_S = 2.0
 _ERRORS: dict[str, type[ProviderError]] = {"context_overflow": ContextOverflow, "invalid_request": InvalidRequest}
@@ -49,7 +46,6 @@ class LlamaCppProvider:
         self.name = config.name
         self._settings = Settings.of({**config.options, "parallel": 1})
         self._loaded: set[LlamaCppModel] = set()
-        self._spare = Spare(partial(begin, WORKER))
 
     async def available(self) -> str | None:
         if importlib.util.find_spec("llama_cpp") is None:
@@ -71,10 +67,6 @@ class LlamaCppProvider:
     def predicted_bytes(self, version: ModelVersion) -> int | None:
         return predicted_bytes(version, engine_bytes=_ENGINE_BYTES, parallel=1, windowed=False)
 
-    def prepare(self) -> None:
-        """A load is about to come: its process may start while its memory is still another's."""
-        self._spare.prepare()
-
     async def load(self, version: ModelVersion, *, timeout_s: float, on_event: EventSink) -> LoadedModel:
         settings = self._settings.with_options(version.options)
         head = await asyncio.to_thread(header, version.source)
@@ -83,8 +75,8 @@ class LlamaCppProvider:
             "threads": settings.thread_count(), "gpu_layers": settings.gpu_layers,
         }  # fmt: skip
         child, ready = await launch(
-            WORKER, parameters,
-            version=version.version, timeout_s=timeout_s, on_event=on_event, spare=self._spare,
+            "arbiter_providers._llama_cpp_worker", parameters,
+            version=version.version, timeout_s=timeout_s, on_event=on_event,
         )  # fmt: skip
         model = LlamaCppModel(
             self._loaded, version, child, ready, chat_template=head.chat_template is not None, settings=settings
@@ -93,7 +85,7 @@ class LlamaCppProvider:
         return model
 
     async def close(self) -> None:
-        await asyncio.gather(self._spare.close(), *(m.unload() for m in list(self._loaded)))
+        await asyncio.gather(*(m.unload() for m in list(self._loaded)))
 
 
 class LlamaCppModel:

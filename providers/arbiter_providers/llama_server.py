@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 import importlib.util
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from functools import partial
 from typing import Any
 
 import aiohttp
@@ -21,11 +20,9 @@ from arbiter_tui.provider import Chunk, Done, EventSink, InstanceStats, LoadedMo
 from . import _llama_server_wire as wire
 from . import _tools
 from ._local import MIB, Settings, describe, embedded_versions, header, predicted_bytes
-from ._process import Child, Message, Vigil, begin, launch
+from ._process import Child, Message, Vigil, launch
 from ._relay import Tail
-from ._spare import Spare
 
-WORKER = "arbiter_providers._llama_server_worker"
 _ENGINE_BYTES = 60 * MIB  # measured: interpreter, library, HTTP threads
 _HEALTH_S = 2.0
 
@@ -39,7 +36,6 @@ class LlamaServerProvider:
         self.name = config.name
         self._settings = Settings.of(config.options)
         self._loaded: set[LlamaServerModel] = set()
-        self._spare = Spare(partial(begin, WORKER))
 
     async def available(self) -> str | None:
         if importlib.util.find_spec("xllamacpp") is None:
@@ -61,10 +57,6 @@ class LlamaServerProvider:
     def predicted_bytes(self, version: ModelVersion) -> int | None:
         return predicted_bytes(version, engine_bytes=_ENGINE_BYTES, parallel=version.parallel, windowed=False)
 
-    def prepare(self) -> None:
-        """A load is about to come: its process may start while its memory is still another's."""
-        self._spare.prepare()
-
     async def load(self, version: ModelVersion, *, timeout_s: float, on_event: EventSink) -> LoadedModel:
         settings = self._settings.with_options(version.options)
         head = await asyncio.to_thread(header, version.source)
@@ -75,8 +67,8 @@ class LlamaServerProvider:
             "prompt_cache_mib": settings.prompt_cache_mib, "mean_pooling": head.number("pooling_type") is None,
         }  # fmt: skip
         child, ready = await launch(
-            WORKER, parameters,
-            version=version.version, timeout_s=timeout_s, on_event=on_event, spare=self._spare,
+            "arbiter_providers._llama_server_worker", parameters,
+            version=version.version, timeout_s=timeout_s, on_event=on_event,
         )  # fmt: skip
         model = LlamaServerModel(
             self._loaded, version, child, ready, chat_template=head.chat_template is not None, settings=settings
@@ -86,7 +78,7 @@ class LlamaServerProvider:
         return model
 
     async def close(self) -> None:
-        await asyncio.gather(self._spare.close(), *(m.unload() for m in list(self._loaded)))
+        await asyncio.gather(*(m.unload() for m in list(self._loaded)))
 
 
 class LlamaServerModel:

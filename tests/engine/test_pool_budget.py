@@ -7,7 +7,6 @@ from pool_bench import MIB, Bench
 
 from arbiter_tui.core.registry import ModelVersion
 from arbiter_tui.errors import LoadFailed, OutOfBudget
-from arbiter_tui.testing import FakeProvider
 
 
 async def test_what_is_idle_makes_room_and_the_budget_holds() -> None:
@@ -34,23 +33,6 @@ async def test_what_is_leased_is_never_evicted() -> None:
     await first.finish()
     await bench.until(lambda: second.holding)
     assert bench.provider.unloads == ["a"]
-    await second.finish()
-
-
-async def test_who_waits_for_room_is_prepared_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A provider that can begin without memory is asked to while the victim still answers, and only then."""
-    asked: list[tuple[str, ...]] = []
-    monkeypatch.setattr(FakeProvider, "prepare", lambda self: asked.append(tuple(self.loads)), raising=False)
-    bench = Bench(budget_mib=100)
-    first = bench.holder("a")
-    await bench.until(lambda: first.holding)
-    assert asked == []
-    second = bench.holder("b")
-    await bench.clock.settle()
-    assert asked
-    assert set(asked) == {("a",)}
-    await first.finish()
-    await bench.until(lambda: second.holding)
     await second.finish()
 
 

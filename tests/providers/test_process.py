@@ -6,15 +6,12 @@ import asyncio
 import os
 import signal
 import sys
-from asyncio.subprocess import Process
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-from arbiter_providers._process import LOG_LINES, Child, Vigil, begin, launch
-from arbiter_providers._spare import Spare
+from arbiter_providers._process import LOG_LINES, Child, Vigil, launch
 from provider_kit import alive, child_environment, until, workers
 
 from arbiter_tui.errors import LoadFailed
@@ -183,73 +180,3 @@ async def test_the_cpu_clock_of_a_worker_agrees_with_the_systems_account() -> No
     assert (child.cpu_now() or 0.0) >= clock
     await child.stop()
     assert child.cpu_now() is None
-
-
-async def test_a_spare_is_taken_by_the_next_load() -> None:
-    """Prepared twice it is one process; the load has that one, and there is none left."""
-    spare = Spare(partial(begin, "worker_fake"))
-    spare.prepare()
-    spare.prepare()
-    await until(lambda: len(workers()) == 1, "one process stands by")
-    waiting = workers()
-    child, _ = await launch(
-        "worker_fake", {"do": "serve"}, version="fake", timeout_s=30, on_event=lambda e: None, spare=spare
-    )
-    assert [child.pid] == waiting
-    assert await spare.take() is None
-    await child.stop()
-
-
-async def test_a_spare_that_nobody_takes_ends_by_itself() -> None:
-    """The load was called off: after a while nothing is left, and the next call starts one anew."""
-    spare = Spare(partial(begin, "worker_fake"), kept_s=0.2)
-    spare.prepare()
-    await until(lambda: len(workers()) == 1, "it stands by")
-    await until(lambda: workers() == [], "it has gone")
-    spare.prepare()
-    await until(lambda: len(workers()) == 1, "a new one stands by")
-    await spare.close()
-
-
-async def test_closing_ends_a_spare_that_is_still_starting() -> None:
-    """Nothing outlives its provider, however early it closes."""
-    spare = Spare(partial(begin, "worker_fake"))
-    spare.prepare()
-    await spare.close()
-    assert workers() == []
-
-
-async def test_a_spare_that_died_costs_its_load_nothing() -> None:
-    """Another process is started in its place."""
-    spare = Spare(partial(begin, "worker_fake"))
-    spare.prepare()
-    await until(lambda: len(workers()) == 1, "it stands by")
-    os.kill(workers()[0], signal.SIGKILL)
-    await until(lambda: workers() == [], "it is dead")
-    child, _ = await launch(
-        "worker_fake", {"do": "serve"}, version="fake", timeout_s=30, on_event=lambda e: None, spare=spare
-    )
-    assert child.alive
-    await child.stop()
-
-
-async def test_a_load_that_is_cancelled_takes_its_spare_along() -> None:
-    """Cancelled between asking for the spare and having it."""
-    gate = asyncio.Event()
-
-    async def slow() -> Process:
-        await gate.wait()
-        return await begin("worker_fake")
-
-    spare = Spare(slow)
-    spare.prepare()
-    load = asyncio.create_task(
-        launch("worker_fake", {"do": "serve"}, version="fake", timeout_s=30, on_event=lambda e: None, spare=spare)
-    )
-    await asyncio.sleep(0)
-    load.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await load
-    gate.set()
-    await spare.close()
-    assert workers() == []
