@@ -10,8 +10,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-RATED = 5  # tokens from which on an answer has a speed
-
 
 class Failure(StrEnum):
     TIMEOUT = "timeout"
@@ -57,10 +55,9 @@ class Outcome:
 
     @property
     def tokens_per_second(self) -> float | None:
-        """Decode rate: tokens after the first over the time after the first. None for a few: those may come in one
-        packet, with no time between them."""
+        """Decode rate: tokens after the first over the time after the first."""
         tokens, latency, first = self.tokens_out, self.latency_s, self.ttft_s
-        if tokens is None or tokens < RATED or latency is None or first is None:
+        if tokens is None or tokens < 2 or latency is None or first is None:
             return None
         decode_s = latency - (self.queue_s or 0.0) - first
         return (tokens - 1) / decode_s if decode_s > 0 else None

@@ -44,8 +44,8 @@ class Totals:
     def add(self, outcomes: Sequence[Outcome]) -> Totals:
         """With several more, the oldest first."""
         rate, ttft, memory, failed = self.tokens_per_second, self.ttft_s, self.memory_bytes, self.failed_at
-        for outcome in outcomes:
-            rate, ttft = _eased(rate, outcome.tokens_per_second), _eased(ttft, outcome.ttft_s)
+        for n, outcome in enumerate(outcomes, self.requests):
+            rate, ttft = _speed(rate, outcome.tokens_per_second, n), _eased(ttft, outcome.ttft_s)
             memory = memory if outcome.memory_bytes is None else outcome.memory_bytes
             # What was measured elsewhere, and what the client itself ended, says nothing of the model's health here.
             if outcome.source != "reported" and outcome.counts:
@@ -59,6 +59,14 @@ def _eased(old: float | None, new: float | None) -> float | None:
     if new is None or old is None:
         return old if new is None else new
     return old + 0.1 * (new - old)
+
+
+def _speed(old: float | None, new: float | None, n: int) -> float | None:
+    """The same of the time that a token takes, ``n`` answers after the first: a short answer whose tokens came in one
+    packet looks ten times as fast as it was, and must not count ten times."""
+    if new is None or old is None:
+        return old if new is None else new
+    return 1.0 / (1.0 / old + max(0.1, 1.0 / (n + 1)) * (1.0 / new - 1.0 / old))
 
 
 class Evidence:

@@ -6,6 +6,8 @@ import asyncio
 
 from engine_kit import ASK, Engine
 
+from arbiter_tui.core.cost import Outcome
+from arbiter_tui.engine.evidence import Totals
 from arbiter_tui.testing import Behaviour
 
 
@@ -36,3 +38,16 @@ async def test_who_shared_the_worker_for_a_moment_is_told_nothing() -> None:
         alone = await e.arbiter.execute("work", ASK)
         await e.arbiter.recorder.flush()
         assert [e.store.outcomes[r.id].cpu_s for r in (*shared, alone)] == [None, None, 0.25]
+
+
+def test_a_packet_of_tokens_does_not_make_a_model_fast() -> None:
+    """Nine answers at 40 tokens a second and one whose two tokens came together: the speed shown is the nine's,
+    wherever the one stood among them."""
+    for at in range(10):
+        total = Totals()
+        for n in range(10):
+            took, tokens = (0.0005, 2) if n == at else (1.0, 41)
+            seen = {"id": f"r{n}", "task": "t", "version": "a", "at": float(n), "success": True}
+            total = total.add([Outcome(**seen, latency_s=0.1 + took, ttft_s=0.1, tokens_out=tokens)])  # type: ignore[arg-type]
+        assert total.tokens_per_second is not None
+        assert 39.0 <= total.tokens_per_second <= 45.0
