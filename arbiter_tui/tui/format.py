@@ -11,6 +11,8 @@ from collections.abc import Sequence
 
 from rich.cells import cell_len, chop_cells
 
+from ..core import words
+
 DASH = "–"
 
 
@@ -41,13 +43,7 @@ def seconds(value: float | None) -> str:
         return DASH
     if value < 0.9995:
         return f"{value * 1000:.1f} ms" if 0 < value < 0.00095 else f"{value * 1000:.0f} ms"
-    if value < 99.5:
-        return f"{value:.1f} s"
-    if value < 5970:
-        return f"{value / 60:.0f} min"
-    if value < 171_000:
-        return f"{value / 3600:.1f}".removesuffix(".0") + " h"
-    return f"{value / 86_400:.0f} days"
+    return f"{value:.1f} s" if value < 99.5 else words.span(value)
 
 
 def left(value: float | None) -> str:
