@@ -191,10 +191,10 @@ class Arbiter:
         )  # fmt: skip
 
     async def embed(
-        self, name: str, texts: Sequence[str], task: str | None = None
+        self, name: str, texts: Sequence[str], task: str | None = None, wait_s: float | None = None
     ) -> tuple[Embedded, list[list[float]]]:
-        """What made them, and one vector per text. Raises NotSupported and what ``begin`` raises."""
-        return await self.asked.embed(name, texts, task)
+        """What made them, and one vector per text. Raises NotSupported, what ``begin`` raises, and Late."""
+        return await self.asked.embed(name, texts, task, wait_s)
 
     # ── decisions ─────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -1,11 +1,13 @@
 """``async with pool.lease(version)``: takes a lease on entry, gives it back on exit whatever happens.
 
-Owns: that pairing, and whose place in line it is. Never: decides who gets a lease (the pool does).
+Owns: that pairing, whose place in line it is, how long it is waited for. Never: who gets a lease (the pool decides).
 """
 
 from __future__ import annotations
 
-from contextlib import AbstractAsyncContextManager
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from contextvars import ContextVar
 from functools import lru_cache, partial
 from types import TracebackType
@@ -39,6 +41,36 @@ def _flow(key: str, task: str, priority: str) -> Flow:
 def unwaited(task: str) -> Flow:
     """Of what nobody waits for: benchmarks, sentinels, shadows."""
     return Flow("", task, WEIGHTS["low"])
+
+
+class Late(TimeoutError):
+    """A model was not ready within the time that its request may wait."""
+
+
+@asynccontextmanager
+async def patient(pool: Pool, version: str | None, seconds: float | None) -> AsyncIterator[None]:
+    """Raises Late after ``seconds`` (None: never). The load of ``version`` that is under way then goes on by itself:
+    whoever asks again comes nearer to an answer, however long the load."""
+    loop = asyncio.get_running_loop()
+    try:
+        async with asyncio.timeout(None) as limit:
+            timer = None if seconds is None else loop.call_later(seconds, _run_out, pool, version, limit)
+            try:
+                yield
+            finally:
+                if timer is not None:
+                    timer.cancel()
+    except TimeoutError as error:
+        if limit.expired():
+            raise Late(f"not within {seconds:g} s") from error
+        raise
+
+
+def _run_out(pool: Pool, version: str | None, limit: asyncio.Timeout) -> None:
+    """Before the waiter leaves: a load that nobody waits for is stopped."""
+    if version is not None:
+        pool.go_on(version)
+    limit.reschedule(asyncio.get_running_loop().time())
 
 
 class LeaseContext(AbstractAsyncContextManager[Lease]):

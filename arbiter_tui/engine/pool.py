@@ -137,6 +137,13 @@ class Pool:
         self._abandon(instance)
         self._step()
 
+    def go_on(self, version: str) -> None:
+        """A load under way goes on, whoever leaves: what comes of it is there for who asks again. Else a no-op."""
+        instance = self._instances.get(version)
+        if instance is not None and instance.state is State.LOADING:
+            waiter = instance.warmers.join(self._next(), self._clock.monotonic(), whose=instance.name)
+            waiter.future.add_done_callback(lambda done: done.cancelled() or done.exception())  # nobody waits for it
+
     def _abandon(self, instance: Instance) -> None:
         if instance.state is State.LOADING and not instance.wanted:
             self._keeper.cancel(instance)

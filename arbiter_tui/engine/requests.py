@@ -20,7 +20,8 @@ from ..provider import Request
 from .answer import Answer, failure_of
 from .examples import posed as in_form
 from .explore import Explorer
-from .leasing import lending
+from .instance import Lease
+from .leasing import LeaseContext, lending, patient
 from .live import Served, Target
 from .views import Rate
 
@@ -103,9 +104,12 @@ class Requests:
         answer.mark_overhead()
         return answer
 
-    async def embed(self, name: str, texts: Sequence[str], task: str | None) -> tuple[Embedded, list[list[float]]]:
+    async def embed(
+        self, name: str, texts: Sequence[str], task: str | None, wait_s: float | None = None
+    ) -> tuple[Embedded, list[list[float]]]:
         """One vector per text, and what is known of it. It is remembered like any request; but nothing is learnt of
-        it: its seconds say nothing about answers. Raises NotSupported and what ``prepare`` and a lease raise."""
+        it: its seconds say nothing about answers. Raises NotSupported, what ``prepare`` and a lease raise, and Late
+        where the model is not there within ``wait_s``."""
         engine, live, began = self._engine, self._live, self._clock.monotonic()
         if live.state != "ready":
             raise Draining(f"the engine is {live.state}")
@@ -115,18 +119,23 @@ class Requests:
         failure: Failure | None = Failure.CANCELLED
         claim = lending(engine.pool, target.task)(version)
         try:
-            async with claim as lease:
-                told.overhead_s = max(0.0, self._clock.monotonic() - began - lease.queue_s - lease.load_s)
-                vectors = await lease.model.embed(texts)
+            lease = await self._leased(claim, version, wait_s)
+            told.overhead_s = max(0.0, self._clock.monotonic() - began - lease.queue_s - lease.load_s)
+            vectors = await lease.model.embed(texts)
             failure = None
         except (ArbiterError, TimeoutError) as error:
             failure = failure_of(error)
             raise
         finally:
+            claim.leave(succeeded=failure is None)
             if told.overhead_s is not None:  # what never began is refused, not answered
                 self._embedded(told, target, failure, began)
         engine.admission.embedded(texts)
         return told, vectors
+
+    async def _leased(self, claim: LeaseContext, version: ModelVersion, wait_s: float | None) -> Lease:
+        async with patient(self._engine.pool, version.version, wait_s):
+            return await claim.__aenter__()
 
     def _embedded(self, told: Embedded, target: Target, failure: Failure | None, began: float) -> None:
         live, now = self._live, self._clock.monotonic()

@@ -24,6 +24,7 @@ from ..core.routing import TASK_PREFIX
 from ..engine.answer import Answer
 from ..engine.live import Target
 from ..errors import NotSupported, Refused
+from .embedding import embedded
 from .exchange import Endpoint, Exchange
 from .fields import seconds
 from .generation import LATEST, Generator, answer_headers
@@ -95,11 +96,14 @@ class OllamaDoor:
             self._arbiter.admission.check_unload()
             await self._unload(target.version)
         else:
-            await self._arbiter.pool.ensure(target.version)
-            if job.keep_s is not None:
-                self._arbiter.admission.keep(self._arbiter.pool, target.version.version, job.keep_s)
+            await self._loaded(target.version, job.keep_s)
         reason = "unload" if job.keep_s == 0 else "load"
         await exchange.answer(200, loaded(job.name, reason, chat=chat), _headers(target), kind=_JSON)
+
+    async def _loaded(self, version: ModelVersion, keep_s: float | None) -> None:
+        await self._arbiter.pool.ensure(version)
+        if keep_s is not None:
+            self._arbiter.admission.keep(self._arbiter.pool, version.version, keep_s)
 
     async def _unload(self, version: ModelVersion) -> None:
         """What is being answered is answered first. The unload goes on if its client leaves or it takes long."""
@@ -132,19 +136,13 @@ class OllamaDoor:
     async def _embedded(
         self, exchange: Exchange, name: str, texts: list[str], keep_s: float | None
     ) -> tuple[Headers, list[list[float]]]:
-        target = self._generator.target(exchange, name)
-        exchange.watch(streams=False)
-        headers, vectors = await self._vectors(target, texts)
-        if keep_s is not None:
-            self._arbiter.admission.keep(self._arbiter.pool, target.version.version, keep_s)
-        return headers, vectors
-
-    async def _vectors(self, target: Target, texts: list[str]) -> tuple[Headers, list[list[float]]]:
         if not texts:
-            await self._arbiter.pool.ensure(target.version)
+            target = self._generator.target(exchange, name)
+            exchange.watch(streams=False)
+            await self._loaded(target.version, keep_s)
             return _headers(target), []
         try:
-            told, vectors = await self._arbiter.embed(target.version.version, texts, target.task or None)
+            told, vectors = await embedded(self._generator, exchange, name, texts, keep_s)
         except NotSupported as error:
             raise BadRequest(str(error), status=501, code=error.code) from error
         return answer_headers(told), vectors

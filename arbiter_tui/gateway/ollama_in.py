@@ -130,7 +130,6 @@ def _settings(body: Mapping[str, Any], known: frozenset[str]) -> dict[str, Any]:
     options = {} if options is None else entry(options, "options")
     top = integer(body, "top_logprobs", 0, MAX_TOP_LOGPROBS) or 0
     given: dict[str, Any] = {
-        "max_tokens": _limit(options),
         "temperature": number(options, "temperature", 0.0, 2.0),
         "top_p": number(options, "top_p", 0.0, 1.0),
         "seed": integer(options, "seed", -(2**63), 2**64 - 1),
@@ -140,7 +139,7 @@ def _settings(body: Mapping[str, Any], known: frozenset[str]) -> dict[str, Any]:
         "extra": {k: v for k, v in options.items() if k not in _OWN_OPTIONS | _LOAD_OPTIONS}
         | {k: v for k, v in body.items() if k not in known},
     }
-    return {k: v for k, v in given.items() if v is not None}
+    return {"max_tokens": _limit(options), **{k: v for k, v in given.items() if v is not None}}
 
 
 def _limit(options: Mapping[str, Any]) -> int | None:

@@ -18,6 +18,7 @@ from ..core.registry import Lifecycle, ModelVersion
 from ..core.routing import TASK_PREFIX
 from ..engine.answer import Answer
 from ..errors import UnknownName
+from .embedding import embedded
 from .exchange import PING_S, Endpoint, Exchange
 from .fields import Asked, seconds
 from .generation import Generator, answer_headers, task_header
@@ -85,16 +86,11 @@ class OpenAIDoor:
         body = parse_object(await exchange.body())
         name, texts, encoding, dimensions = read_embeddings(body)
         keep_s = seconds(body.get("keep_alive"))
-        exchange.watch(streams=False)
         name = name or self._generator.unnamed(exchange, None, task_header(exchange))
-        target = self._generator.target(exchange, name)
-        told, whole = await self._arbiter.embed(target.version.version, texts, target.task or None)
-        version = told.version.version
-        if keep_s is not None:
-            self._arbiter.admission.keep(self._arbiter.pool, version, keep_s)
+        told, whole = await embedded(self._generator, exchange, name, texts, keep_s)
         vectors = [cut(v, dimensions) for v in whole]
         size = sum(len(t.encode()) for t in texts)
-        data = embeddings(version, vectors, encoding=encoding, prompt_bytes=size)
+        data = embeddings(told.version.version, vectors, encoding=encoding, prompt_bytes=size)
         await exchange.answer(200, data, answer_headers(told))
 
     async def models(self, exchange: Exchange) -> None:

@@ -28,7 +28,7 @@ async def seen() -> AsyncIterator[tuple[Stand, list[Request]]]:
         requests.append(request)
         return "yes"
 
-    async with stand({"fake-a": Behaviour(answer=answer, context=512), "fake-b": Behaviour()}) as one:
+    async with stand({"fake-a": Behaviour(answer=answer, context=600), "fake-b": Behaviour()}) as one:
         yield one, requests
 
 
@@ -91,12 +91,13 @@ async def test_fields_reach_the_model(seen: tuple[Stand, list[Request]]) -> None
     options = {"num_predict": 7, "temperature": 0.5, "top_k": 3, "seed": 1, "stop": ["x"], "num_ctx": 99_999}
     await post(one, "generate", prompt="hi", system="be brief", options=options, format="json", new_field=1)
     await post(one, "generate", prompt="hi", raw=True, options={"num_predict": -1})
-    first, second = requests
+    await post(one, "chat", **ASK)
+    first, second, third = requests
     assert [(m.role, m.content) for m in first.messages] == [("system", "be brief"), ("user", "hi")]
     assert (first.max_tokens, first.temperature, first.seed, first.stop) == (7, 0.5, 1, ("x",))
     assert first.json_schema == {"type": "object"}
     assert first.extra == {"top_k": 3, "new_field": 1}
-    assert (second.prompt, second.max_tokens) == ("hi", 256)
+    assert (second.prompt, second.max_tokens, third.max_tokens) == ("hi", 300, 300)
 
 
 async def test_an_empty_prompt_loads_and_keep_alive_0_unloads(inside: Stand) -> None:

@@ -1,0 +1,33 @@
+"""The way of an embedding that the dialects share: name -> engine -> vectors, and who made them.
+
+Owns: that it waits, takes its place in line and is named as an answer is. Never: a dialect's fields or bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..engine.leasing import Late
+from ..engine.requests import Embedded
+from .exchange import Exchange
+from .generation import Generator, set_priority
+from .limits import header
+
+
+async def embedded(
+    generator: Generator, exchange: Exchange, name: str, texts: Sequence[str], keep_s: float | None
+) -> tuple[Embedded, list[list[float]]]:
+    """Raises what a lease and the model raise, and ModelLoading: a cold load is waited for as long as an answer's."""
+    arbiter = generator.arbiter
+    target = generator.target(exchange, name)
+    set_priority(header(exchange.scope, b"x-arbiter-priority"))
+    exchange.watch(streams=False)
+    try:
+        told, vectors = await arbiter.embed(
+            target.version.version, texts, target.task or None, wait_s=generator.load_wait_s
+        )
+    except Late:
+        raise generator.still_loading(target.version.version) from None
+    if keep_s is not None:
+        arbiter.admission.keep(arbiter.pool, told.version.version, keep_s)
+    return told, vectors
