@@ -17,6 +17,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from ..config_server import LimitsConfig
 from ..errors import ArbiterError
+from ..outbox import Outbox
 from .limits import CLIENT
 from .problems import BadRequest, Headers, dialect_of, status_of
 
@@ -31,7 +32,7 @@ class Client:
 
     __slots__ = ("_protocol", "cycle", "gone", "task", "tell")
 
-    def __init__(self, protocol: HttpToolsProtocol) -> None:
+    def __init__(self, protocol: GuardedProtocol) -> None:
         self._protocol = protocol
         self.cycle: RequestResponseCycle | None = None
         self.task: asyncio.Task[None] | None = None  # that makes its answer
@@ -91,10 +92,12 @@ class Client:
         if cycle.disconnected:
             return
         head = _lines(cycle, headers)
-        protocol.transport.write(b"%scontent-length: %d\r\n%s\r\n\r\n%s" % (STATUS_LINE[200], len(body), head, body))
+        told = b"%scontent-length: %d\r\n%s\r\n\r\n%s" % (STATUS_LINE[200], len(body), head, body)
         cycle.response_started = cycle.response_complete = True
         cycle.message_event.set()
+        protocol.outbox.put(protocol.transport, told, len(protocol.tasks))
         if not cycle.keep_alive:
+            protocol.outbox.flush()
             protocol.transport.close()
         cycle.on_response()
 
@@ -119,6 +122,7 @@ class GuardedProtocol(HttpToolsProtocol):
     """``guarded`` makes a class with other limits; they are read when they are needed, by every connection there is."""
 
     limits = LimitsConfig()
+    outbox = Outbox()
 
     def __init__(self, *given: Any, **named: Any) -> None:
         super().__init__(*given, **named)
@@ -184,6 +188,8 @@ class GuardedProtocol(HttpToolsProtocol):
             given = await self._worker
 
     def data_received(self, data: bytes) -> None:
+        if self.outbox.waiting:
+            self.outbox.flush()  # a refusal of what comes now must not overtake the answer to what came before
         self._head_seen += len(data)
         if self._refused:
             if self._head_seen > LINGER_BYTES:
@@ -197,6 +203,14 @@ class GuardedProtocol(HttpToolsProtocol):
         super().data_received(data)
         if self._timer is None and not self._refused and (self._in_head or self._between()):
             self._timer = self.loop.call_later(self.limits.head_s, self._too_slow)
+
+    def eof_received(self) -> None:
+        self.outbox.flush()
+        super().eof_received()
+
+    def shutdown(self) -> None:
+        self.outbox.flush()
+        super().shutdown()
 
     def _between(self) -> bool:
         """No request is under way: what came were empty lines, which may stand before one, but not instead of one."""
@@ -312,7 +326,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
 def guarded(limits: LimitsConfig) -> type[GuardedProtocol]:
     """A protocol for one server. Its ``limits`` may be replaced at any time."""
-    return type("GuardedProtocol", (GuardedProtocol,), {"limits": limits})
+    return type("GuardedProtocol", (GuardedProtocol,), {"limits": limits, "outbox": Outbox()})
 
 
 def _too_large(limit: int) -> BadRequest:

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 import httptools
 
+from arbiter_tui.outbox import Outbox
 from arbiter_tui.provider import Sink
 
 CONNECT_S = 5.0
@@ -139,12 +140,12 @@ class _Connection(asyncio.Protocol):
     def rest(self) -> None:
         self._idle_since = self._loop.time()
 
-    def ask(self, request: bytes) -> None:
+    def ask(self, request: bytes, outbox: Outbox, under_way: int) -> None:
         if not self.fresh:
             self._begin()
         assert self.transport is not None
         self._idle_since, self._heard_at = None, self._loop.time()
-        self.transport.write(request)
+        outbox.put(self.transport, request, under_way)
 
     async def wait(self, limit_s: float) -> None:
         """Returns when something is new. Raises TimeoutError after ``limit_s`` of silence.
@@ -249,6 +250,8 @@ class Upstream:
         self._head = "".join(f"{name}: {value}\r\n" for name, value in told.items())
         self._stall_s = stall_s
         self._idle: list[_Connection] = []
+        self._under_way = 0  # connections that were given out
+        self._outbox = Outbox()
         self._heads: dict[tuple[str, bool], bytes] = {}  # path, whether connections are kept -> all up to the length
 
     def post(self, path: str, body: bytes) -> _Exchange:
@@ -284,9 +287,10 @@ class Upstream:
     async def begin(self, request: bytes) -> _Connection:
         """A connection on which the head of an answer to ``request`` has come; give it ``back``."""
         connection = self._kept() or await self._connect()
+        self._under_way += 1
         try:
             while True:
-                connection.ask(request)
+                connection.ask(request, self._outbox, self._under_way)
                 while connection.status < 200 and connection.error is None:
                     await connection.wait(self._stall_s)
                 error = connection.error
@@ -297,6 +301,7 @@ class Upstream:
                 connection.close()
                 connection = await self._connect()
         except BaseException:
+            self._under_way -= 1
             connection.close()
             raise
 
@@ -318,6 +323,7 @@ class Upstream:
 
     def back(self, connection: _Connection) -> None:
         """To the idle ones if its answer was read to its end, else it is closed: the runtime stops decoding."""
+        self._under_way -= 1
         if connection.reusable and self.keep and len(self._idle) < MOST_IDLE:
             connection.fresh = False
             connection.rest()
