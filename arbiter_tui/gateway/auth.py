@@ -36,13 +36,20 @@ def scope_of(path: str) -> str | None:
 
 
 def presented(headers: Iterable[tuple[bytes, bytes]]) -> bytes | None:
-    """The key that a request shows: ``Authorization: Bearer``, or ``x-api-key``."""
+    """The key that a request shows: ``Authorization: Bearer``, or ``x-api-key``; of several one that is ours. Another
+    kind of authorization belongs to a proxy."""
+    found: bytes | None = None
     for name, value in headers:
-        if name == b"authorization":
-            return value[7:].strip() if value[:7].lower() == b"bearer " else None
         if name == b"x-api-key":
-            return value
-    return None
+            token = value
+        elif name == b"authorization" and value[:7].lower() == b"bearer ":
+            token = value[7:].strip()
+        else:
+            continue
+        if token.startswith(OURS):
+            return token
+        found = token if found is None else found
+    return found
 
 
 class KeyGuard:

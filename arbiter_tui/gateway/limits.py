@@ -27,16 +27,15 @@ BODY_SECONDS = 30.0  # for a body that nobody wants: it is thrown away, so that 
 DRAIN_BYTES = 64 * 2**20  # of a body that is too large we discard so much, so that the client gets to read our 413
 
 
+COMPRESSED = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd")  # gzip and zstd; others begin with anything
+
 TO_ORIGINS = ("/v1/", "/api/")  # what a listed origin may use: models, never the control API
 SHOWN = b"x-arbiter-model, x-arbiter-task, x-arbiter-decision, x-arbiter-request-id, x-arbiter-overhead-ms, retry-after"
 PREFLIGHT: Headers = [
     (b"access-control-allow-methods", b"GET, POST, DELETE"),
-    (
-        b"access-control-allow-headers",
-        b"authorization, content-type, x-api-key, x-arbiter-task, x-arbiter-examples, x-arbiter-priority",
-    ),
     (b"access-control-max-age", b"600"),
 ]
+ASKED_FIELDS, ASKED_LOCALLY = b"access-control-request-headers", b"access-control-request-private-network"
 
 
 class BodyLimit:
@@ -98,29 +97,35 @@ class HostGuard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
+            if "//" in (path := scope["path"]) or path[-1:] == "/":
+                scope["path"] = _plain(path)
             try:
                 listed = self._judge(scope)
             except BadRequest as refusal:
                 dialect = dialect_of(str(scope["path"]))
-                await respond(send, 403, dialect.render(refusal), [(b"content-type", dialect.kind)])
+                await respond(send, refusal.status, dialect.render(refusal), [(b"content-type", dialect.kind)])
                 return
             if listed is not None:
                 if scope["method"] == "OPTIONS":
-                    await respond(send, 204, b"", [*_cors(listed), *PREFLIGHT])
+                    await respond(send, 204, b"", [*_cors(listed), *PREFLIGHT, *_granted(scope)])
                     return
                 send = _telling(send, listed)
         await self._app(scope, receive, send)
 
     def _judge(self, scope: Scope) -> bytes | None:
         """The listed foreign origin, if that is who asks. Raises BadRequest."""
-        host: bytes = b""
+        host: bytes | None = None
         origin: bytes | None = None
         for key, value in scope["headers"]:
             if key == b"host":
+                if host is not None:
+                    raise BadRequest("a request has one Host header", code="bad_http")
                 host = bytes(value)
             elif key == b"origin":
                 origin = bytes(value)
-        if host not in self._known:
+        if host is None:
+            host = _unnamed(scope)
+        elif host not in self._known:
             if not self._host_allowed(host.decode("latin-1")):
                 raise BadRequest(
                     "this Host name is not served here ([server] hosts lists further ones)",
@@ -141,8 +146,28 @@ class HostGuard:
         return name in self._hosts or is_loopback(name) or (self._exposed and is_address(name))
 
 
+def _unnamed(scope: Scope) -> bytes:
+    """HTTP/1.0 knows no Host: probes speak it, no browser does. Raises BadRequest for any newer one."""
+    if scope["http_version"] != "1.0":
+        raise BadRequest("a request needs a Host header", code="bad_http")
+    return b""
+
+
+def _plain(path: str) -> str:
+    """Base addresses are written with a slash at their end, and without: neither leads astray."""
+    return "/" + "/".join(part for part in path.split("/") if part)
+
+
 def _cors(origin: bytes) -> Headers:
     return [(b"access-control-allow-origin", origin), (b"vary", b"origin"), (b"access-control-expose-headers", SHOWN)]
+
+
+def _granted(scope: Scope) -> Headers:
+    """The fields that the page's client wants to send, whatever they are (the official ones send a dozen of their own),
+    and its way from the internet to this machine."""
+    fields, locally = header(scope, ASKED_FIELDS), header(scope, ASKED_LOCALLY)
+    found: Headers = [] if fields is None else [(b"access-control-allow-headers", fields)]
+    return [*found, (b"access-control-allow-private-network", b"true")] if locally == b"true" else found
 
 
 def _telling(send: Send, origin: bytes) -> Send:
@@ -250,12 +275,17 @@ def parse_object(body: bytes) -> dict[str, Any]:
         if b"\\u" in body:  # an escaped lone surrogate is valid JSON, but no text: nothing after us could encode it
             json.dumps(value, ensure_ascii=False).encode("utf-8")
     except UnicodeDecodeError:
-        raise BadRequest("the body is not valid UTF-8") from None
+        if body.startswith(COMPRESSED):
+            told = "the body is compressed: send it as it is, without Content-Encoding"
+            raise BadRequest(told, status=415, code="unsupported_encoding") from None
+        raise BadRequest("the body is not valid UTF-8 (nor is a compressed one read)") from None
     except UnicodeEncodeError:
         raise BadRequest("the body holds half of a surrogate pair") from None
     except RecursionError:
         raise BadRequest("the JSON is nested too deeply") from None
     except ValueError as error:
+        if not body.strip():
+            raise BadRequest("the body is empty: it must be a JSON object") from None
         raise BadRequest(f"the body is not valid JSON: {str(error)[:200]}") from None
     if not isinstance(value, dict):
         raise BadRequest("the body must be a JSON object")

@@ -13,6 +13,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, cast
 
+import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from ..config_server import LimitsConfig
@@ -78,8 +79,7 @@ class Client:
         cycle = self.cycle
         if cycle is None or cycle.disconnected or not data:
             return True
-        assert cycle.chunked_encoding, "an open stream"
-        self._protocol.transport.write(b"%x\r\n%s\r\n" % (len(data), data))
+        self._protocol.transport.write(b"%x\r\n%s\r\n" % (len(data), data) if cycle.chunked_encoding else data)
         return not self._protocol.flow.write_paused
 
     async def drain(self) -> None:
@@ -111,6 +111,21 @@ def _lines(cycle: RequestResponseCycle, headers: Headers) -> bytes:
     if head.count(b"\n") >= len(lines) or head.count(b"\r") >= len(lines):
         raise ValueError("a header with a line's end in it")
     return head
+
+
+class _Unframed:
+    """The way of an answer to a client of HTTP/1.0, which knows no chunks: the end of its connection is its end."""
+
+    __slots__ = ("_cycle", "_send")
+
+    def __init__(self, cycle: RequestResponseCycle) -> None:
+        cycle.chunked_encoding = False
+        self._cycle, self._send = cycle, cycle.send
+
+    async def __call__(self, message: Any) -> None:
+        if message["type"] == "http.response.body":
+            self._cycle.expected_content_length = len(message.get("body", b""))
+        await self._send(message)
 
 
 def client_of(scope: Any) -> Client:
@@ -200,7 +215,12 @@ class GuardedProtocol(HttpToolsProtocol):
         if self._in_head and self._head_seen > self.limits.head_bytes:
             self._refuse(_too_large(self.limits.head_bytes))
             return
-        super().data_received(data)
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            self._stay(data[upgrade.args[0] :])
+        except httptools.HttpParserError:
+            self.send_400_response("it can't be read")
         if self._timer is None and not self._refused and (self._in_head or self._between()):
             self._timer = self.loop.call_later(self.limits.head_s, self._too_slow)
 
@@ -211,6 +231,27 @@ class GuardedProtocol(HttpToolsProtocol):
     def shutdown(self) -> None:
         self.outbox.flush()
         super().shutdown()
+
+    def _stay(self, rest: bytes) -> None:
+        """A request that offers another protocol (Java's client always does) may be answered in this one; the parser
+        then takes its body for words of the other. It is read anew without the offer. ``rest``: behind its head."""
+        if self.scope["method"] == "CONNECT":
+            self._refuse(BadRequest("this is no proxy", status=405, code="method_not_allowed"))
+            return
+        named = {b"upgrade", b"http2-settings"}
+        lines = [
+            b"%s: %s\r\n" % (name, b", ".join(t for t in value.split(b",") if t.strip().lower() not in named))
+            if name == b"connection" else b"%s: %s\r\n" % (name, value)
+            for name, value in self.headers if name not in named
+        ]  # fmt: skip
+        line = f"{self.scope['method']} {self.url.decode('latin-1')} HTTP/{self.parser.get_http_version()}\r\n"
+        head = line.encode("latin-1") + b"".join(lines) + b"\r\n"
+        self.parser = httptools.HttpRequestParser(self)
+        self.data_received(head + rest)
+
+    def _should_upgrade(self) -> bool:
+        """What is asked with such an offer does not begin yet: ``_stay`` asks it anew."""
+        return True
 
     def _between(self) -> bool:
         """No request is under way: what came were empty lines, which may stand before one, but not instead of one."""
@@ -231,7 +272,11 @@ class GuardedProtocol(HttpToolsProtocol):
             raise ValueError("the head is too large")  # the parser stops, and ``send_400_response`` says why
         self._head_seen = 0
         super().on_headers_complete()
+        if self.parser.should_upgrade():
+            return
         client_of(self.scope).cycle = self.cycle
+        if self.scope["http_version"] == "1.0":
+            self.cycle.send = _Unframed(self.cycle)  # type: ignore[method-assign]
         if 0 < len(self.pipeline) < SENT_AHEAD:
             self.flow.resume_reading()  # who does not read does not notice that the client has left
 
