@@ -10,7 +10,7 @@ from contextlib import aclosing
 from typing import Any
 
 from .core.registry import ModelVersion
-from .errors import ContextOverflow, NotSupported, ProviderError
+from .errors import ContextOverflow, InvalidRequest, NotSupported, ProviderError
 from .provider import Chunk, Done, LoadedModel, Message, Provider, Request, Text, WorkerEvent
 
 
@@ -124,6 +124,21 @@ class ProviderContract:
         try:
             model = await self._loaded(provider, events)
             with contextlib.suppress(NotSupported):
+                await collect(model, request)
+            assert (await collect(model, self.chat("Say hello.")))[0]
+            assert events == []
+        finally:
+            await provider.close()
+
+    async def test_pictures_go_to_the_runtime_or_are_refused(self) -> None:
+        """An answer, or a typed error; either way the model answers the next request."""
+        picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgo="}}
+        text = {"type": "text", "text": "What is this?"}
+        request = Request(messages=(Message("user", "What is this?", parts=(text, picture)),), max_tokens=4)
+        provider, events = self.make_provider(), []  # type: Provider, list[WorkerEvent]
+        try:
+            model = await self._loaded(provider, events)
+            with contextlib.suppress(NotSupported, InvalidRequest):
                 await collect(model, request)
             assert (await collect(model, self.chat("Say hello.")))[0]
             assert events == []

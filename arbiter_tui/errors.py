@@ -164,7 +164,15 @@ class CircuitOpen(ProviderError):
 
 
 class NotSupported(ProviderError):
+    """``param``: the field of the request that asks for it, if one does."""
+
     code = "not_supported"
+
+    def __init__(
+        self, message: str, *, details: Mapping[str, Any] | None = None, param: str | None = None
+    ) -> None:  # fmt: skip
+        super().__init__(message, details=details)
+        self.param = param
 
 
 class StoreError(ArbiterError):

@@ -18,6 +18,7 @@ Rules that ``arbiter_tui.testing.ProviderContract`` checks:
 7. Foreign exceptions never leave a provider: everything is a ProviderError (``raise ... from``).
 8. ``tools`` (and messages that hold calls or results) go to a runtime that does tools itself. Where it does not,
    ``generate`` raises NotSupported before its first chunk; it never leaves them out.
+9. So it is with ``parts`` of a message that are no text.
 """
 
 from __future__ import annotations
@@ -45,13 +46,16 @@ class ToolCall:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """``tool_calls``: what an assistant asked for. ``tool_call_id`` / ``name``: whose result a tool's message is."""
+    """``tool_calls``: what an assistant asked for. ``tool_call_id`` / ``name``: whose result a tool's message is.
+    ``parts``: all of it, in OpenAI's form, where something else than text is among it; ``content`` is the text alone.
+    """
 
     role: str
     content: str
     tool_calls: tuple[ToolCall, ...] = ()
     tool_call_id: str | None = None
     name: str | None = None
+    parts: tuple[Mapping[str, Any], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +83,8 @@ class Request:
     half of the context then, so that a prompt which fits the other half can be answered whole.
     ``extra``: fields of the client's body that the arbiter does not know; passed to the runtime untouched.
     ``original``: the client's own words, where nothing was added to them.
-    ``media``: where in them something else than text stands, and the capability that it needs ("vision", "audio"); it
-    is in ``original`` alone: such a request is relayed to a model with that capability, or refused.
+    ``media``: where something else than text stands, and the capability that it needs ("vision", "audio"): a model
+    without it is not asked. ``only_original``: what only ``original`` can say; such a request is relayed, or refused.
     """
 
     messages: tuple[Message, ...] = ()
@@ -99,6 +103,7 @@ class Request:
     extra: Mapping[str, Any] = field(default_factory=dict)
     original: Original | None = field(default=None, compare=False)
     media: tuple[tuple[str, str], ...] = ()
+    only_original: tuple[str, ...] = ()
 
     def limited(self, context: int | None) -> Request:
         """With a limit, for a model of so many tokens."""
@@ -110,6 +115,11 @@ class Request:
     def needs_tools(self) -> bool:
         """Only a runtime that does tools itself can answer this."""
         return bool(self.tools) or any(m.tool_calls or m.role == "tool" for m in self.messages)
+
+    @property
+    def has_parts(self) -> bool:
+        """Only a runtime that takes more than text can answer this."""
+        return any(m.parts for m in self.messages)
 
 
 @dataclass(frozen=True, slots=True)

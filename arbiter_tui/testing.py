@@ -135,6 +135,7 @@ class Behaviour:
     backend: str | None = "Fake"
     cpu_s: float | None = None  # CPU seconds of one answer; None: the model can't say
     tools: Sequence[ToolCall] | None = ()
+    sees: bool = True  # it takes parts that are no text
     timed: tuple[float | None, float | None] = (None, None)  # what the engine says of reading and of writing
     relayed: Sequence[bytes] | None = None
 
@@ -214,6 +215,8 @@ class FakeModel:
             raise how.fail_generate.pop(0)
         if request.needs_tools and how.tools is None:
             raise NotSupported(f"{self.version.version} does not support tools")
+        if request.has_parts and not how.sees:
+            raise NotSupported(f"{self.version.version} takes text only")
         words = sum(len(m.content.split()) for m in request.messages) + len((request.prompt or "").split())
         if words > how.context:
             raise ContextOverflow(f"the prompt has {words} tokens, {self.version.version} holds {how.context}")

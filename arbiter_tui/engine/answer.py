@@ -186,7 +186,10 @@ class Answer:
         """Raises NotSupported, naming the first part that the model can't take."""
         for place, needed in self.request.media:
             if needed not in self.version.capabilities:
-                raise NotSupported(f"{place}: {self.version.version} takes none; it needs the capability {needed!r}")
+                told = f"{place}: {self.version.version} takes none; it needs the capability {needed!r}"
+                raise NotSupported(
+                    f"{told} ([[models]] capabilities, where its runtime does not say so)", param=place.split(" ")[0]
+                )
 
     def _asked(self, model: LoadedModel) -> AsyncGenerator[Chunk | bytes, Sink | None]:
         """The runtime's own bytes where it speaks the client's dialect, else its chunks. Raises NotSupported where only
@@ -196,11 +199,12 @@ class Answer:
             relayed: AsyncGenerator[bytes | Done, Sink | None] | None = relay(request)
             if relayed is not None:
                 return relayed
-        if request.media:
-            told = (
-                f"{request.media[0][0]}: the runtime of {self.version.version} can't be asked in the client's own words"
+        if request.only_original:
+            told = f"{', '.join(map(repr, request.only_original))}: not possible with {self.version.version}"
+            raise NotSupported(
+                f"{told}; only a server that is asked in the client's own words may take it",
+                param=request.only_original[0],
             )
-            raise NotSupported(f"{told}, and nothing but text can be put into others")
         return cast("AsyncGenerator[Chunk | bytes, Sink | None]", model.generate(request))
 
     def mark_overhead(self) -> None:

@@ -27,6 +27,7 @@ def posed(task: Task | None, request: Request) -> Request:
         or request.prompt is not None
         or request.tools
         or request.media
+        or request.only_original
     ):
         return request
     if len(request.messages) != 1 or request.messages[0].role != "user":

@@ -63,8 +63,10 @@ def _request(body: Mapping[str, Any], limit: int) -> Request:
     extra = {k: v for k, v in body.items() if k not in _KNOWN}
     if _one_at_a_time(body.get("tool_choice")):
         extra["parallel_tool_calls"] = False
+    media: list[tuple[str, str]] = []
+    told = (*_system(body.get("system")), *_conversation(body, media))
     return Request(
-        messages=(*_system(body.get("system")), *_conversation(body)), max_tokens=limit, tools=tools, extra=extra,
+        messages=told, media=tuple(media), max_tokens=limit, tools=tools, extra=extra,
         **{k: v for k, v in given.items() if v is not None},
     )  # fmt: skip
 
@@ -75,37 +77,43 @@ def _system(value: Any) -> Iterator[Message]:
         yield Message("system", text)
 
 
-def _conversation(body: Mapping[str, Any]) -> Iterator[Message]:
+def _conversation(body: Mapping[str, Any], media: list[tuple[str, str]]) -> Iterator[Message]:
     for told, where in messages(body):
         role = told.get("role")
         if role not in ("user", "assistant", "system"):
             raise bad(f"{where}.role", "must be user or assistant")
-        yield from _turn(role, told.get("content"), f"{where}.content")
+        yield from _turn(role, told.get("content"), f"{where}.content", media)
 
 
-def _turn(role: str, content: Any, where: str) -> Iterator[Message]:
+def _turn(role: str, content: Any, where: str, media: list[tuple[str, str]]) -> Iterator[Message]:
     """One message of theirs: the results in it first, each as a message, then its text with its calls."""
     if isinstance(content, str):
         yield Message(role, content)
         return
     if not isinstance(content, list) or not content:
         raise bad(where, "must be a text or a non-empty list of blocks")
-    texts: list[str] = []
+    parts: list[dict[str, Any]] = []
     calls: list[ToolCall] = []
     results: list[Message] = []
+    known = len(media)
     for i, block in enumerate(content):
-        _block(role, entry(block, f"{where}[{i}]"), f"{where}[{i}]", texts, calls, results)
+        _block(role, entry(block, f"{where}[{i}]"), f"{where}[{i}]", parts, calls, results, media)
     yield from results
-    if texts or calls or not results:
-        yield Message(role, "".join(texts), tuple(calls))
+    if parts or calls or not results:
+        text = "".join(part["text"] for part in parts if "text" in part)
+        yield Message(role, text, tuple(calls), parts=tuple(parts) if len(media) > known else ())
 
 
 def _block(
-    role: str, block: Mapping[str, Any], where: str, texts: list[str], calls: list[ToolCall], results: list[Message]
-) -> None:
+    role: str, block: Mapping[str, Any], where: str, parts: list[dict[str, Any]], calls: list[ToolCall],
+    results: list[Message], media: list[tuple[str, str]],
+) -> None:  # fmt: skip
     kind = block.get("type")
     if kind == "text" and isinstance(block.get("text"), str):
-        texts.append(block["text"])
+        parts.append({"type": "text", "text": block["text"]})
+    elif kind == "image" and role == "user":
+        parts.append({"type": "image_url", "image_url": {"url": _address(block.get("source"), f"{where}.source")}})
+        media.append((where, "vision"))
     elif kind == "tool_use" and role == "assistant":
         given = entry(block.get("input"), f"{where}.input")
         calls.append(call(block.get("id"), block.get("name"), json.dumps(given, ensure_ascii=False), where))
@@ -116,7 +124,18 @@ def _block(
         content = block.get("content")
         results.append(Message("tool", "" if content is None else _text(content, f"{where}.content"), tool_call_id=id))
     elif not (kind in _THOUGHTS and role == "assistant"):
-        raise bad(where, "must be a text, tool_use or tool_result block: images and documents are not supported")
+        raise bad(where, "must be a text, image, tool_use or tool_result block: documents are not supported")
+
+
+def _address(source: Any, where: str) -> str:
+    """Of a picture: where it lies, or itself."""
+    told = entry(source, where)
+    if told.get("type") == "url" and isinstance(told.get("url"), str):
+        return str(told["url"])
+    kind, data = told.get("media_type"), told.get("data")
+    if told.get("type") != "base64" or not isinstance(kind, str) or not isinstance(data, str):
+        raise bad(where, "must be base64 with media_type and data, or url with a url")
+    return f"data:{kind};base64,{data}"
 
 
 def _text(value: Any, where: str) -> str:

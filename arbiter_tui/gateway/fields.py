@@ -56,6 +56,8 @@ def integer(body: Mapping[str, Any], key: str, low: int, high: int) -> int | Non
     value = body.get(key)
     if value is None:
         return None
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)  # 8.0 is one, says JSON's schema
     if isinstance(value, bool) or not isinstance(value, int):
         raise bad(key, "must be an integer")
     if not low <= value <= high:

@@ -74,8 +74,10 @@ def read_chat(body: Mapping[str, Any]) -> Job:
         return _job(body, None)
     if body.get("tool_choice") is not None:
         raise bad("tool_choice", "is not a field of Ollama's API")
+    media: list[tuple[str, str]] = []
     request = Request(
-        messages=tuple(_message(m, where) for m, where in messages(body)),
+        messages=tuple([_message(m, where, media) for m, where in messages(body)]),
+        media=tuple(media),
         tools=functions(body.get("tools")),
         **_settings(body, _CHAT),
     )
@@ -84,19 +86,42 @@ def read_chat(body: Mapping[str, Any]) -> Job:
 
 def read_generate(body: Mapping[str, Any]) -> Job:
     """A body of /api/generate. Without a prompt it only loads; ``raw`` is a completion, anything else a question."""
-    for key in ("suffix", "template", "images", "context"):
+    for key in ("suffix", "template", "context"):
         if body.get(key):
             raise BadRequest(f"{read_name(body)} does not support {_MEANING[key]}", param=key)
     prompt, system = text(body, "prompt"), text(body, "system")
     if not prompt:
         return _job(body, None)
     if flag(body, "raw"):
+        if body.get("images"):
+            raise bad("images", "need a conversation: leave raw out")
         return _job(body, Request(prompt=prompt, **_settings(body, _GENERATE)))
     asked = (Message("system", system),) if system else ()
-    return _job(body, Request(messages=(*asked, Message("user", prompt)), **_settings(body, _GENERATE)))
+    media: list[tuple[str, str]] = []
+    question = Message("user", prompt, parts=_parts(prompt, body.get("images"), "images", media))
+    return _job(body, Request(messages=(*asked, question), media=tuple(media), **_settings(body, _GENERATE)))
 
 
-_MEANING = {"suffix": "insert", "template": "templates of a request", "images": "images", "context": "token contexts"}
+_MEANING = {"suffix": "insert", "template": "templates of a request", "context": "token contexts"}
+_PICTURES = {"/9j/": "jpeg", "iVBORw0KGgo": "png", "R0lGOD": "gif", "UklGR": "webp"}  # how their base64 begins
+
+
+def _parts(
+    said: str, pictures: Any, where: str, media: list[tuple[str, str]]
+) -> tuple[Mapping[str, Any], ...]:  # fmt: skip
+    """The text with its pictures, in the form that most runtimes take; none where there are no pictures."""
+    if pictures in (None, []):
+        return ()
+    if not isinstance(pictures, list) or not all(isinstance(p, str) and p for p in pictures):
+        raise bad(where, "must be a list of pictures in base64")
+    media += [(f"{where}[{i}]", "vision") for i in range(len(pictures))]
+    text = [{"type": "text", "text": said}] if said else []
+    return (*text, *({"type": "image_url", "image_url": {"url": _address(p)}} for p in pictures))
+
+
+def _address(picture: str) -> str:
+    kind = next((kind for begin, kind in _PICTURES.items() if picture.startswith(begin)), "png")
+    return f"data:image/{kind};base64,{picture}"
 
 
 def read_inputs(body: Mapping[str, Any]) -> tuple[str, list[str], int | None]:
@@ -158,16 +183,15 @@ def _format(value: Any) -> Mapping[str, Any] | None:
     return value
 
 
-def _message(told: Mapping[str, Any], where: str) -> Message:
-    if told.get("images"):
-        raise bad(f"{where}.images", "are not supported")
+def _message(told: Mapping[str, Any], where: str, media: list[tuple[str, str]]) -> Message:
     content = told.get("content")
     if content is not None and not isinstance(content, str):
         raise bad(f"{where}.content", "must be a text")
     calls = tuple(_call(c, f"{where}.tool_calls[{i}]", i) for i, c in enumerate(calls_of(told, where)))
     name = text(told, "tool_name") or None
     id = text(told, "tool_call_id") or (name if told.get("role") == "tool" else None)
-    return Message(role(told, where), content or "", calls, tool_call_id=id, name=name)
+    parts = _parts(content or "", told.get("images"), f"{where}.images", media)
+    return Message(role(told, where), content or "", calls, tool_call_id=id, name=name, parts=parts)
 
 
 def _call(value: Any, where: str, index: int) -> ToolCall:

@@ -36,7 +36,7 @@ _COMMON = frozenset(
 )  # fmt: skip
 _CHAT = _COMMON | {"messages", "top_logprobs", "tools", "tool_choice"}
 _TEXT = _COMMON | {"prompt"}
-MEDIA = {"image_url": "vision", "input_audio": "audio"}  # type of a part -> the capability that it needs
+MEDIA = {"image_url": "vision", "input_audio": "audio", "file": ""}  # type of a part -> the capability that it needs
 
 
 def read_chat(body: Mapping[str, Any], raw: bytes | None = None) -> Asked:
@@ -46,7 +46,8 @@ def read_chat(body: Mapping[str, Any], raw: bytes | None = None) -> Asked:
     media: list[tuple[str, str]] = []
     request = Request(
         messages=tuple([_message(m, where, media) for m, where in messages(body)]),
-        media=tuple(media),
+        media=tuple([m for m in media if m[1]]),
+        only_original=(*[place.split(" ")[0] for place, needed in media if not needed], *_several(body)),
         logprobs=_chat_logprobs(body),
         tools=tools,
         tool_choice=_choice(body.get("tool_choice"), given=bool(tools)),
@@ -58,22 +59,28 @@ def read_chat(body: Mapping[str, Any], raw: bytes | None = None) -> Asked:
 
 def read_completion(body: Mapping[str, Any], raw: bytes | None = None) -> Asked:
     """A body of /v1/completions."""
-    prompt = body.get("prompt")
-    if isinstance(prompt, list) and len(prompt) == 1:
-        prompt = prompt[0]
-    if not isinstance(prompt, str):
-        raise bad("prompt", "must be one text (token lists and several prompts are not supported)")
-    for key in ("echo", "suffix"):
-        if body.get(key):
-            raise bad(key, "is not supported")
+    prompt, listed = _prompt(body.get("prompt"))
+    special = [key for key in ("echo", "suffix") if body.get(key)]
     stream = flag(body, "stream")
     request = Request(
         prompt=prompt,
+        only_original=(*listed, *special, *_several(body)),
         logprobs=integer(body, "logprobs", 0, MAX_TOP_LOGPROBS),
         original=Original("/v1/completions", body, stream, raw),
         **_settings(body, _TEXT),
     )
     return _asked(body, request, stream)
+
+
+def _prompt(value: Any) -> tuple[str, tuple[str, ...]]:
+    """Its text, and what is none: several prompts, or tokens, which only some servers take."""
+    if isinstance(value, list) and len(value) == 1 and isinstance(value[0], str):
+        value = value[0]
+    if isinstance(value, str):
+        return value, ()
+    if not isinstance(value, list) or not value:
+        raise bad("prompt", "must be a text")
+    return "\n".join(v for v in value if isinstance(v, str)), ("prompt",)
 
 
 def read_embeddings(body: Mapping[str, Any]) -> tuple[str, list[str], str, int | None]:
@@ -117,23 +124,29 @@ def _settings(body: Mapping[str, Any], known: frozenset[str]) -> dict[str, Any]:
                 given[name] = value
         elif key not in known:
             extra[key] = body[key]
-    if (newer := body.get("max_completion_tokens")) is not None:
-        given["max_tokens"] = newer
     if extra:
         given["extra"] = extra
     return given
 
 
-def _one(body: Mapping[str, Any]) -> None:
-    if integer(body, "n", 1, 128) not in (None, 1):
-        raise bad("n", "must be 1: one answer per request")
+def _several(body: Mapping[str, Any]) -> tuple[str, ...]:
+    """More answers than one; the engine itself makes one of a request."""
+    return () if integer(body, "n", 1, 128) in (None, 1) else ("n",)
+
+
+def _limit(body: Mapping[str, Any]) -> int | None:
+    """``max_completion_tokens``, or ``max_tokens`` as it was called; -1 is none, say LM Studio and llama-server."""
+    key = "max_tokens" if body.get("max_completion_tokens") is None else "max_completion_tokens"
+    limit = integer(body, key, -1, MAX_TOKENS)
+    if limit == 0:
+        raise bad(key, f"must be between 1 and {MAX_TOKENS}, or -1 for no limit")
+    return None if limit == -1 else limit
 
 
 # A known field -> its name in Request, and what reads it.
 _SETTINGS: Mapping[str, tuple[str, Callable[[Mapping[str, Any]], Any]]] = {
-    "n": ("", _one),
-    "max_tokens": ("max_tokens", lambda body: integer(body, "max_tokens", 1, MAX_TOKENS)),
-    "max_completion_tokens": ("max_tokens", lambda body: integer(body, "max_completion_tokens", 1, MAX_TOKENS)),
+    "max_tokens": ("max_tokens", _limit),
+    "max_completion_tokens": ("max_tokens", _limit),
     "temperature": ("temperature", lambda body: number(body, "temperature", 0.0, 2.0)),
     "top_p": ("top_p", lambda body: number(body, "top_p", 0.0, 1.0)),
     "seed": ("seed", lambda body: integer(body, "seed", -(2**63), 2**64 - 1)),
@@ -145,10 +158,19 @@ _SETTINGS: Mapping[str, tuple[str, Callable[[Mapping[str, Any]], Any]]] = {
 
 def _message(told: Mapping[str, Any], where: str, media: list[tuple[str, str]]) -> Message:
     if len(told) == 2 and isinstance(content := told.get("content"), str):
-        return Message(role(told, where), content)  # nearly every one
+        return Message(_role(told, where), content)  # nearly every one
     calls = tuple(_call(c, f"{where}.tool_calls[{i}]") for i, c in enumerate(calls_of(told, where)))
     source = {key: _name(told, key, where) for key in ("tool_call_id", "name")}
-    return Message(role(told, where), _content(told, where, media, optional=bool(calls)), calls, **source)
+    known = len(media)
+    text = _content(told, where, media, optional=bool(calls))
+    parts = tuple(told["content"]) if len(media) > known else ()
+    return Message(_role(told, where), text, calls, **source, parts=parts)
+
+
+def _role(told: Mapping[str, Any], where: str) -> str:
+    """``developer`` is OpenAI's newer word for the system's instructions; templates and other dialects know the old."""
+    given = role(told, where)
+    return "system" if given == "developer" else given
 
 
 def _content(told: Mapping[str, Any], where: str, media: list[tuple[str, str]], *, optional: bool) -> str:
@@ -176,7 +198,7 @@ def _call(value: Any, where: str) -> ToolCall:
 
 def _choice(value: Any, *, given: bool) -> str | Mapping[str, Any] | None:
     """``tool_choice``: auto, none, required, or one function."""
-    if value is None:
+    if value is None or (not given and value in ("auto", "none")):
         return None
     if not given:
         raise bad("tool_choice", "needs tools")
@@ -191,12 +213,12 @@ def _choice(value: Any, *, given: bool) -> str | Mapping[str, Any] | None:
 def _part(value: Any, where: str, media: list[tuple[str, str]]) -> str:
     """Its text. What is none is noted in ``media``: whether it can go on is known when it is known who answers."""
     kind = value.get("type") if isinstance(value, dict) else None
-    if kind in MEDIA and isinstance(value.get(kind), dict):
+    if isinstance(kind, str) and kind in MEDIA and isinstance(value.get(kind), dict):
         media.append((f"{where} ({kind})", MEDIA[kind]))
         return ""
-    if kind != "text" or not isinstance(value.get("text"), str):
+    if kind not in ("text", "refusal") or not isinstance(value.get(kind), str):
         raise bad(where, f"must be a part of the type text, {' or '.join(MEDIA)}, with what it says")
-    text: str = value["text"]
+    text: str = value[kind]
     return text
 
 

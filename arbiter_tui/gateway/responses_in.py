@@ -49,8 +49,10 @@ def read_response(body: Mapping[str, Any]) -> Asked:
         "tool_choice": _choice(body.get("tool_choice"), given=bool(tools)),
         "logprobs": _logprobs(body),
     }
+    media: list[tuple[str, str]] = []
+    said = (*_instructions(body), *_conversation(body.get("input"), media))
     request = Request(
-        messages=(*_instructions(body), *_conversation(body.get("input"))), tools=tools,
+        messages=said, media=tuple(media), tools=tools,
         max_tokens=integer(body, "max_output_tokens", 1, MAX_TOKENS),
         extra={k: v for k, v in body.items() if k not in _KNOWN}, **{k: v for k, v in given.items() if v is not None},
     )  # fmt: skip
@@ -63,7 +65,7 @@ def _instructions(body: Mapping[str, Any]) -> Iterator[Message]:
         yield Message("system", told)
 
 
-def _conversation(value: Any) -> Iterator[Message]:
+def _conversation(value: Any, media: list[tuple[str, str]]) -> Iterator[Message]:
     """Items in their order; calls that follow each other are one turn of the assistant."""
     if isinstance(value, str) and value:
         yield Message("user", value)
@@ -80,17 +82,19 @@ def _conversation(value: Any) -> Iterator[Message]:
         if calls:
             yield Message("assistant", "", tuple(calls))
             calls = []
-        yield from _item(kind, item, where)
+        yield from _item(kind, item, where, media)
     if calls:
         yield Message("assistant", "", tuple(calls))
 
 
-def _item(kind: Any, item: Mapping[str, Any], where: str) -> Iterator[Message]:
+def _item(kind: Any, item: Mapping[str, Any], where: str, media: list[tuple[str, str]]) -> Iterator[Message]:
     if kind == "message":
         role = item.get("role")
         if role not in ("user", "assistant", "system", "developer"):
             raise bad(f"{where}.role", "must be user, assistant, system or developer")
-        yield Message("system" if role == "developer" else role, _text(item.get("content"), f"{where}.content"))
+        parts = _pictured(item.get("content"), f"{where}.content", media) if role == "user" else ()
+        text = _text([p for p in parts if "text" in p] if parts else item.get("content"), f"{where}.content")
+        yield Message("system" if role == "developer" else role, text, parts=parts)
     elif kind == "function_call_output":
         id = item.get("call_id")
         if not isinstance(id, str):
@@ -100,6 +104,23 @@ def _item(kind: Any, item: Mapping[str, Any], where: str) -> Iterator[Message]:
         raise bad(f"{where}.type", "must be message, function_call or function_call_output")
 
 
+def _pictured(value: Any, where: str, media: list[tuple[str, str]]) -> tuple[Mapping[str, Any], ...]:
+    """A user's parts in the form that most runtimes take, where there is a picture among them; else none."""
+    if not isinstance(value, list) or not any(isinstance(p, dict) and p.get("type") == "input_image" for p in value):
+        return ()
+    return tuple(_part(entry(part, f"{where}[{i}]"), f"{where}[{i}]", media) for i, part in enumerate(value))
+
+
+def _part(part: Mapping[str, Any], where: str, media: list[tuple[str, str]]) -> Mapping[str, Any]:
+    if part.get("type") != "input_image":
+        return {"type": "text", "text": _text([part], where)}
+    if not isinstance(part.get("image_url"), str):
+        raise bad(where, "must have an image_url: there are no files here")
+    media.append((where, "vision"))
+    detail = {"detail": part["detail"]} if isinstance(part.get("detail"), str) else {}
+    return {"type": "image_url", "image_url": {"url": part["image_url"], **detail}}
+
+
 def _text(value: Any, where: str) -> str:
     if isinstance(value, str):
         return value
@@ -107,7 +128,9 @@ def _text(value: Any, where: str) -> str:
         raise bad(where, "must be a text or a list of text parts")
     for i, part in enumerate(value):
         if not isinstance(part, dict) or part.get("type") not in _TEXTS or not isinstance(part.get("text"), str):
-            raise bad(f"{where}[{i}]", "must be a text part: images, audio and files are not supported")
+            raise bad(
+                f"{where}[{i}]", "must be a text part, or a user's input_image: audio and files are not supported"
+            )
     return "".join(part["text"] for part in value)
 
 

@@ -21,7 +21,7 @@ from arbiter_tui.errors import (
 )
 from arbiter_tui.provider import Chunk, Done, FinishReason, Message, Request, Text, ToolPiece, Usage
 
-from . import _tools
+from . import _media, _tools
 from ._errors import Erring
 
 MESSAGES = "/v1/messages"
@@ -39,7 +39,7 @@ def call(request: Request, model: str, *, leave_out: frozenset[str] = frozenset(
     system = "\n\n".join(m.content for m in request.messages if m.role == "system" and m.content)
     body: dict[str, Any] = {
         "model": model, "max_tokens": request.max_tokens, "temperature": min(1.0, request.temperature),
-        "messages": _turns(request.messages),
+        "messages": _turns(request.messages, model),
     }  # fmt: skip
     if system:
         body["system"] = system
@@ -91,14 +91,14 @@ def _object(schema: Mapping[str, Any]) -> dict[str, Any]:
     return {"type": "object", **schema}
 
 
-def _turns(messages: tuple[Message, ...]) -> list[dict[str, Any]]:
+def _turns(messages: tuple[Message, ...], model: str) -> list[dict[str, Any]]:
     """Results go in the user's turn, all of one round in the same."""
     turns: list[dict[str, Any]] = []
     for told in messages:
         if told.role == "system":
             continue
         role = "assistant" if told.role == "assistant" else "user"
-        blocks = _blocks(told)
+        blocks = _blocks(told, model)
         if turns and turns[-1]["role"] == role:
             turns[-1]["content"] += blocks
         elif blocks:
@@ -106,7 +106,9 @@ def _turns(messages: tuple[Message, ...]) -> list[dict[str, Any]]:
     return turns
 
 
-def _blocks(told: Message) -> list[dict[str, Any]]:
+def _blocks(told: Message, model: str) -> list[dict[str, Any]]:
+    if told.parts:
+        return [_part(part, model) for part in told.parts]
     if told.role == "tool":
         return [{"type": "tool_result", "tool_use_id": told.tool_call_id or told.name, "content": told.content}]
     text = [{"type": "text", "text": told.content}] if told.content else []
@@ -114,6 +116,17 @@ def _blocks(told: Message) -> list[dict[str, Any]]:
         {"type": "tool_use", "id": c.id, "name": c.name, "input": _tools.arguments(c)} for c in told.tool_calls
     ]  # fmt: skip
     return [*text, *calls]
+
+
+def _part(part: Mapping[str, Any], model: str) -> dict[str, Any]:
+    if part.get("type") in ("text", "refusal"):
+        return {"type": "text", "text": part[part["type"]]}
+    url = _media.image(part, model)
+    found = _media.inline(url)
+    source = {"type": "url", "url": url} if found is None else {
+        "type": "base64", "media_type": found[0], "data": found[1],
+    }  # fmt: skip
+    return {"type": "image", "source": source}
 
 
 def error(status: int, body: bytes, *, name: str) -> ProviderError | Overloaded:

@@ -13,7 +13,7 @@ from arbiter_tui.core.prompts import plain_prompt
 from arbiter_tui.errors import ContextOverflow, InvalidRequest, NotSupported, Overloaded, ProviderError
 from arbiter_tui.provider import Done, FinishReason, Request, Text, TokenLogprob, ToolPiece, Usage
 
-from . import _tools
+from . import _media, _tools
 
 CHAT, COMPLETION = "/v1/chat/completions", "/completion"
 
@@ -25,6 +25,7 @@ def call(
 
     ``tools``: the template has a place for them. Raises NotSupported for tools where it has none, or is none.
     """
+    _media.refuse(request, version, "this engine loads no projector; serve it with a llama-server of your own")
     if not tools:
         _tools.refuse(request, version, "its chat template has no place for them")
     if request.messages and chat_template:

@@ -23,7 +23,7 @@ from arbiter_tui.errors import (
 )
 from arbiter_tui.provider import Done, FinishReason, Message, Request, Text, TokenLogprob, ToolPiece, Usage
 
-from . import _tools
+from . import _media, _tools
 from ._errors import Erring
 
 CHAT, GENERATE, SHOW, PULL = "/api/chat", "/api/generate", "/api/show", "/api/pull"
@@ -42,6 +42,7 @@ _OPTIONS = frozenset(
 _OURS = frozenset(
     {"keep_alive", "num_ctx", "num_batch", "num_gpu", "main_gpu", "num_thread", "use_mmap", "use_mlock", "numa"}
 )
+_WORDS = ("text", "refusal")  # types of parts that are in the content already
 _FROM = re.compile(r"^FROM +(.+)$", re.MULTILINE)
 _DEAD = ("unexpected EOF", "runner process", "connection refused", "connection reset", "broken pipe")
 
@@ -128,18 +129,21 @@ def call(request: Request, *, model: str, context: int | None, bare: bool) -> tu
             body["tools"] = [dict(tool) for tool in request.tools]
         if request.tool_choice not in (None, "auto", "none"):
             raise NotSupported("Ollama can't be told which tool to choose")
-        messages = [_turn(m) for m in request.messages]
+        messages = [_turn(m, model) for m in request.messages]
         return CHAT, {**body, "messages": messages, **extra, "stream": True}
     _tools.refuse(request, model, "it has no chat template")
+    _media.refuse(request, model, "it has no chat template")
     prompt = request.prompt or ""
     if plain:
         prompt = plain_prompt([(m.role, m.content) for m in request.messages], request.few_shot)
     return GENERATE, {**body, "prompt": prompt, "raw": True, **extra, "stream": True}
 
 
-def _turn(told: Message) -> dict[str, Any]:
-    """Ollama's calls hold their arguments as an object, and a result names its tool."""
+def _turn(told: Message, model: str) -> dict[str, Any]:
+    """Ollama's calls hold their arguments as an object, a result names its tool, and pictures stand beside the text."""
     plain: dict[str, Any] = {"role": told.role, "content": told.content}
+    if told.parts:
+        plain["images"] = [_picture(part, model) for part in told.parts if part.get("type") not in _WORDS]
     if told.tool_calls:
         plain["tool_calls"] = [
             {"id": c.id, "function": {"name": c.name, "arguments": _tools.arguments(c)}} for c in told.tool_calls
@@ -149,6 +153,13 @@ def _turn(told: Message) -> dict[str, Any]:
     if told.name is not None:
         plain["tool_name"] = told.name
     return plain
+
+
+def _picture(part: Mapping[str, Any], model: str) -> str:
+    found = _media.inline(_media.image(part, model))
+    if found is None:
+        raise NotSupported(f"{model}: Ollama fetches no pictures; send it as data:image/png;base64,…")
+    return found[1]
 
 
 def _pieces(listed: Any, begun: int) -> Iterator[ToolPiece]:

@@ -25,7 +25,7 @@ from arbiter_tui.errors import (
 )
 from arbiter_tui.provider import Done, FinishReason, Request, Text, TokenLogprob, ToolPiece, Usage
 
-from . import _tools
+from . import _media, _tools
 from ._errors import Erring
 
 CHAT, COMPLETIONS, EMBEDDINGS, MODELS = "/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/v1/models"
@@ -82,6 +82,7 @@ def call(request: Request, dialect: Dialect) -> tuple[str, dict[str, Any]]:
         whole = {**body, **_tools.fields(request), **request.extra, "stream": True}
         return CHAT, {name: value for name, value in whole.items() if name not in dialect.leave_out}
     _tools.refuse(request, dialect.model, "its server has no chat endpoint for it")
+    _media.refuse(request, dialect.model, "its server has no chat endpoint for it")
     body["prompt"] = _plain(request) if request.messages else request.prompt or ""
     if request.logprobs is not None:
         body["logprobs"] = max(1, request.logprobs)

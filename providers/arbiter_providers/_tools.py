@@ -15,7 +15,7 @@ from arbiter_tui.provider import Message, Request, ToolCall, ToolPiece
 
 def message(told: Message) -> dict[str, Any]:
     """One message of a conversation; plain ones stay two fields."""
-    plain: dict[str, Any] = {"role": told.role, "content": told.content}
+    plain: dict[str, Any] = {"role": told.role, "content": list(told.parts) or told.content}
     if told.tool_calls:
         plain["tool_calls"] = [
             {"id": c.id, "type": "function", "function": {"name": c.name, "arguments": c.arguments}}

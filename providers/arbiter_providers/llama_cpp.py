@@ -28,7 +28,7 @@ from arbiter_tui.provider import (
     Usage,
 )
 
-from . import _tools
+from . import _media, _tools
 from ._local import MIB, Settings, describe, embedded_versions, header, predicted_bytes
 from ._process import Child, Message, Vigil, launch
 
@@ -108,6 +108,7 @@ class LlamaCppModel:
 
     async def generate(self, request: Request) -> AsyncGenerator[Chunk, None]:
         _tools.refuse(request, self.version.version, "serve it with llama_server")
+        _media.refuse(request, self.version.version, "serve it with a llama-server of your own")
         with self._exchange(self._job(request)) as replies:
             while True:
                 message = await replies.next()

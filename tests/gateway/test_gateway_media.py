@@ -51,7 +51,7 @@ async def test_a_model_that_takes_images_gets_them(stream: bool) -> None:
 @pytest.mark.usefixtures("seeing")
 @pytest.mark.parametrize(("behaviour", "part", "words"), [
     (Behaviour(relayed=[WHOLE]), SOUND, "messages[0].content[1] (input_audio): fake-a takes none"),
-    (Behaviour(), IMAGE, "messages[0].content[1] (image_url): the runtime of fake-a can't be asked"),
+    (Behaviour(sees=False), IMAGE, "fake-a takes text only"),
 ])  # fmt: skip
 @pytest.mark.parametrize("stream", [False, True])
 async def test_a_model_that_takes_none_refuses_by_name(
@@ -65,12 +65,97 @@ async def test_a_model_that_takes_none_refuses_by_name(
         assert sum(model.served for model in one.provider.loaded.values()) == 0
 
 
-async def test_without_the_capability_an_image_is_refused_and_files_always_are() -> None:
-    """A part of an unknown type is refused before anybody is chosen."""
+async def test_without_the_capability_an_image_is_refused() -> None:
+    """With the way out; a part of an unknown type is refused before anybody is chosen."""
     async with stand({"fake-a": Behaviour(relayed=[WHOLE])}) as one:
-        assert "'vision'" in (await asked(one, IMAGE)).json()["error"]["message"]
-        file = await asked(one, {"type": "file", "file": {"file_id": "x"}})
-        assert (file.status_code, file.json()["error"]["param"]) == (400, "messages[0].content[1]")
+        told = (await asked(one, IMAGE)).json()["error"]
+        assert "'vision'" in told["message"]
+        assert "[[models]] capabilities" in told["message"]
+        assert told["param"] == "messages[0].content[1]"
+        odd = await asked(one, {"type": "smell", "smell": {}})
+        assert (odd.status_code, odd.json()["error"]["param"]) == (400, "messages[0].content[1]")
+        assert (await asked(one, {"type": ["text"], "text": "x"})).status_code == 400
+
+
+FILE = {"type": "file", "file": {"file_id": "x"}}
+CHATS: list[dict[str, Any]] = [{"messages": said(FILE)}, {"messages": said(), "n": 2}]
+TEXTS: list[dict[str, Any]] = [
+    {"prompt": "a", "suffix": "b"}, {"prompt": "a", "echo": True}, {"prompt": ["a", "b"]}, {"prompt": [1, 2]},
+    {"prompt": [[1, 2]]}, {"prompt": "a", "n": 2},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("path", "body"), [*((CHAT, b) for b in CHATS), *(("/v1/completions", b) for b in TEXTS)],
+    ids=["file", "n", "suffix", "echo", "prompts", "tokens", "token lists", "n of texts"],
+)  # fmt: skip
+async def test_what_only_the_clients_own_words_can_say_goes_on_in_them(path: str, body: dict[str, Any]) -> None:
+    """To a server that is asked in them; any other model refuses by name, and its runtime is not asked without it."""
+    async with stand({"fake-a": Behaviour(relayed=[WHOLE]), "fake-b": Behaviour()}) as one:
+        assert (await one.http.post(path, json={"model": "fake-a", **body})).content == WHOLE
+        refused = await one.http.post(path, json={"model": "fake-b", **body})
+        assert (refused.status_code, refused.json()["error"]["code"]) == (400, "not_supported")
+        assert "not possible with fake-b" in refused.json()["error"]["message"]
+        assert refused.json()["error"]["param"] in ("messages[0].content[1]", "n", "suffix", "echo", "prompt")
+        assert one.model("fake-b").served == 0
+
+
+PNG = "iVBORw0KGgo="
+SHOWN = ({"type": "text", "text": "What?"}, {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{PNG}"}})
+BLOCK = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": PNG}}
+IN_WORDS: list[tuple[str, dict[str, Any]]] = [
+    (CHAT, {"messages": [{"role": "user", "content": list(SHOWN)}]}),
+    ("/v1/responses", {"input": [{"role": "user", "content": [
+        {"type": "input_text", "text": "What?"},
+        {"type": "input_image", "image_url": f"data:image/png;base64,{PNG}"}]}]}),
+    ("/v1/messages", {"max_tokens": 4, "messages": [{"role": "user", "content": [
+        {"type": "text", "text": "What?"}, BLOCK]}]}),
+    ("/api/chat", {"messages": [{"role": "user", "content": "What?", "images": [PNG]}]}),
+    ("/api/generate", {"prompt": "What?", "images": [PNG]}),
+]  # fmt: skip
+
+
+@pytest.mark.usefixtures("seeing")
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(("path", "body"), IN_WORDS, ids=[path for path, _ in IN_WORDS])
+async def test_an_image_reaches_the_model_from_each_dialect(path: str, body: dict[str, Any], stream: bool) -> None:
+    """One form for its runtime, whichever the client's; the text beside it is what everybody else sees."""
+    heard: list[Any] = []
+    seeing = Behaviour(answer=lambda request: heard.append(request.messages[-1]) or "a cat")  # type: ignore[func-returns-value]
+    async with stand({"fake-a": seeing}) as one:
+        answer = await one.http.post(path, json={"model": "fake-a", "stream": stream, **body})
+        assert answer.status_code == 200
+        assert [(m.role, m.content, m.parts) for m in heard] == [("user", "What?", SHOWN)]
+
+
+@pytest.mark.parametrize(("path", "body"), IN_WORDS, ids=[path for path, _ in IN_WORDS])
+async def test_a_model_that_does_not_see_is_not_asked(path: str, body: dict[str, Any]) -> None:
+    """400 in each dialect that names the place and the capability."""
+    async with stand() as one:
+        answer = await one.http.post(path, json={"model": "fake-a", "stream": False, **body})
+        assert answer.status_code == 400
+        assert "'vision'" in answer.text
+        assert sum(model.served for model in one.provider.loaded.values()) == 0
+
+
+@pytest.mark.parametrize(("path", "body", "named"), [
+    ("/api/chat", {"messages": [{"role": "user", "content": "x", "images": "aGk="}]}, "messages[0].images"),
+    ("/api/chat", {"messages": [{"role": "user", "content": "x", "images": [5]}]}, "messages[0].images"),
+    ("/api/generate", {"prompt": "x", "raw": True, "images": [PNG]}, "images"),
+    ("/v1/messages", {"max_tokens": 1, "messages": [{"role": "user", "content": [
+        {"type": "image", "source": {"type": "file", "file_id": "x"}}]}]}, "messages[0].content[0].source"),
+    ("/v1/messages", {"max_tokens": 1, "messages": [{"role": "assistant", "content": [BLOCK]}]},
+     "messages[0].content[0]"),
+    ("/v1/responses", {"input": [{"role": "user", "content": [{"type": "input_image", "file_id": "x"}]}]},
+     "input[0].content[0]"),
+])  # fmt: skip
+async def test_a_picture_that_is_none_is_named(path: str, body: dict[str, Any], named: str) -> None:
+    """400 before anybody is chosen."""
+    async with stand() as one:
+        answer = await one.http.post(path, json={"model": "fake-a", **body})
+        assert answer.status_code == 400
+        assert named in answer.text
+        assert one.provider.loads == []
 
 
 def test_the_parts_go_on_as_they_were_sent() -> None:

@@ -87,7 +87,7 @@ async def test_a_model_that_can_not_says_so(inside: Stand, ask: dict[str, Any]) 
         ({"tools": "clock"}, "tools"), ({"tools": ["clock"]}, "tools[0]"), ({"tools": [{}]}, "tools[0].function"),
         ({"tools": [{"type": "web_search"}]}, "tools[0].type"),
         ({"tools": [{"type": "function", "function": {}}]}, "tools[0].function.name"),
-        ({"tool_choice": "auto"}, "tool_choice"), ({"tools": [CLOCK], "tool_choice": "clock"}, "tool_choice"),
+        ({"tool_choice": "required"}, "tool_choice"), ({"tools": [CLOCK], "tool_choice": "clock"}, "tool_choice"),
         ({"tools": [CLOCK], "tool_choice": [1]}, "tool_choice"), ({"keep_alive": "soon"}, "keep_alive"),
         ({"messages": [{"role": "assistant", "tool_calls": [5]}]}, "messages[0].tool_calls[0]"),
         ({"messages": [{"role": "assistant", "tool_calls": 5}]}, "messages[0].tool_calls"),

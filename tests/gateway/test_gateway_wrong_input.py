@@ -46,7 +46,7 @@ WRONG_FIELDS: list[tuple[dict[str, Any], str]] = [
     ({"seed": 1.5}, "seed"),
     ({"stop": 3}, "stop"),
     ({"stop": [""]}, "stop"),
-    ({"n": 2}, "n"),
+    ({"n": 0}, "n"),
     ({"stream": "yes"}, "stream"),
     ({"stream_options": []}, "stream_options"),
     ({"stream_options": {"include_usage": 1}}, "include_usage"),

@@ -13,7 +13,7 @@ from arbiter_providers import _local, embedded
 from arbiter_providers._local import Settings, describe, digest, embedded_versions, located, predicted_bytes
 from arbiter_providers._stops import StopFilter
 from arbiter_providers.gguf import read_header
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from provider_kit import bad_files, gguf
 
@@ -74,6 +74,7 @@ def test_a_folder_is_no_model(tmp_path: Path) -> None:
 
 
 @given(cut=st.integers(0, 400), flip=st.integers(0, 255))
+@settings(deadline=None)
 def test_no_damage_raises_anything_else(tmp_path_factory: pytest.TempPathFactory, cut: int, flip: int) -> None:
     """Whatever is cut off or overwritten: a header or ModelUnusable, never a foreign exception."""
     whole = gguf(tensors=2, metadata={"tokenizer.ggml.tokens": ["a", "b"], "llama.block_count": 2})
