@@ -264,6 +264,7 @@ def _add_replay(p: argparse.ArgumentParser, common: _Parser) -> None:
     p.add_argument("--incumbent-results", type=_whole, default=500, metavar="N", help="known of the old one (500)")
     p.add_argument("--requests-per-hour", type=_above_zero, default=120.0, metavar="N", help="the ramp's clock (120)")
     p.add_argument("--shadow", type=_share, default=1.0, metavar="SHARE", help="rows that both answer (1.0)")
+    p.add_argument("--one-fits", action="store_true", help="only one fits into memory: the new one answers in blocks")
 
     p = add(
         "detect", "when would a change for the worse have been noticed?", "quality[, latency_s, success, tokens_in]"

@@ -90,6 +90,10 @@ class RolloutConfig:
     shadow_per_hour: float = setting(
         240.0, kind="number", low=0, high=36_000, help="known questions that both versions answer in idle time"
     )
+    load_every_s: float = setting(
+        600.0, kind="number", low=1, help="where both don't fit: shortest time between two loads of the new one"
+    )
+    block_questions: int = setting(30, kind="int", low=1, high=1000, help="that it answers while it is loaded")
     keep_warm_s: float = setting(604800.0, kind="number", low=0, help="the replaced version stays at hand so long")
 
 

@@ -145,11 +145,16 @@ def decode(m: Measured) -> str:
 
 
 def rollout_rule(m: Measured) -> str:
-    ours, literal = m["reported"]["posterior"], m["reported"]["literal"]
+    ours, literal, turns = (m["reported"][mode] for mode in ("posterior", "literal", "one_fits"))
     right = sum(event["right"] >= 0.95 for event in m["updates"].values())
+    also = sum(event["right"] >= 0.95 for event in m["updates_one_fits"].values())
 
     def back(name: str) -> str:
         return number(ours[name]["taken_back"]["mean"])
+
+    def blocks(name: str) -> str:
+        gone, taken = turns[name]["median_blocks"], number(turns[name]["taken_back"]["mean"])
+        return f"{taken} after {number(gone)} block{'' if gone == 1 else 's'}"
 
     def seen(name: str) -> str:
         return number(ours[name]["median_canary_requests"])
@@ -157,7 +162,10 @@ def rollout_rule(m: Measured) -> str:
     return (
         f"{back('a_a')} (its own answers: {back('identical')}); {back('better')}; {back('worse')} after "
         f"{seen('worse')} requests; {back('much_worse')} after {seen('much_worse')}; {right} of {len(m['updates'])} "
-        f"updates right (the literal rule takes back {number(literal['a_a']['taken_back']['mean'])} of the equals)"
+        f"updates right (the literal rule takes back {number(literal['a_a']['taken_back']['mean'])} of the equals). "
+        f"Where only one fits into memory, and no client sees it: {number(turns['a_a']['taken_back']['mean'])}; "
+        f"{number(turns['better']['taken_back']['mean'])}; {blocks('worse')}; {blocks('much_worse')}; {also} of "
+        f"{len(m['updates_one_fits'])}"
     )
 
 

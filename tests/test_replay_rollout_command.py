@@ -182,3 +182,16 @@ def test_in_words_without_anything_taken_back(tmp_path: Path, capsys: Capture) -
     assert "orders" not in capsys.readouterr().out
     assert cli.main(["replay", "rollout", str(file), "--repeat", "2"]) == 0
     assert capsys.readouterr().out.splitlines()[-1] == "in 2 orders: promoted 100.0%, held 0.0%, taken back 0.0%"
+
+
+def test_one_fits_answers_in_blocks(worse: Path, capsys: Capture) -> None:
+    """No client is served by the new version; how many blocks it took is told, in fields and in words."""
+    found = replayed(worse, capsys, "--one-fits", "--repeat", "5")
+    assert (found["verdict"], found["canary_requests"]) == ("roll_back", 0)
+    assert found["blocks"] >= 1
+    assert found["rates"]["median_blocks"] >= 1
+    assert "blocks" not in replayed(worse, capsys)
+    assert cli.main(["replay", "rollout", str(worse), "--one-fits", "--repeat", "5"]) == 0
+    said = capsys.readouterr().out
+    assert "pairs in 1 block)" in said
+    assert "after 1 block (median)" in said

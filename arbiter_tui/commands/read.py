@@ -84,7 +84,8 @@ def trial(r: RolloutView) -> str:
     worse = "unknown" if r.p_worse is None else f"{r.p_worse:.2f}".removeprefix("0")
     state = "paused" if r.paused else r.phase
     who = f"on trial: {r.to} beside {r.from_} on {r.task}"
-    return f"{who}, {state} at {r.share:.0%}, P(worse) {worse}, {t.plural(r.pairs, 'pair')}"
+    at = f"at {r.share:.0%}" if r.blocks is None else f"after {t.plural(r.blocks, 'block')}"
+    return f"{who}, {state} {at}, P(worse) {worse}, {t.plural(r.pairs, 'pair')}"
 
 
 def models(s: Snapshot) -> str:

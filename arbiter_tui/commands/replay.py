@@ -17,9 +17,10 @@ from dataclasses import asdict
 from functools import reduce
 from typing import Any, cast
 
+from ..config import RolloutConfig
 from ..core.cost import Outcome
 from ..core.policies import Seen
-from ..core.replay import Pair, RolloutReplay, replay_detect, replay_rollout
+from ..core.replay import Pair, RolloutReplay, replay_detect, replay_in_blocks, replay_rollout
 from ..core.replay_select import SelectReplay, Settings, replay_select
 from ..core.rollout import Plan
 from ..core.trial import Rule, Trial, Verdict
@@ -30,6 +31,7 @@ from . import text as t
 from .recorded import Row, amount, count, read_rows, seconds, share, yes
 
 Answer = dict[str, Any]
+BLOCK = RolloutConfig().block_questions
 
 
 def replay(options: Namespace) -> int:
@@ -65,10 +67,11 @@ def _one(options: Namespace, pairs: Sequence[Pair], plan: Plan, repeat: int) -> 
     if options.incumbent_results > 0:
         before = chance.choices(pairs, k=options.incumbent_results)
         known = known.known(sum(p.old for p in before) / len(before), len(before))
-    return replay_rollout(
-        order, plan=plan, known=known, requests_per_hour=options.requests_per_hour, shadow=options.shadow,
-        salt=f"{options.seed}/{repeat}",
-    )  # fmt: skip
+    given: Any = {
+        "plan": plan, "known": known, "requests_per_hour": options.requests_per_hour, "shadow": options.shadow,
+        "salt": f"{options.seed}/{repeat}",
+    }  # fmt: skip
+    return replay_in_blocks(order, **given, block=BLOCK) if options.one_fits else replay_rollout(order, **given)
 
 
 def _as_dict(run: RolloutReplay) -> Answer:
@@ -82,19 +85,23 @@ def _as_dict(run: RolloutReplay) -> Answer:
         "ramp": [{"at_s": at, "share": share} for at, share in run.ramp],
         "reason": run.reason,
         "reasons": [asdict(why) for why in run.why],
+        **({"blocks": run.blocks} if run.blocks else {}),
     }
 
 
 def _rates(runs: Sequence[RolloutReplay]) -> Answer:
-    back = [run.canary_requests for run in runs if run.verdict is Verdict.ROLL_BACK]
-    rates = {str(v): round(sum(run.verdict is v for run in runs) / len(runs), 4) for v in Verdict}
-    return {**rates, "median_canary_requests": statistics.median(back) if back else None}
+    back = [run for run in runs if run.verdict is Verdict.ROLL_BACK]
+    rates: Answer = {str(v): round(sum(run.verdict is v for run in runs) / len(runs), 4) for v in Verdict}
+    rates["median_canary_requests"] = statistics.median(run.canary_requests for run in back) if back else None
+    turns = {"median_blocks": statistics.median(run.blocks for run in back)} if any(r.blocks for r in back) else {}
+    return {**rates, **turns}
 
 
 def _say_rollout(answer: Mapping[str, Any]) -> str:
+    blocks = f" in {t.plural(answer['blocks'], 'block')}" if "blocks" in answer else ""
     lines = [
         f"verdict: {answer['verdict']} after {t.plural(answer['requests'], 'request')}, {answer['canary_requests']} of "
-        f"them by the new version ({t.plural(answer['pairs'], 'pair')})",
+        f"them by the new version ({t.plural(answer['pairs'], 'pair')}{blocks})",
         answer["reason"],
     ]
     for why in answer["reasons"]:
@@ -106,7 +113,9 @@ def _say_rollout(answer: Mapping[str, Any]) -> str:
             f"in {answer['repeats']} orders: promoted {rates['promote']:.1%}, held {rates['hold']:.1%}, taken back "
             f"{rates['roll_back']:.1%}"
         )
-        if (median := rates["median_canary_requests"]) is not None:
+        if (median := rates.get("median_blocks")) is not None:
+            lines[-1] += f" after {t.plural(round(median), 'block')} (median)"
+        elif (median := rates["median_canary_requests"]) is not None:
             lines[-1] += f" after {median:g} requests by the new version (median)"
     return "\n".join(line for line in lines if line)
 

@@ -172,7 +172,8 @@ def _swap(w: SwapView) -> str:
 
 def _rollout(r: RolloutView) -> str:
     why = f" Because: {r.reason}." if r.ended_at is not None and r.reason else ""
-    share = f"{_percent(r.share)} of its requests, {t.plural(r.pairs, 'pair')} compared"
+    at = f"{_percent(r.share)} of its requests" if r.blocks is None else t.plural(r.blocks, "block")
+    share = f"{at}, {t.plural(r.pairs, 'pair')} compared"
     return f"Rollout of {r.to} on {r.task}: {r.phase}, {share}.{why}"
 
 

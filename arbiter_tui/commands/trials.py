@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
+from ..core.words import turns
 from ..errors import ConfigError, UnknownName
 from . import text as t
 
@@ -48,19 +49,25 @@ def said(answer: Any) -> str:
 def line(r: Mapping[str, Any]) -> str:
     """One rollout in a few lines."""
     if r.get("dry_run"):
-        return f"dry run: {r['to']} would be tried beside {r['from']} on {r['task']}; nothing has changed"
+        way = "beside" if r.get("blocks") is None else "in blocks, for it does not fit into memory beside"
+        return f"dry run: {r['to']} would be tried {way} {r['from']} on {r['task']}; nothing has changed"
     state = "paused" if r["paused"] and r["phase"] in OPEN else r["phase"]
     share = f" at {r['share']:.0%}" if r["phase"] == "canary" else ""
     head = f"{r['task']}: {r['to']} beside {r['from']}, {state}{share}"
     lines = [head + (f" ({r['reason']})" if r["reason"] else "")]
     worse = "unknown" if r["p_worse"] is None else f"{r['p_worse']:.2f}"
     slow = "" if r["slowdown"] is None else f", {r['slowdown']:.2f} x its latency"
-    served = t.plural(r["canary_requests"], "request")
+    blocks = r.get("blocks")
+    served = t.plural(r["canary_requests"], "request") if blocks is None else "no request"
     asked = f"{t.plural(r['pairs'], 'question')} answered by both{slow}, {served} served by the new one"
     lines.append(f"  verdict {r['verdict']}: P(worse) {worse}; {asked}")
     lines += [f"  {w['rule']}: {w['value']} (limit {w['threshold']}); {w['would_change_if']}" for w in r["why"]]
     if r["next_step_at"] is not None and r["phase"] == "canary":
         lines.append(f"  next step at {_clock(r['next_step_at'])}, if the evidence lets it")
+    if blocks is not None and r["phase"] == "shadow":
+        at = None if r["in_block"] else r["next_block_at"]
+        later = "" if at is None else f"; the next from {_clock(at)} on, in idle time"
+        lines.append(f"  one of them fits into memory: {turns(blocks, running=r['in_block'])}{later}")
     lines.append(f"  id {r['id']}")
     return t.clean("\n".join(lines))
 

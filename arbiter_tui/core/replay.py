@@ -6,14 +6,16 @@ Owns: how a row becomes the events of a rollout, or an outcome for the detectors
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from .cost import Outcome
 from .drift import Alarm, Detectors
 from .rollout import Event, Kind, Plan, Rollout, Stage, begin, in_share, step
 from .snapshot import Why
 from .trial import Trial, Verdict, judge
+from .words import plural
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,7 @@ class RolloutReplay:
     ramp: tuple[tuple[float, float], ...] = ()
     reason: str = ""
     why: tuple[Why, ...] = field(default=())
+    blocks: int = 0
 
 
 def replay_rollout(
@@ -64,6 +67,38 @@ def replay_rollout(
     return _result(state, canary, seen)
 
 
+def replay_in_blocks(
+    rows: Sequence[Pair], *, plan: Plan, known: Trial, requests_per_hour: float, shadow: float, salt: str, block: int
+) -> RolloutReplay:
+    """As ``replay_rollout``, but only one version fits into memory: clients are served by the old one alone, and
+    the requests kept meanwhile (``shadow``: the share of them) are answered by both in blocks of at most ``block``, one
+    each ``plan.load_every_s``; the last ones after the rows have ended."""
+    state = begin(replace(plan, blocks=True), 0.0, known)
+    per_s, kept, seen = requests_per_hour / 3600.0, list[Pair](), 0
+    arriving = iter(enumerate(rows))
+    while state.open and (seen < len(rows) or kept):
+        now = (state.blocks + 1) * plan.load_every_s
+        while seen < min(len(rows), math.floor(now * per_s)):
+            number, row = next(arriving)
+            seen = number + 1
+            state = replace(state, trial=state.trial.served(new=False, success=True))
+            if in_share(str(number), f"{salt}/shadow", shadow):
+                kept.append(row)
+        state = step(state, Event(kind=Kind.BLOCK), now)[0]
+        state, kept = _one_block(state, kept, block, now)
+        state = step(state, Event(kind=Kind.TICK), now)[0]
+    return _result(state, 0, seen)
+
+
+def _one_block(state: Rollout, kept: list[Pair], block: int, now: float) -> tuple[Rollout, list[Pair]]:
+    for row in kept[:block]:
+        trial = state.trial.served(new=True, success=True).pair(row.old, row.new, row.old_s, row.new_s)
+        state, _ = step(state, Event(kind=Kind.EVIDENCE, trial=trial), now)
+        if not state.open:
+            break
+    return state, kept[block:]
+
+
 def _shown(trial: Trial, row: Pair, *, new: bool, paired: bool) -> Trial:
     trial = trial.served(new=new, success=True)
     if paired:
@@ -80,6 +115,7 @@ def _result(state: Rollout, canary: int, seen: int) -> RolloutReplay:
     return RolloutReplay(
         verdict=verdict, canary_requests=canary, requests=seen, pairs=state.trial.pairs, p_worse=found.p_worse,
         slowdown=state.trial.slowdown, ramp=state.ramp, reason=_reason(state), why=found.why,
+        blocks=state.blocks,
     )  # fmt: skip
 
 
@@ -87,6 +123,8 @@ def _reason(state: Rollout) -> str:
     """Of a trial that is still open when the rows end: how far it has come."""
     if not state.open:
         return state.reason
+    if state.plan.blocks:
+        return f"the rows end after {plural(state.blocks, 'block')}"
     if state.stage is Stage.SHADOW:
         return "the rows end before it serves anybody"
     return state.reason if state.reason.startswith("holds") else f"the rows end while it {state.reason}"

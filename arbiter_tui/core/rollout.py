@@ -20,11 +20,18 @@ any open   fault (it can't be loaded, does not fit ...)    withdrawn; effect wit
 promoting  promoted / fault                                promoted / withdrawn; effect withdraw on a fault
 closed     anything                                        the same, nothing
 =========  ==============================================  ===========================================================
+
+**In blocks** (``Plan.blocks``): old and new don't fit into memory together, so nobody can be served by both sides and
+there is no ramp. It stays in the shadow; the new version is loaded for one block of questions after another, at most
+one load in ``load_every_s``. Evidence that says *roll back* withdraws it at once, as ever. Every ``every_s`` a tick
+looks: *promote* promotes, and so does evidence that would have let the ramp climb as often as the ramp is long. Time
+limit, pause, resume and orders by hand are the same.
 """
 
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
@@ -65,6 +72,7 @@ class Kind(StrEnum):
     PROMOTE = "promote"
     PROMOTED = "promoted"
     FAULT = "fault"
+    BLOCK = "block"  # the new version is being loaded for a block of questions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,21 +86,30 @@ class Event:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """``every_s``: seconds between two steps; shares in 0..1."""
+    """``every_s``: seconds between two steps; shares in 0..1. ``blocks``: old and new take turns in memory, with at
+    most one load of the new one in ``load_every_s``."""
 
     rule: Rule = "posterior"
     start: float = 0.10
     step: float = 0.10
     every_s: float = 3600.0
+    blocks: bool = False
+    load_every_s: float = 600.0
 
     @property
     def max_s(self) -> float:
         return MAX_STEPS * self.every_s
 
+    @property
+    def looks(self) -> int:
+        """So often the evidence must let the ramp climb, from its first share to the end."""
+        return math.ceil((1.0 - self.start) / self.step - 1e-9) + 1
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rollout:
-    """``began``, ``step_at``: seconds of one clock that survives restarts. ``ramp``: (when, share), oldest first."""
+    """``began``, ``step_at``, ``block_at``: seconds of one clock that survives restarts. ``ramp``: (when, share),
+    oldest first. ``blocks``: how many have begun, the newest at ``block_at``."""
 
     plan: Plan = field(default_factory=Plan)
     stage: Stage = Stage.SHADOW
@@ -105,10 +122,21 @@ class Rollout:
     ramp: tuple[tuple[float, float], ...] = ()
     reason: str = ""
     why: tuple[Why, ...] = ()
+    blocks: int = 0
+    block_at: float | None = None
+    looked: int = 0  # in blocks: how often the evidence would have let the ramp climb
 
     @property
     def open(self) -> bool:
         return self.stage in OPEN
+
+    @property
+    def next_block_at(self) -> float | None:
+        """From when on the new version may be loaded for the next block; None where none is due: it is paused, over, or
+        both fit."""
+        if not (self.plan.blocks and self.open) or self.paused:
+            return None
+        return self.began if self.block_at is None else self.block_at + self.plan.load_every_s
 
     @property
     def next_step_at(self) -> float | None:
@@ -121,7 +149,8 @@ Effects = tuple[Effect, ...]
 
 def begin(plan: Plan, now: float, trial: Trial | None = None) -> Rollout:
     """``trial``: with what the old version had shown before."""
-    return Rollout(plan=plan, began=now, step_at=now, trial=trial or Trial())
+    reason = "both don't fit into memory: it answers in blocks, and no client before its promotion"
+    return Rollout(plan=plan, began=now, step_at=now, trial=trial or Trial(), reason=reason if plan.blocks else "")
 
 
 def promoted_by(trigger: str) -> Event:
@@ -151,6 +180,10 @@ def step(state: Rollout, event: Event, now: float) -> tuple[Rollout, Effects]:
             return _close(state, Stage.WITHDRAWN, event.message or "it failed")
         case Kind.READY:
             return _shadow_over(replace(state, ready=True), now)
+        case Kind.BLOCK:
+            due = state.next_block_at
+            begins = due is not None and now >= due
+            return (replace(state, blocks=state.blocks + 1, block_at=now) if begins else state), ()
         case Kind.EVIDENCE:
             return _weighed(replace(state, trial=event.trial or state.trial), now)
         case Kind.TICK:
@@ -180,7 +213,7 @@ def _weighed(state: Rollout, now: float) -> tuple[Rollout, Effects]:
 def _shadow_over(state: Rollout, now: float) -> tuple[Rollout, Effects]:
     waited = now - state.began >= state.plan.every_s
     enough = waited or state.trial.pairs >= MIN_PAIRS or state.plan.rule == "literal"
-    if not (state.ready and enough) or state.paused or state.stage is not Stage.SHADOW:
+    if not (state.ready and enough) or state.paused or state.stage is not Stage.SHADOW or state.plan.blocks:
         return state, ()
     return _share(replace(state, stage=Stage.CANARY), state.plan.start, now)
 
@@ -191,19 +224,32 @@ def _tick(state: Rollout, now: float) -> tuple[Rollout, Effects]:
         return _close(replace(state, why=found.why), Stage.WITHDRAWN, "no verdict in time")
     if state.paused:
         return state, ()
-    if state.stage is Stage.SHADOW:
+    if state.stage is Stage.SHADOW and not state.plan.blocks:
         return _shadow_over(state, now)
     if now - state.step_at < state.plan.every_s:
         return state, ()
     found = judge(state.trial, rule=state.plan.rule)
     if found.verdict is Verdict.ROLL_BACK:
         return _close(replace(state, why=found.why), Stage.WITHDRAWN, _sentence(found))
+    if state.plan.blocks:
+        return _after_blocks(replace(state, step_at=now, why=found.why), found)
     if not found.climb:
         return replace(state, why=found.why, reason=_held(state, found)), ()
     if state.share >= 1.0:
         reason = f"has served everybody for a step; {_told(found)}"
         return replace(state, stage=Stage.PROMOTING, why=found.why, reason=reason), (Effect.PROMOTE,)
     return _share(replace(state, why=found.why), min(1.0, state.share + state.plan.step), now)
+
+
+def _after_blocks(state: Rollout, found: Judgement) -> tuple[Rollout, Effects]:
+    """There is no ramp to climb: its steps are counted instead, and a verdict is enough."""
+    if not found.climb:
+        return replace(state, reason=_held(state, found)), ()
+    state = replace(state, looked=state.looked + 1)
+    after = f"after {plural(state.blocks, 'block')}: {_told(found)}"
+    if found.verdict is Verdict.PROMOTE or state.looked >= state.plan.looks:
+        return replace(state, stage=Stage.PROMOTING, reason=f"promoted {after}"), (Effect.PROMOTE,)
+    return replace(state, reason=f"step {state.looked} of {state.plan.looks}, {after}"), ()
 
 
 def _share(state: Rollout, share: float, now: float) -> tuple[Rollout, Effects]:
@@ -220,8 +266,9 @@ def _held(state: Rollout, found: Judgement) -> str:
     if state.trial.graded < MIN_PAIRS:
         told = f"{state.trial.graded} of {plural(MIN_PAIRS, 'answer')} graded"
     else:
-        told = f"{_told(found)}, and it climbs below {chance(CLIMB_BELOW)}"
-    return f"holds at {state.share:.0%}, the evidence is too weak: {told}"
+        told = f"{_told(found)}, and it {'goes on' if state.plan.blocks else 'climbs'} below {chance(CLIMB_BELOW)}"
+    where = f"after {plural(state.blocks, 'block')}" if state.plan.blocks else f"at {state.share:.0%}"
+    return f"holds {where}, the evidence is too weak: {told}"
 
 
 def _sentence(found: Judgement) -> str:

@@ -219,7 +219,8 @@ class SwapView:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RolloutView:
     """``phase``: shadow, canary, promoting, promoted, withdrawn, aborted. ``p_worse``: P(the new one's quality is below
-    .95 x the old one's). ``canary_requests``: clients' answers by the new version."""
+    .95 x the old one's). ``canary_requests``: clients' answers by the new version. ``blocks``: how often it had its
+    turn in memory, where both don't fit; None where they do. ``in_block``: it has it now."""
 
     id: str
     task: str
@@ -240,6 +241,9 @@ class RolloutView:
     started_at: float = 0.0
     next_step_at: float | None = None
     ended_at: float | None = None
+    blocks: int | None = None
+    in_block: bool = False
+    next_block_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

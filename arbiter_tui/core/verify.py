@@ -49,6 +49,13 @@ def verify(verifier: Mapping[str, Any], answer: str, reference: Any) -> float:
     return check(verifier, answer, reference)
 
 
+def unreferenced(verifiers: Iterable[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    """The rule that all of ``verifiers`` are, if it is one that grades an answer without knowing the right one."""
+    first, *others = [dict(v) for v in verifiers] or [{}]
+    alone = first.get("kind") == "json_schema" or (first.get("kind") == "regex" and "pattern" in first)
+    return first if alone and all(other == first for other in others) else None
+
+
 def fold(text: str) -> str:
     """Case, runs of white space and outer punctuation do not matter to ``exact`` and ``one_of``."""
     return " ".join(text.casefold().split()).strip(_OUTER)

@@ -135,6 +135,11 @@ def figure(value: Any, unit: str = "") -> str:
             return share(value) if isinstance(value, float) and abs(value) <= 1 and not unit else number(value)
 
 
+def turns(blocks: int, *, running: bool) -> str:
+    """How far a version on trial is that takes turns in memory with the one that serves."""
+    return f"block {blocks} is running" if running else f"{plural(blocks, 'block')} so far"
+
+
 def stays(version: str) -> str:
     """A version that takes over from itself."""
     return f"{version} stays"

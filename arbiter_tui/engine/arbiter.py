@@ -112,6 +112,8 @@ class Arbiter:
         self.autopilot.narrator.measuring = self.bench.running
         self.bench.busy = self.autopilot.busy = self.rollouts.busy = lambda: bool(self.asked.open)
         self.history = History(live, self.recorder)
+        self.rollouts.blocks.busy, self.rollouts.blocks.measuring = self.rollouts.busy, self.bench.running
+        self.rollouts.questions.kept = self.history.kept
         self._reported = Reported(live, self.recorder, self.evidence, self.rollouts)
         self._life = Life(self)
 

@@ -68,6 +68,16 @@ class Asker:
     async def ask(self, task: Task, version: ModelVersion, item: SuiteItem, source: str) -> Outcome:
         """``source``: suite, sentinel, shadow. A failure of the model is an outcome, too; a client's fault of ours
         (context too small) says so."""
+
+        def grade(text: str) -> float | None:
+            return verify(item.verifier, text, item.reference)
+
+        return await self.put(task, version, request_of(task, item), grade, source)
+
+    async def put(
+        self, task: Task, version: ModelVersion, request: Request, grade: Callable[[str], float | None], source: str
+    ) -> Outcome:
+        """Any question; ``grade``: what its answer is worth, None where that can't be told."""
         clock = self._live.clock
         began = clock.monotonic()
         base = Outcome(
@@ -82,7 +92,7 @@ class Asker:
                 waited = lease.queue_s + lease.load_s
                 leased, first, text, done = clock.monotonic(), None, "", None
                 meter, cpu_s = Meter(lease), None
-                stream = lease.model.generate(request_of(task, item))
+                stream = lease.model.generate(request)
                 try:
                     async for chunk in stream:
                         if isinstance(chunk, Done):
@@ -96,7 +106,7 @@ class Asker:
             return replace(base, failure=failure_of(error), latency_s=clock.monotonic() - began)
         if done is None:
             return replace(base, failure=Failure.PROVIDER_ERROR, latency_s=clock.monotonic() - began)
-        view = self._pool.view(version.version)
+        view, quality = self._pool.view(version.version), grade(text)
         answered = replace(
             base,
             success=True,
@@ -107,8 +117,8 @@ class Asker:
             tokens_in=done.usage.tokens_in,
             tokens_out=done.usage.tokens_out,
             memory_bytes=view.resident_bytes if view else None,
-            quality=verify(item.verifier, text, item.reference),
-            quality_source="suite" if source == "shadow" else source,
+            quality=quality,
+            quality_source=None if quality is None else "suite" if source == "shadow" else source,
         )
         return self._live.charged(answered)
 

@@ -51,6 +51,10 @@ class Prompts:
         self._of_task[task].popleft()
         self._length -= length
 
+    def newest(self, task: str) -> list[tuple[str, tuple[Message, ...]]]:
+        """Of one task, newest first."""
+        return [(id, self._kept[id][1]) for id in reversed(self._of_task.get(task, ()))]
+
     def of(self, id: str) -> tuple[Message, ...] | None:
         found = self._kept.get(id)
         return None if found is None else found[1]
@@ -66,6 +70,10 @@ class History:
         """A request has ended; its prompt is remembered unless its task is private."""
         if not self._private(outcome.task):
             self._prompts.keep(outcome.task, outcome.id, request)
+
+    def kept(self, task: str) -> list[tuple[str, tuple[Message, ...]]]:
+        """The prompts of a task that are remembered, newest first, with their requests' ids; none of a private one."""
+        return [] if self._private(task) else self._prompts.newest(task)
 
     def prompt_of(self, id: str) -> list[dict[str, str]] | None:
         """The messages of a request, where they are remembered."""

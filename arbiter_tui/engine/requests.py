@@ -93,6 +93,7 @@ class Requests:
 
     async def wait(self, answer: Answer) -> Answer:
         """Opens it, however long its lease takes. Raises what refuses it."""
+        self._engine.rollouts.blocks.make_room(answer.version)
         try:
             await answer.open()
         except ArbiterError:
@@ -118,6 +119,7 @@ class Requests:
         told = Embedded(live.new_id(), target.task, version, engine.decisions.current.get(target.task, ""))
         failure: Failure | None = Failure.CANCELLED
         claim = lending(engine.pool, target.task)(version)
+        engine.rollouts.blocks.make_room(version)
         try:
             lease = await self._leased(claim, version, wait_s)
             told.overhead_s = max(0.0, self._clock.monotonic() - began - lease.queue_s - lease.load_s)

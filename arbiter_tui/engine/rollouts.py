@@ -1,7 +1,8 @@
 """Rollouts: a version on trial beside the one that serves, step by step, until it is promoted or taken back.
 
-Owns: the open rollouts, who of the clients is assigned to one, the pairs of known questions asked in idle time, their
-record in the store. Never: the rules (core/rollout.py, core/trial.py), the promotion itself (hot_swap.py).
+Owns: the open rollouts, who of the clients is assigned to one, when it is quiet enough to ask, their record in the
+store. Never: the rules (core/rollout.py, core/trial.py), what is asked (pairs.py; blocks.py where only one version fits
+into memory), the promotion itself (hot_swap.py).
 
 A rollout survives a restart: its state is stored at every step and, while evidence comes in, every few seconds.
 """
@@ -11,33 +12,33 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any
 
 from ..core.cost import Failure, Outcome
 from ..core.registry import Lifecycle, ModelVersion
-from ..core.rollout import CLOSED, Effect, Event, Kind, Plan, Stage, begin, in_share, promoted_by, step
+from ..core.rollout import CLOSED, Effect, Event, Kind, Stage, in_share, promoted_by, step
 from ..core.snapshot import RolloutView
-from ..core.stats import EMPTY
-from ..core.trial import Rule, Trial
-from ..core.words import plural
+from ..core.trial import Trial
 from ..errors import ArbiterError, Refused, UnknownName
 from ..provider import Request
 from .answer import Answer
 from .bench import Asker
+from .blocks import Blocks
 from .decisions import Decisions
 from .evidence import Evidence
 from .hot_swap import Swapper
 from .live import Live, Target
+from .pairs import Pairs
 from .pool import Pool
+from .questions import Questions
 from .recorder import Recorder
-from .sentinels import QUIET_S, stride
-from .swap_checks import SwapChecks
-from .trials import Running, graded, key_of, pack, unpack, with_outcome
+from .sentinels import QUIET_S
+from .trial_checks import TrialChecks
+from .trials import Running, graded, key_of, pack, sentence, unpack, with_outcome
 
 NOTE = "rollouts"
 KEPT = 20  # that are over
 STORE_EVERY_S = 5.0
-KNOWN_AT_MOST = 500  # earlier grades of the old version: more would drown what both show now
 
 
 class Rollouts:
@@ -46,21 +47,25 @@ class Rollouts:
         recorder: Recorder,
     ) -> None:  # fmt: skip
         self._live, self._pool, self._evidence = live, pool, evidence
-        self._decisions, self._swapper, self._asker, self._recorder = decisions, swapper, asker, recorder
-        self._checks = SwapChecks(live, pool, evidence)
+        self._decisions, self._swapper, self._recorder = decisions, swapper, recorder
+        self._checks = TrialChecks(live, pool, evidence)
         self._open: dict[str, Running] = {}  # by task: one at a time
         self._over: list[Running] = []  # newest first
         self._tasks: set[asyncio.Task[None]] = set()
         self._asking: asyncio.Task[None] | None = None
         self._due = 0.0
         self._stored_at = 0.0
+        self.questions = Questions(live)
+        self._pairs = Pairs(live, pool, asker, recorder)
+        self.blocks = Blocks(live, pool, asker, recorder, self.questions)
+        self.blocks.swapping = swapper.running
         self.busy: Callable[[], bool] = lambda: False  # whether a client's request is running
 
     # ── orders ────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def start(self, task: str, to: str, *, strict: bool = False) -> RolloutView:
-        """Raises UnknownName, Refused (lifecycle, one is under way, both don't fit), Incompatible."""
-        running = self._checked(task, to, strict)
+        """Raises UnknownName, Refused (lifecycle, one is under way, nothing to judge it by), Incompatible."""
+        running = self._checks.begun(task, to, strict, under_way=self._open.get(task))
         self._open[task] = running
         try:
             await self._put_share(running)
@@ -69,12 +74,13 @@ class Rollouts:
             del self._open[task]
             raise
         self._live.event("rollout", f"{task}: {running.new} on trial beside {running.old}", rollout=running.id)
-        self._spawn(self._load(running))
+        if not running.state.plan.blocks:
+            self._spawn(self._load(running))
         return running.view()
 
     def foresee(self, task: str, to: str, *, strict: bool = False) -> RolloutView:
         """What ``start`` would begin, with the same refusals; changes nothing."""
-        return self._checked(task, to, strict).view()
+        return self._checks.begun(task, to, strict, under_way=self._open.get(task)).view()
 
     async def pause(self, id: str) -> RolloutView:
         return await self._order(id, Kind.PAUSE)
@@ -102,39 +108,6 @@ class Rollouts:
             if running.id == id:
                 return running
         raise UnknownName("rollout", id, [r.id for r in (*self._open.values(), *self._over)])
-
-    def _checked(self, task: str, to: str, strict: bool) -> Running:
-        live = self._live
-        wanted, old, new = live.task(task), live.incumbent(task), self._checks.active(live.registry.get(to))
-        if task in self._open:
-            raise Refused(
-                f"{task} has a rollout under way ({self._open[task].new}): abort or promote it first",
-                details={"id": self._open[task].id},
-            )
-        if old.version == new.version:
-            raise Refused(f"{new.version} serves {task} already")
-        self._checks.judge(task, old, new, strict)
-        if self._checks.exclusive(old, new):
-            raise Refused(
-                f"{old.version} and {new.version} don't fit into the memory budget together, so they can't serve side "
-                f"by side: swap {task} instead; `arbiter rollback {task}` takes it back",
-                details={"why": [{"rule": "memory", "value": "both", "threshold": self._pool.budget_bytes,
-                                  "would_change_if": "the memory budget held both"}]},
-            )  # fmt: skip
-        settings, now = live.config.rollout, live.clock.now()
-        plan = Plan(rule=cast(Rule, settings.rule), start=settings.start, step=settings.step, every_s=settings.every_s)
-        id = live.new_id()
-        return Running(
-            id=id, task=wanted.name, old=old.version, new=new.version, name=to, salt=id,
-            state=begin(plan, now, self._known(wanted.name, old.version)),
-        )  # fmt: skip
-
-    def _known(self, task: str, old: str) -> Trial:
-        """What the old version has shown of quality so far."""
-        stats = self._evidence.stats(task).get(old, EMPTY)
-        if stats.quality is None:
-            return Trial()
-        return Trial().known(stats.quality, min(KNOWN_AT_MOST, round(stats.quality_weight)))
 
     # ── requests ──────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -190,6 +163,8 @@ class Rollouts:
         for running in list(self._open.values()):
             await self._look_at(running)
         self._ask_in_idle_time()
+        if (due := self.blocks.next_due(list(self._open.values()))) is not None and not self._is_asking():
+            self._asking = asyncio.create_task(self.blocks.begin(due, self._step), name="rollout-block")
         now = self._live.clock.monotonic()
         if now - self._stored_at >= STORE_EVERY_S and any(r.changed for r in self._open.values()):
             await self._store()
@@ -205,6 +180,8 @@ class Rollouts:
             await self._step(running, Event(kind=Kind.ABORT, message=why))
         elif self._live.registry.get(running.new).lifecycle is not Lifecycle.ACTIVE:
             await self._step(running, Event(kind=Kind.ABORT, message=f"{running.new} is active no more"))
+        elif (grown := self._checks.too_large(running)) is not None:
+            await self._step(running, Event(kind=Kind.FAULT, message=grown))
         elif running.changed:
             await self._step(running, Event(kind=Kind.EVIDENCE, trial=running.state.trial))
         if running.state.open:
@@ -223,6 +200,8 @@ class Rollouts:
             await self._store()
         elif running.state != before:
             running.changed = True
+        if not running.state.open or running.state.paused:
+            self.blocks.end(running)
         self._live.dirty()
 
     async def _effect(self, running: Running, effect: Effect) -> None:
@@ -289,13 +268,16 @@ class Rollouts:
             return
         await self._step(running, Event(kind=Kind.READY))
 
-    # ── pairs ─────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── questions ─────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _is_asking(self) -> bool:
+        return self._asking is not None and not self._asking.done()
 
     def _ask_in_idle_time(self) -> None:
         rate, now = self._live.config.rollout.shadow_per_hour, self._live.clock.monotonic()
         last = self._live.last_request_at
         quiet = not self.busy() and (last is None or now - last >= QUIET_S)
-        if rate <= 0 or now < self._due or not quiet or (self._asking is not None and not self._asking.done()):
+        if rate <= 0 or now < self._due or not quiet or self._is_asking():
             return
         ready = [r for r in self._open.values() if self._may_ask(r)]
         if ready:
@@ -303,26 +285,12 @@ class Rollouts:
             self._asking = asyncio.create_task(self._ask(min(ready, key=lambda r: r.asked)), name="rollout-pair")
 
     def _may_ask(self, running: Running) -> bool:
-        known = self._live.suite(self._live.task(running.task))
-        return (
-            running.state.open
-            and running.asked < len(known)  # the same question again would be no new evidence
-            and self._pool.is_ready(running.old)
-            and self._pool.is_ready(running.new)
-        )
+        return self.blocks.may_prepare(running) if running.state.plan.blocks else self._pairs.may(running)
 
     async def _ask(self, running: Running) -> None:
-        task = self._live.task(running.task)
-        items = self._live.suite(task)
-        item = items[running.asked * stride(len(items)) % len(items)]
-        running.asked += 1
-        old, new = (self._live.registry.get(name) for name in (running.old, running.new))
-        first = await self._asker.ask(task, old, item, "shadow")
-        second = await self._asker.ask(task, new, item, "shadow")
-        for outcome in (first, second):
-            self._recorder.append(outcome)
-        if first.quality is not None and second.quality is not None:
-            trial = running.state.trial.pair(first.quality, second.quality, first.latency_s, second.latency_s)
+        if running.state.plan.blocks:
+            await self.blocks.prepare(running)
+        elif (trial := await self._pairs.ask(running)) != running.state.trial:
             self._shown(running, trial)
 
     # ── the store ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -358,7 +326,8 @@ class Rollouts:
     def resume_loads(self) -> None:
         """Once the engine serves: what was on trial is loaded again."""
         for running in self._open.values():
-            self._spawn(self._load(running))
+            if not running.state.plan.blocks:
+                self._spawn(self._load(running))
 
     # ── looking ───────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -371,22 +340,17 @@ class Rollouts:
         running = next(reversed(self._open.values()), None)
         if running is None:
             return None
-        view = running.view()
-        asked = f"{plural(view.pairs, 'question')} answered by both"
-        worse = "" if view.p_worse is None else f", P(worse) {view.p_worse:.2f}".replace("0.", ".")
-        if view.phase == Stage.SHADOW:
-            doing = f"{view.to} is on trial in the shadow of {view.from_}"
-        else:
-            doing = f"{view.to} {'is paused at' if view.paused else 'serves'} {view.share:.0%} beside {view.from_}"
-        return f"{view.task}: {doing}; {asked}{worse}, {view.verdict.replace('_', ' ')}."
+        return sentence(running.view())
 
     def on_trial(self) -> set[str]:
-        return {r.new for r in self._open.values()}
+        """Those that shall stay loaded; where both don't fit, only while it is its turn."""
+        return {r.new for r in self._open.values() if r.in_block or not r.state.plan.blocks}
 
     def under_way(self, task: str) -> bool:
         return task in self._open
 
     async def stop(self) -> None:
+        await self.blocks.stop()
         running = [*self._tasks, *([self._asking] if self._asking else [])]
         for task in running:
             task.cancel()

@@ -71,6 +71,19 @@ class SwapChecks:
             return held is not None
         return held is not None and needed is not None and held + needed > self._pool.budget_bytes
 
+    def side_by_side(self, old: ModelVersion, new: ModelVersion) -> bool:
+        """Whether both can be loaded at once, whoever is loaded now; what is unknown fits."""
+        if self._live.config.pool.max_loaded == 1:
+            return False
+        sizes = [self.held(old), self.held(new)]
+        return None in sizes or sum(s for s in sizes if s is not None) <= self._pool.budget_bytes
+
+    def held(self, version: ModelVersion) -> int | None:
+        """Bytes that it holds, or will."""
+        view = self._pool.view(version.version)
+        held = view.resident_bytes if view is not None and self._pool.is_ready(version.version) else None
+        return self._evidence.predicted_bytes(version) if held is None else held
+
     def foreseen(self, task: str, old: ModelVersion | None, new: ModelVersion) -> dict[str, Any]:
         """What a swap needs and who waits for it: every check, bytes, seconds (None: unknown), answers under way."""
         verdict = self._evidence.compatibility(task, old, new, strict=False, pool=self._pool)

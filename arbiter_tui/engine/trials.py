@@ -11,16 +11,20 @@ from typing import Any
 
 from ..core.cost import Outcome
 from ..core.record import pack_rollout, unpack_rollout
-from ..core.rollout import Rollout
+from ..core.rollout import Rollout, Stage
 from ..core.snapshot import RolloutView
 from ..core.stats import TRUST
 from ..core.trial import Trial, judge
+from ..core.words import plural, turns
 from ..provider import Request
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class Running:
-    """``name``: what the route will say after a promotion (a version or an alias)."""
+    """``name``: what the route will say after a promotion (a version or an alias).
+
+    In blocks: ``halves`` are the old version's answers that wait for the new one's, question -> (grade, seconds);
+    ``done`` all that was ever asked; ``ungraded`` how many of the clients' own prompts the new one has answered."""
 
     id: str
     task: str
@@ -33,6 +37,10 @@ class Running:
     changed: bool = False  # since it was last stored
     asked: int = 0  # pairs of questions so far
     seen: set[str] = field(default_factory=set)  # requests of the trial that feedback may still grade
+    halves: dict[str, tuple[float, float | None]] = field(default_factory=dict)
+    done: set[str] = field(default_factory=set)
+    ungraded: int = 0
+    in_block: bool = False  # the new version has its turn in memory now
 
     def view(self) -> RolloutView:
         state, trial = self.state, self.state.trial
@@ -40,10 +48,13 @@ class Running:
         return RolloutView(
             id=self.id, task=self.task, from_=self.old, to=self.new, phase=str(state.stage), share=state.share,
             pairs=trial.pairs, rule=state.plan.rule, paused=state.paused, verdict=str(found.verdict),
-            p_worse=None if found.p_worse is None else round(found.p_worse, 3), canary_requests=trial.new_requests,
+            p_worse=None if found.p_worse is None else round(found.p_worse, 3),
+            canary_requests=0 if state.plan.blocks else trial.new_requests,
             slowdown=None if trial.slowdown is None else round(trial.slowdown, 2), reason=state.reason,
             why=found.why if state.open else state.why or found.why, ramp=state.ramp, started_at=state.began,
             next_step_at=state.next_step_at, ended_at=self.ended_at,
+            blocks=state.blocks if state.plan.blocks else None, in_block=self.in_block,
+            next_block_at=state.next_block_at,
         )  # fmt: skip
 
 
@@ -52,14 +63,17 @@ def pack(running: Running) -> dict[str, Any]:
     return {
         "id": running.id, "task": running.task, "old": running.old, "new": running.new, "name": running.name,
         "salt": running.salt, "asked": running.asked, "ended_at": running.ended_at,
-        "state": pack_rollout(running.state),
+        "state": pack_rollout(running.state), "halves": {k: list(v) for k, v in running.halves.items()},
+        "done": sorted(running.done), "ungraded": running.ungraded,
     }  # fmt: skip
 
 
 def unpack(stored: Mapping[str, Any]) -> Running:
     """The reverse of :func:`pack`. Raises KeyError, TypeError, ValueError on what it can't read."""
-    rest = {k: v for k, v in stored.items() if k != "state"}
-    return Running(**rest, state=unpack_rollout(stored["state"]))
+    rest = {k: v for k, v in stored.items() if k not in ("state", "halves", "done")}
+    halves = {str(id): (float(grade), s) for id, (grade, s) in stored.get("halves", {}).items()}
+    done = set(stored.get("done", ()))
+    return Running(**rest, state=unpack_rollout(stored["state"]), halves=halves, done=done)
 
 
 def key_of(request: Request) -> str:
@@ -87,3 +101,23 @@ def graded(trial: Trial, quality: float, source: str | None, *, new: bool) -> Tr
     """A grade moves the evidence by its source's trust: the rest of it says that nothing is different."""
     mean, trust = trial.old_mean, TRUST.get(source or "", 0.5)
     return trial.grade(quality if mean is None else mean + trust * (quality - mean), new=new)
+
+
+def sentence(view: RolloutView) -> str:
+    """For the narrator: how it stands, with its figures."""
+    asked = f"{plural(view.pairs, 'question')} answered by both"
+    worse = "" if view.p_worse is None else f", P(worse) {view.p_worse:.2f}".replace("0.", ".")
+    if view.blocks is not None:
+        doing = f"{view.to} and {view.from_} take turns in memory, {_turn(view)}"
+    elif view.phase == Stage.SHADOW:
+        doing = f"{view.to} is on trial in the shadow of {view.from_}"
+    else:
+        doing = f"{view.to} {'is paused at' if view.paused else 'serves'} {view.share:.0%} beside {view.from_}"
+    return f"{view.task}: {doing}; {asked}{worse}, {view.verdict.replace('_', ' ')}."
+
+
+def _turn(view: RolloutView) -> str:
+    """Of two that take turns in memory."""
+    if view.paused:
+        return "paused"
+    return turns(view.blocks, running=view.in_block) if view.blocks else "the first block is being prepared"

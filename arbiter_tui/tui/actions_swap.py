@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .app import CockpitApp
     from .screens.swap_dialog import SwapChoice
 
+IN_BLOCKS = "in idle time; nobody is served by it before"
 TRIAL = "first beside it unseen, then for a part, more while it is no worse"
 
 
@@ -119,12 +120,16 @@ class SwapActions:
         """The trial itself: what it does to requests, and why it can't be where it can't."""
         preview, view = choice.preview, task_of(self.app.view.snapshot, task)
         old = view.incumbent if view else None
-        choices = [Choice("canary", "Begin the trial", TRIAL)]
+        turns = preview is not None and preview.exclusive
+        choices = [Choice("canary", "Begin the trial", IN_BLOCKS if turns else TRIAL)]
         said = [f"{old} goes on serving {task} beside it; c shows how the trial stands."]
         if old is None:
             choices, said = [], [f"▲ Nobody serves {task}: there is nobody to compare it with. s lets it serve."]
-        elif preview is not None and preview.exclusive:
-            choices, said = [], ["▲ A trial needs both loaded, and both do not fit into the budget. s swaps."]
+        elif turns:
+            said = [
+                f"{old} goes on serving {task}. Both do not fit: they take turns in memory while no client asks. "
+                "c shows how the trial stands."
+            ]
         said += [f"▲ {worry}" for worry in (preview.worries if preview and choices else [])]
         self._ask(
             f"try {choice.to} on {task}?", said, choices, lambda _: self.app.commander.canary(task, choice.to),
@@ -137,8 +142,8 @@ class SwapActions:
         worries = [f"▲ {worry}" for worry in (preview.worries if preview else [])]
         old = view.incumbent if view else None
         choices = [Choice("now", "Swap now", f"{old or 'nobody'} stays at hand: r undoes it")]
-        if old is not None and not (preview and preview.exclusive):
-            choices.append(Choice("canary", "Canary", TRIAL))
+        if old is not None:
+            choices.append(Choice("canary", "Canary", IN_BLOCKS if preview and preview.exclusive else TRIAL))
         choices.append(Choice("later", "Schedule", "at a time that you choose"))
 
         def then(how: str) -> None:

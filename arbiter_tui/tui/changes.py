@@ -57,7 +57,8 @@ def of_trial(r: RolloutView, swaps: Sequence[SwapView]) -> list[Step]:
             started_at=moment, trial=r, share=share,
         )  # fmt: skip
 
-    out = [at(r.started_at, "begun", "begun", f"on trial beside {r.from_ or 'nobody'}, unseen by clients at first")]
+    unseen = "unseen by clients at first" if r.blocks is None else "in blocks, for one of them fits into memory"
+    out = [at(r.started_at, "begun", "begun", f"on trial beside {r.from_ or 'nobody'}, {unseen}")]
     for n, (moment, share) in enumerate(r.ramp):
         out.append(at(moment, f"share{n}", "step", f"it answers {share:.0%} of the requests from here on", share))
     told = any(s.evidence.get("rollout") == r.id and s.result == "done" for s in swaps)

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from arbiter_tui.core.replay import Pair, RolloutReplay, replay_rollout
+from arbiter_tui.core.replay import Pair, RolloutReplay, replay_in_blocks, replay_rollout
 from arbiter_tui.core.rollout import Plan, in_share
 from arbiter_tui.core.trial import Rule, Trial, Verdict, judge
 
@@ -105,3 +105,26 @@ def test_no_verdict_in_time_is_told_as_such() -> None:
     found = run(rows, per_hour=10.0)
     assert (found.verdict, found.reason) == (Verdict.ROLL_BACK, "no verdict in time")
     assert found.requests == 300
+
+
+def blocks(rows: list[Pair], *, shadow: float = 1.0, per_hour: float = 120.0) -> RolloutReplay:
+    return replay_in_blocks(
+        rows, plan=Plan(), known=KNOWN, requests_per_hour=per_hour, shadow=shadow, salt="s", block=30
+    )  # fmt: skip
+
+
+def test_in_blocks_no_client_is_served_by_it() -> None:
+    """Whatever it is worth: what takes it back or promotes it are blocks of kept requests, twenty in ten minutes."""
+    for rows, verdict in (([Pair(0.8, 0.8)] * 2000, Verdict.PROMOTE), ([Pair(0.8, 0.0)] * 200, Verdict.ROLL_BACK)):
+        found = blocks(rows)
+        assert (found.verdict, found.canary_requests) == (verdict, 0)
+    assert (found.blocks, found.pairs) == (1, 10)
+
+
+def test_in_blocks_all_that_was_kept_is_asked_even_after_the_rows_end() -> None:
+    """300 an hour are 50 in ten minutes, of which a block asks 30; with a shadow of 0 nothing is ever known."""
+    found = blocks([Pair(0.8, 0.74)] * 100, per_hour=300.0)
+    assert (found.pairs, found.blocks) == (100, 4)
+    assert found.reason == "the rows end after 4 blocks"
+    assert blocks([Pair(0.8, 0.0)] * 50, shadow=0.0).verdict is Verdict.HOLD
+    assert blocks([]).verdict is Verdict.HOLD

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from itertools import product
 
@@ -9,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from arbiter_tui.core.record import pack_rollout, unpack_rollout
 from arbiter_tui.core.rollout import (
     CLOSED,
     MAX_STEPS,
@@ -304,3 +306,84 @@ def test_an_abort_without_a_reason_is_by_hand() -> None:
     """The engine names its own reasons; an operator need not."""
     after, _ = step(begin(Plan(), 0.0), Event(kind=Kind.ABORT), 1.0)
     assert (after.stage, after.reason) == (Stage.ABORTED, "taken back by hand")
+
+
+# ── in blocks: only one of the two fits into memory ──────────────────────────────────────────────────────────────────
+
+TURNS = Plan(start=0.1, step=0.3, every_s=3600.0, blocks=True, load_every_s=600.0)
+
+
+def one_block(state: Rollout, now: float, *pairs: tuple[float, float]) -> Rollout:
+    state, _ = step(state, Event(kind=Kind.BLOCK), now)
+    trial = state.trial
+    for old, new in pairs:
+        trial = trial.served(new=True, success=True).pair(old, new)
+    return step(state, Event(kind=Kind.EVIDENCE, trial=trial), now)[0]
+
+
+def test_in_blocks_nobody_is_ever_assigned_before_the_promotion() -> None:
+    """However good the evidence: the share stays 0, and the step that promotes has no other effect."""
+    state = step(begin(TURNS, 0.0), Event(kind=Kind.READY), 0.0)[0]
+    seen = []
+    for block in range(60):
+        at = block * 600.0
+        state = one_block(state, at, *[(1.0, 1.0)] * 5)
+        state, effects = step(state, Event(kind=Kind.TICK), at)
+        seen += effects
+        assert state.share == 0.0
+    assert seen == [Effect.PROMOTE]
+    assert state.stage is Stage.PROMOTING
+    assert state.ramp == ()
+
+
+def test_in_blocks_loads_keep_their_distance() -> None:
+    """A block that comes too early, while it is paused or when it is over does not begin."""
+    state = begin(TURNS, 0.0)
+    assert state.next_block_at == 0.0
+    state = one_block(state, 10.0)
+    assert (state.blocks, state.next_block_at) == (1, 610.0)
+    assert step(state, Event(kind=Kind.BLOCK), 609.0)[0].blocks == 1
+    paused = step(state, Event(kind=Kind.PAUSE), 20.0)[0]
+    assert paused.next_block_at is None
+    assert step(paused, Event(kind=Kind.BLOCK), 900.0)[0].blocks == 1
+    over = step(state, Event(kind=Kind.ABORT), 20.0)[0]
+    assert over.next_block_at is None
+    assert begin(Plan(), 0.0).next_block_at is None
+
+
+def test_in_blocks_a_bad_one_is_withdrawn_in_the_middle() -> None:
+    """The same evidence as ever takes it back, without waiting for a step."""
+    state = one_block(begin(TURNS, 0.0), 0.0, *[(1.0, 0.0)] * 12)
+    assert state.stage is Stage.WITHDRAWN
+    assert state.reason.startswith("taken back: P(worse than 0.95 x the old one)")
+
+
+def test_in_blocks_good_looks_are_counted_and_weak_evidence_holds() -> None:
+    """Evidence that would let a ramp climb promotes after as many looks as the ramp has steps (4 of .1 + .3); evidence
+    that would not counts no look."""
+    assert TURNS.looks == 4
+    state = one_block(begin(TURNS, 0.0), 0.0, *[(1.0, 1.0)] * 40)
+    for n in range(1, 4):
+        state, effects = step(state, Event(kind=Kind.TICK), n * 3600.0)
+        assert (state.looked, effects) == (n, ())
+        assert state.reason.startswith(f"step {n} of 4, after 1 block: ")
+    weak = one_block(state, 11_000.0, *[(1.0, 0.0), (1.0, 1.0), (1.0, 1.0)] * 4)
+    weak, effects = step(weak, Event(kind=Kind.TICK), 14_400.0)
+    assert (weak.looked, effects) == (3, ())
+    assert weak.reason.startswith("holds after 2 blocks, the evidence is too weak: ")
+    promoted, effects = step(state, Event(kind=Kind.TICK), 14_400.0)
+    assert effects == (Effect.PROMOTE,)
+    assert promoted.reason.startswith("promoted after 1 block: ")
+
+
+def test_in_blocks_the_time_limit_and_records_hold() -> None:
+    """No verdict after 30 steps: withdrawn. What is packed comes back the same, also from before there were blocks."""
+    state = one_block(begin(TURNS, 0.0), 0.0, (1.0, 1.0))
+    assert step(state, Event(kind=Kind.TICK), TURNS.max_s)[0].reason == "no verdict in time"
+    assert unpack_rollout(json.loads(json.dumps(pack_rollout(state)))) == state
+    old = pack_rollout(begin(Plan(), 5.0))
+    for key in ("blocks", "block_at", "looked"):
+        del old[key]
+    for key in ("blocks", "load_every_s"):
+        del old["plan"][key]
+    assert unpack_rollout(old) == begin(Plan(), 5.0)

@@ -218,7 +218,8 @@ async def test_abort_and_promote_by_hand() -> None:
 
 
 async def test_what_is_refused() -> None:
-    """Unknown names, who serves already, a draft, a second one on the task, two that don't fit together."""
+    """Unknown names, who serves already, a draft, a second one on the task; two that don't fit together where nothing
+    could show what the new one is worth, or the old one may not leave memory."""
     async with engine() as e:
         await e.arbiter.swap("work", "a")
         rollouts = e.arbiter.rollouts
@@ -233,9 +234,17 @@ async def test_what_is_refused() -> None:
     async with engine(budget=150 * MIB) as e:
         await e.arbiter.swap("work", "a")
         await e.arbiter.warm("a")
-        with pytest.raises(Refused, match="don't fit into the memory budget together"):
+        await e.arbiter.pin("a")
+        with pytest.raises(Refused, match=r"don't fit into the memory budget together.*unpinned"):
             await e.arbiter.rollouts.start("work", "b")
         assert e.arbiter.rollouts.views() == ()
+    silent = RolloutConfig(shadow_per_hour=0.0)
+    for more, wanted in (({"questions": 0}, "had a suite"), ({"rollout": silent}, "shadow_per_hour were above 0")):
+        async with engine(budget=150 * MIB, **more) as e:
+            await e.arbiter.swap("work", "a")
+            with pytest.raises(Refused, match=wanted) as refused:
+                await e.arbiter.rollouts.start("work", "b")
+            assert wanted in refused.value.details["why"][0]["would_change_if"]
 
 
 async def test_two_tasks_side_by_side() -> None:

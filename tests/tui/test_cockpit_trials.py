@@ -10,6 +10,7 @@ from canned_states import ON_TRIAL, SWAPPING
 from cockpit_seat import Seat, seat
 
 from arbiter_tui.core.snapshot import OperationView
+from arbiter_tui.tui.format import clock
 from arbiter_tui.tui.screens.confirm import Confirm
 from arbiter_tui.tui.screens.swap_dialog import SwapDialog
 from arbiter_tui.tui.screens.trial import Trial
@@ -49,13 +50,14 @@ async def test_a_canary_begins_and_its_proof_is_the_snapshot() -> None:
         assert "is on trial for topic" in s.notice
 
 
-async def test_where_both_do_not_fit_no_canary_is_offered() -> None:
-    """They can't serve side by side."""
+async def test_where_both_do_not_fit_the_canary_says_that_nobody_is_served_by_it() -> None:
+    """They can't serve side by side: it answers in turns."""
     async with seat() as s:
         s.engine.preview = {**s.engine.preview, "exclusive": True}
         await choose(s)
-        assert [c.label for c in s.app.screen.choices] == ["Swap now", "Schedule", "Cancel"]
+        assert [c.label for c in s.app.screen.choices] == ["Swap now", "Canary", "Schedule", "Cancel"]
         assert "both do not fit" in s.screen_text()
+        assert "nobody is served by it before" in s.screen_text()
 
 
 async def test_a_swap_for_later_with_an_offered_and_with_a_typed_time() -> None:
@@ -206,13 +208,33 @@ async def test_c_asks_whom_to_try_and_then_whether_to_begin() -> None:
         await s.until(lambda: s.did("canary", "topic", GEMMA_CPP))
 
 
-async def test_where_no_trial_can_be_c_says_why() -> None:
-    """Both do not fit: there is nothing to begin, and s is named."""
+async def test_where_both_do_not_fit_c_offers_turns() -> None:
+    """What it does to memory and to clients is said before it begins; Cancel is the default."""
     async with seat() as s:
         s.engine.preview = {**s.engine.preview, "exclusive": True}
         await s.press("c")
         await s.until(lambda: s.did("dry_run", "topic", GEMMA_CPP))
         await s.press("enter")
         assert isinstance(s.app.screen, Confirm)
-        assert [c.label for c in s.app.screen.choices] == ["Cancel"]
-        assert "do not fit" in s.screen_text()
+        assert [c.label for c in s.app.screen.choices] == ["Begin the trial", "Cancel"]
+        assert "they take turns in memory" in s.screen_text()
+        await s.press("home", "enter")
+        await s.until(lambda: s.did("canary", "topic", GEMMA_CPP))
+
+
+async def test_turns_in_memory_are_told_wherever_a_trial_is() -> None:
+    """Its sheet, the fifth region: blocks instead of a share that is always none, and when the next may begin."""
+    turns = replace(
+        ON_TRIAL.rollouts[0], phase="shadow", share=0.0, ramp=(), canary_requests=0, blocks=3, in_block=True,
+        reason="holds after 3 blocks, the evidence is too weak", next_block_at=NOW + 300,
+    )  # fmt: skip
+    for view, words in (
+        (turns, "one fits: block 3 is running"),
+        (replace(turns, in_block=False), f"one fits: 3 blocks so far, the next from {clock(NOW + 300, NOW)} on"),
+    ):
+        async with seat(replace(ON_TRIAL, rollouts=(view,)), size=(80, 24)) as s:
+            await s.press("5")
+            assert "3 blocks" in s.screen_text()
+            await s.press("c")
+            assert words in " ".join(s.screen_text().split())
+            assert "no client served" in s.screen_text()

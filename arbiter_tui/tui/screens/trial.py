@@ -7,6 +7,7 @@ from dataclasses import asdict
 
 from ...core.snapshot import RolloutView
 from ...core.trial import BACK_ABOVE, CLIMB_BELOW
+from ...core.words import turns
 from .. import format as fmt
 from ..state import View
 from ..text import Line, line, paragraphs
@@ -64,7 +65,8 @@ def facts(r: RolloutView, width: int) -> list[Line]:
     """Who, how far, on what evidence."""
     state = "paused" if r.paused and r.phase in OPEN else r.phase
     ramp = " → ".join(f"{share:.0%}" for _, share in r.ramp)
-    seen = f"{fmt.plural(r.pairs, 'question')} answered by both, {fmt.plural(r.canary_requests, 'request')} served"
+    served = "no client served" if r.blocks is not None else f"{fmt.plural(r.canary_requests, 'request')} served"
+    seen = f"{fmt.plural(r.pairs, 'question')} answered by both, {served}"
     slower = fmt.DASH if r.slowdown is None else f"{r.slowdown:.2f} × that of the old one, over the pairs"
     out = [
         line(("◇ ", "trial"), (r.to, "figure")),
@@ -74,11 +76,19 @@ def facts(r: RolloutView, width: int) -> list[Line]:
         *row("P(worse)", f"{fmt.score(r.p_worse)}; {LIMITS}", width), *row("latency", slower, width),
         *row("verdict", r.verdict.replace("_", " ") or fmt.DASH, width),
     ]  # fmt: skip
+    if r.blocks is not None:
+        out += row("memory", f"one fits: {turns(r.blocks, running=r.in_block)}{_next(r)}", width)
     if r.reason and not r.reason.startswith("serves "):  # its share stands above
         out += paragraphs(r.reason, width, "label")
     for why in r.why:
         out += reason(asdict(why), width, "")
     return out
+
+
+def _next(r: RolloutView) -> str:
+    """When the new one may be loaded again."""
+    at = None if r.in_block else r.next_block_at
+    return "" if at is None else f", the next from {fmt.clock(at, at)} on, in idle time"
 
 
 def row(name: str, said: str, width: int) -> list[Line]:

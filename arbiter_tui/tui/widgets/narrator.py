@@ -129,9 +129,11 @@ class Narrator(Panel):
 
 def trial(r: RolloutView) -> Line:
     """One rollout: share, evidence, verdict."""
-    worse = f"P(worse) {fmt.score(r.p_worse)}"
+    worse, share = f"P(worse) {fmt.score(r.p_worse)}", f"{r.share:.0%}"
+    if r.blocks is not None:
+        share = fmt.plural(r.blocks, "block")
     return line(
-        ("◇ ", "trial"), (r.task, "figure"), " ", (r.to, "label"), (f" {r.share:.0%}", "figure"),
+        ("◇ ", "trial"), (r.task, "figure"), " ", (r.to, "label"), (f" {share}", "figure"),
         (f" · {fmt.plural(r.pairs, 'pair')} · {worse} · {'paused' if r.paused else r.phase}", "unit"),
     )  # fmt: skip
 
