@@ -6,7 +6,7 @@ Owns: that pairing, whose place in line it is, how long it is waited for. Never:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from contextvars import ContextVar
 from functools import lru_cache, partial
@@ -48,9 +48,9 @@ class Late(TimeoutError):
 
 
 @asynccontextmanager
-async def patient(pool: Pool, version: str | None, seconds: float | None) -> AsyncIterator[None]:
-    """Raises Late after ``seconds`` (None: never). The load of ``version`` that is under way then goes on by itself:
-    whoever asks again comes nearer to an answer, however long the load."""
+async def patient(pool: Pool, version: Callable[[], str | None], seconds: float | None) -> AsyncIterator[None]:
+    """Raises Late after ``seconds`` (None: never). The load of ``version`` that is under way then goes on by
+    itself: whoever asks again comes nearer to an answer, however long the load."""
     loop = asyncio.get_running_loop()
     try:
         async with asyncio.timeout(None) as limit:
@@ -66,10 +66,10 @@ async def patient(pool: Pool, version: str | None, seconds: float | None) -> Asy
         raise
 
 
-def _run_out(pool: Pool, version: str | None, limit: asyncio.Timeout) -> None:
+def _run_out(pool: Pool, version: Callable[[], str | None], limit: asyncio.Timeout) -> None:
     """Before the waiter leaves: a load that nobody waits for is stopped."""
-    if version is not None:
-        pool.go_on(version)
+    if (waited_for := version()) is not None:
+        pool.go_on(waited_for)
     limit.reschedule(asyncio.get_running_loop().time())
 
 

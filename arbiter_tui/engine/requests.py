@@ -136,7 +136,7 @@ class Requests:
         return told, vectors
 
     async def _leased(self, claim: LeaseContext, version: ModelVersion, wait_s: float | None) -> Lease:
-        async with patient(self._engine.pool, version.version, wait_s):
+        async with patient(self._engine.pool, lambda: version.version, wait_s):
             return await claim.__aenter__()
 
     def _embedded(self, told: Embedded, target: Target, failure: Failure | None, began: float) -> None:

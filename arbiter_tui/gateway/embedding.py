@@ -27,7 +27,7 @@ async def embedded(
             target.version.version, texts, target.task or None, wait_s=generator.load_wait_s
         )
     except Late:
-        raise generator.still_loading(target.version.version) from None
+        raise generator.still_loading(name, target.version.version) from None
     if keep_s is not None:
         arbiter.admission.keep(arbiter.pool, told.version.version, keep_s)
     return told, vectors

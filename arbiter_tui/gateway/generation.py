@@ -6,7 +6,6 @@ Never: a dialect's fields or bytes (its Shape makes them), routing (the engine r
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
@@ -17,7 +16,7 @@ from ..core.routing import TASK_PREFIX
 from ..engine.answer import Answer
 from ..engine.arbiter import Arbiter
 from ..engine.keyring import CALLER
-from ..engine.leasing import PRIORITY, WEIGHTS
+from ..engine.leasing import PRIORITY, WEIGHTS, patient
 from ..engine.live import Target
 from ..engine.requests import Embedded
 from ..errors import ArbiterError, Forbidden, UnknownName, WorkerDied
@@ -161,11 +160,11 @@ class Generator:
                 return answer
             if asked.stream:  # it stays open, however long the load takes
                 return await self._waited(answer, name, asked, task, examples)
-            async with asyncio.timeout(self.load_wait_s):
+            async with patient(self.arbiter.pool, lambda: _awaited(answer), self.load_wait_s):
                 return await self._waited(answer, name, asked, task, examples)
         except TimeoutError:
             exchange.headers = _recorded(answer)
-            raise self.still_loading(name) from None
+            raise self.still_loading(name, _awaited(answer)) from None
         except ArbiterError:
             exchange.headers = _recorded(answer)
             raise
@@ -212,13 +211,17 @@ class Generator:
             raise bad("model", "is required: a version, an alias, or arbiter/TASK")
         return found
 
-    def still_loading(self, name: str) -> ModelLoading:
-        loading = [v for v in self.arbiter.pool.views().values() if v.state in ("loading", "warming")]
-        progress: dict[str, float | None] = {"progress": None, "eta_seconds": None}
-        if loading:
-            progress = {"progress": loading[0].progress, "eta_seconds": loading[0].eta_s}
+    def still_loading(self, name: str, version: str | None) -> ModelLoading:
+        """``version``: who was waited for, where that is known."""
+        view = None if version is None else self.arbiter.pool.view(version)
+        progress = {"progress": view and view.progress, "eta_seconds": view and view.eta_s}
         message = f"{name} was not ready within {self.load_wait_s:g} s; loading goes on"
         return ModelLoading(message, details={"loading": progress})
+
+
+def _awaited(answer: Answer | None) -> str | None:
+    """The version that a request waits for: who is asked may change while it does."""
+    return None if answer is None else answer.version.version
 
 
 def task_header(exchange: Exchange) -> str | None:

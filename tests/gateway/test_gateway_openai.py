@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import struct
 
 import pytest
-from gateway_cases import CHAT, Stand, events, stand
+from gateway_cases import CHAT, Stand, events, stand, until
 
 from arbiter_tui.errors import InvalidRequest, LoadFailed, Overloaded
 from arbiter_tui.provider import Request, Text, TokenLogprob
@@ -182,10 +183,8 @@ async def test_refusals_keep_their_status_also_when_streaming(error: Exception, 
             assert ("retry-after" in answer.headers) == (status in (429, 503))
 
 
-async def test_a_load_that_takes_long_is_503_with_its_progress() -> None:
-    """Without streaming: model_loading, Retry-After, loading{progress, eta_seconds}; the load itself goes on."""
-    import asyncio
-
+async def test_a_load_that_takes_long_is_503_with_its_progress_and_goes_on() -> None:
+    """Not streamed: model_loading, Retry-After, loading{progress, eta_seconds}; who comes back finds the same load."""
     gate = asyncio.Event()
     async with stand({"fake-a": Behaviour(load_gate=gate)}, load_wait_s=0.05) as one:
         answer = await one.chat()
@@ -193,7 +192,11 @@ async def test_a_load_that_takes_long_is_503_with_its_progress() -> None:
         assert answer.json()["error"]["code"] == "model_loading"
         assert set(answer.json()["loading"]) == {"progress", "eta_seconds"}
         assert int(answer.headers["retry-after"]) >= 1
+        assert one.arbiter.pool.views()["fake-a"].state == "loading"
         gate.set()
+        await until(lambda: one.arbiter.pool.views()["fake-a"].state == "ready")
+        assert (await one.chat()).status_code == 200
+        assert one.provider.loads == ["fake-a"]
 
 
 async def test_embeddings_as_floats_and_as_base64(inside: Stand) -> None:
