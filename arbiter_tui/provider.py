@@ -60,7 +60,8 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Original:
-    """A request as its client wrote it, in OpenAI's dialect. ``path``: "/v1/chat/completions" or "/v1/completions".
+    """A request as its client wrote it. ``path`` says in which dialect: "/v1/chat/completions", "/v1/completions"
+    (OpenAI's), "/api/chat", "/api/generate" (Ollama's), "/v1/messages" (Anthropic's).
 
     ``raw``: the bytes that ``body`` was read from, where they are known.
     """
@@ -258,7 +259,8 @@ async def poured(stream: AsyncGenerator[Any, Sink | None], sink: Sink) -> Any:
 
 
 class Relaying(Protocol):
-    """What a loaded model may offer besides, where its runtime speaks the client's dialect itself."""
+    """What a loaded model may offer besides, where its runtime speaks the client's dialect itself. Requests that only
+    the client's own words can say are asked of it where its provider names their paths in ``relays``."""
 
     def relay(self, request: Request) -> AsyncGenerator[bytes | Done, Sink | None] | None:
         """The runtime's own answer to ``request.original``, byte for byte as it comes, and one Done, last; what was not

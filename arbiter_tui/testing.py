@@ -284,6 +284,11 @@ class FakeProvider:
         self.unloads: list[str] = []
         self.closed = False
 
+    @property
+    def relays(self) -> tuple[str, ...]:
+        paths = ("/v1/chat/completions", "/v1/completions", "/v1/messages", "/api/chat", "/api/generate")
+        return paths if any(b.relayed is not None for b in self.behaviours.values()) else ()
+
     @classmethod
     def from_config(cls, config: ProviderConfig) -> FakeProvider:
         return cls(config.name)

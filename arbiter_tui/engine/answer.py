@@ -42,6 +42,7 @@ from ..provider import Chunk, Done, LoadedModel, Request, Sink, Usage, poured
 from .instance import Lease
 from .leasing import LeaseContext
 from .metering import Meter
+from .special import check_senses, unsaid
 
 _KINDS: tuple[tuple[tuple[type[BaseException], ...], Failure], ...] = (
     ((TimeoutError,), Failure.TIMEOUT),
@@ -173,7 +174,7 @@ class Answer:
         """The first piece: where the runtime speaks the client's dialect its own bytes, of an answer that is wanted
         whole all of them."""
         if self.request.media:
-            self._check_media()
+            check_senses(self.request, self.version)
         if self.whole and self.request.original is not None and (whole := getattr(model, "whole", None)) is not None:
             coming: Awaitable[tuple[bytes, Done]] | None = whole(self.request)
             if coming is not None:
@@ -181,15 +182,6 @@ class Answer:
                 return data
         self._stream = self._asked(model)
         return await anext(self._stream, None)
-
-    def _check_media(self) -> None:
-        """Raises NotSupported, naming the first part that the model can't take."""
-        for place, needed in self.request.media:
-            if needed not in self.version.capabilities:
-                told = f"{place}: {self.version.version} takes none; it needs the capability {needed!r}"
-                raise NotSupported(
-                    f"{told} ([[models]] capabilities, where its runtime does not say so)", param=place.split(" ")[0]
-                )
 
     def _asked(self, model: LoadedModel) -> AsyncGenerator[Chunk | bytes, Sink | None]:
         """The runtime's own bytes where it speaks the client's dialect, else its chunks. Raises NotSupported where only
@@ -200,11 +192,7 @@ class Answer:
             if relayed is not None:
                 return relayed
         if request.only_original:
-            told = f"{', '.join(map(repr, request.only_original))}: not possible with {self.version.version}"
-            raise NotSupported(
-                f"{told}; only a server that is asked in the client's own words may take it",
-                param=request.only_original[0],
-            )
+            raise unsaid(request, self.version)
         return cast("AsyncGenerator[Chunk | bytes, Sink | None]", model.generate(request))
 
     def mark_overhead(self) -> None:
@@ -264,7 +252,7 @@ class Answer:
             await self._release()
             self._end(None)
             return chunk
-        self.pieces += chunk.count(b"data: {") if isinstance(chunk, bytes) else 1
+        self.pieces += _pieces(chunk) if isinstance(chunk, bytes) else 1
         if not self._wrote:
             self._wrote = True
             told = self.request.original
@@ -350,6 +338,11 @@ class Answer:
         self._on_end(self, self.outcome)
 
 
+def _pieces(data: bytes) -> int:
+    """Events, or lines."""
+    return data.count(b"data: {") or data.count(b"}\n")
+
+
 class _Counted:
     """A sink on whose way the answer's pieces are counted."""
 
@@ -359,5 +352,5 @@ class _Counted:
         self._answer, self._sink, self.drain = answer, sink, sink.drain
 
     def write(self, data: bytes) -> bool:
-        self._answer.pieces += data.count(b"data: {")
+        self._answer.pieces += _pieces(data)
         return self._sink.write(data)

@@ -17,6 +17,7 @@ from ..core.cost import Failure, Outcome
 from ..core.registry import ModelVersion
 from ..errors import ArbiterError, Draining
 from ..provider import Request
+from . import special
 from .answer import Answer, failure_of
 from .examples import posed as in_form
 from .explore import Explorer
@@ -61,6 +62,8 @@ class Requests:
         if not target.named and target.task in engine.swapper.held:
             return None
         version = engine.fallbacks.first(target, engine.admission.lawful(target, self._chosen(target, request)))
+        if request.media or request.only_original:
+            special.check(request, version, engine.providers.get(version.provider))
         shown = in_form(live.tasks.get(target.task), request) if examples or not target.named else request
         answer = Answer(
             id=live.new_id(), task=target.task, version=version, named=target.named, request=shown, bare=request,

@@ -12,7 +12,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ..provider import Message, Request, ToolCall
+from ..provider import Message, Original, Request, ToolCall
 from .fields import (
     MAX_TOKENS,
     Asked,
@@ -34,6 +34,15 @@ _KNOWN = frozenset(
      "keep_alive"}
 )  # fmt: skip
 _CHOICES = {"auto": "auto", "any": "required", "none": "none"}
+_SERVICES = (
+    "document",
+    "search_result",
+    "server_tool_use",
+    "web_search_tool_result",
+    "web_fetch_tool_result",
+    "code_execution_tool_result",
+    "container_upload",
+)  # blocks that only the service itself understands
 _THOUGHTS = ("thinking", "redacted_thinking")  # no sets: what a client sends may not be hashable
 
 
@@ -42,7 +51,9 @@ def read_messages(body: Mapping[str, Any]) -> Asked:
     limit = integer(body, "max_tokens", 1, MAX_TOKENS)
     if limit is None:
         raise bad("max_tokens", "is required")
-    return Asked(model_name(body), _request(body, limit), flag(body, "stream"), keep_s=seconds(body.get("keep_alive")))
+    stream = flag(body, "stream")
+    request = _request(body, limit, Original("/v1/messages", body, stream))
+    return Asked(model_name(body), request, stream, keep_s=seconds(body.get("keep_alive")))
 
 
 def read_count(body: Mapping[str, Any]) -> tuple[str, Request]:
@@ -50,9 +61,9 @@ def read_count(body: Mapping[str, Any]) -> tuple[str, Request]:
     return model_name(body), _request(body, 1)
 
 
-def _request(body: Mapping[str, Any], limit: int) -> Request:
-    _refuse_thinking(body.get("thinking"))
-    tools = tuple(_tools(body.get("tools")))
+def _request(body: Mapping[str, Any], limit: int, original: Original | None = None) -> Request:
+    special = _thinks(body.get("thinking"))
+    tools = tuple(_tools(body.get("tools"), special))
     given: dict[str, Any] = {
         "temperature": number(body, "temperature", 0.0, 1.0),
         "top_p": number(body, "top_p", 0.0, 1.0),
@@ -65,8 +76,10 @@ def _request(body: Mapping[str, Any], limit: int) -> Request:
         extra["parallel_tool_calls"] = False
     media: list[tuple[str, str]] = []
     told = (*_system(body.get("system")), *_conversation(body, media))
+    special += [where for where, needed in media if not needed]
     return Request(
-        messages=told, media=tuple(media), max_tokens=limit, tools=tools, extra=extra,
+        messages=told, media=tuple(m for m in media if m[1]), max_tokens=limit, tools=tools, extra=extra,
+        original=original, only_original=tuple(special),
         **{k: v for k, v in given.items() if v is not None},
     )  # fmt: skip
 
@@ -123,8 +136,10 @@ def _block(
             raise bad(f"{where}.tool_use_id", "must be a text")
         content = block.get("content")
         results.append(Message("tool", "" if content is None else _text(content, f"{where}.content"), tool_call_id=id))
+    elif kind in _SERVICES:
+        media.append((where, ""))
     elif not (kind in _THOUGHTS and role == "assistant"):
-        raise bad(where, "must be a text, image, tool_use or tool_result block: documents are not supported")
+        raise bad(where, "must be a text, image, tool_use or tool_result block")
 
 
 def _address(source: Any, where: str) -> str:
@@ -150,14 +165,19 @@ def _text(value: Any, where: str) -> str:
     return "".join(block["text"] for block in value)
 
 
-def _tools(value: Any) -> Iterator[Mapping[str, Any]]:
-    """Their definitions in OpenAI's form. A tool that runs at Anthropic (web_search …) can't run here."""
+def _tools(value: Any, special: list[str]) -> Iterator[Mapping[str, Any]]:
+    """Their definitions in OpenAI's form. A tool that runs at Anthropic (web_search …) is ``special``: it can't run
+    here."""
     if value is not None and not isinstance(value, list):
         raise bad("tools", "must be a list")
     for i, tool in enumerate(value or ()):
         where = f"tools[{i}]"
-        if entry(tool, where).get("type") not in (None, "custom"):
-            raise bad(f"{where}.type", "must be custom: tools that a server runs are not offered here")
+        kind = entry(tool, where).get("type")
+        if kind is not None and not isinstance(kind, str):
+            raise bad(f"{where}.type", "must be a text")
+        if kind not in (None, "custom"):
+            special.append(where)
+            continue
         name = tool.get("name")
         if not isinstance(name, str) or not name:
             raise bad(f"{where}.name", "must be a non-empty text")
@@ -198,6 +218,6 @@ def _schema(body: Mapping[str, Any]) -> Mapping[str, Any] | None:
     return schema
 
 
-def _refuse_thinking(value: Any) -> None:
-    if value is not None and entry(value, "thinking").get("type") != "disabled":
-        raise bad("thinking", "is not supported: only disabled")
+def _thinks(value: Any) -> list[str]:
+    """Thoughts, if they are asked for: only the service itself tells them."""
+    return [] if value is None or entry(value, "thinking").get("type") == "disabled" else ["thinking"]

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..provider import Message, Request, ToolCall
+from ..provider import Message, Original, Request, ToolCall
 from .fields import (
     MAX_INPUTS,
     MAX_TOKENS,
@@ -78,6 +78,8 @@ def read_chat(body: Mapping[str, Any]) -> Job:
     request = Request(
         messages=tuple([_message(m, where, media) for m, where in messages(body)]),
         media=tuple(media),
+        only_original=_thinks(body),
+        original=Original("/api/chat", body, _streams(body)),
         tools=functions(body.get("tools")),
         **_settings(body, _CHAT),
     )
@@ -86,23 +88,22 @@ def read_chat(body: Mapping[str, Any]) -> Job:
 
 def read_generate(body: Mapping[str, Any]) -> Job:
     """A body of /api/generate. Without a prompt it only loads; ``raw`` is a completion, anything else a question."""
-    for key in ("suffix", "template", "context"):
-        if body.get(key):
-            raise BadRequest(f"{read_name(body)} does not support {_MEANING[key]}", param=key)
     prompt, system = text(body, "prompt"), text(body, "system")
     if not prompt:
         return _job(body, None)
+    special = tuple(key for key in ("suffix", "template", "context") if body.get(key))
+    given = _settings(body, _GENERATE)
+    given |= {"only_original": _thinks(body) + special, "original": Original("/api/generate", body, _streams(body))}
     if flag(body, "raw"):
         if body.get("images"):
             raise bad("images", "need a conversation: leave raw out")
-        return _job(body, Request(prompt=prompt, **_settings(body, _GENERATE)))
+        return _job(body, Request(prompt=prompt, **given))
     asked = (Message("system", system),) if system else ()
     media: list[tuple[str, str]] = []
     question = Message("user", prompt, parts=_parts(prompt, body.get("images"), "images", media))
-    return _job(body, Request(messages=(*asked, question), media=tuple(media), **_settings(body, _GENERATE)))
+    return _job(body, Request(messages=(*asked, question), media=tuple(media), **given))
 
 
-_MEANING = {"suffix": "insert", "template": "templates of a request", "context": "token contexts"}
 _PICTURES = {"/9j/": "jpeg", "iVBORw0KGgo": "png", "R0lGOD": "gif", "UklGR": "webp"}  # how their base64 begins
 
 
@@ -137,17 +138,22 @@ def read_inputs(body: Mapping[str, Any]) -> tuple[str, list[str], int | None]:
 
 
 def _job(body: Mapping[str, Any], request: Request | None) -> Job:
-    name, stream, keep_s = read_name(body), flag(body, "stream", default=True), seconds(body.get("keep_alive"))
-    _refuse_thinking(body.get("think"), name)
+    name, stream, keep_s = read_name(body), _streams(body), seconds(body.get("keep_alive"))
+    _thinks(body)
     asked = None if request is None else Asked(name, request, stream, keep_s=keep_s)
     return Job(name, stream, keep_s, asked)
 
 
-def _refuse_thinking(value: Any, name: str) -> None:
+def _streams(body: Mapping[str, Any]) -> bool:
+    return flag(body, "stream", default=True)
+
+
+def _thinks(body: Mapping[str, Any]) -> tuple[str, ...]:
+    """Thoughts apart from the answer, if they are asked for: only another Ollama tells them so."""
+    value = body.get("think")
     if value not in (None, False, True, "low", "medium", "high", "max"):
         raise BadRequest('invalid think value (must be "high", "medium", "low", "max", true, or false)', param="think")
-    if value:
-        raise BadRequest(f'"{name}" does not support thinking', param="think")
+    return ("think",) if value else ()
 
 
 def _settings(body: Mapping[str, Any], known: frozenset[str]) -> dict[str, Any]:

@@ -29,6 +29,9 @@ VERSION = "2023-06-01"
 MOST_BYTES = 8 * 1024 * 1024  # of one event: no real one is near; an endless one must not fill the memory
 ANSWER = "answer"  # the tool that stands for a schema
 _CHOICES: Mapping[str, str] = {"auto": "auto", "none": "none", "required": "any"}
+_STOPS: Mapping[str, FinishReason] = {
+    "max_tokens": "length", "model_context_window_exceeded": "length", "tool_use": "tool_calls",
+}  # fmt: skip
 _KNOWN_STATUS = {"authentication_error": 401, "permission_error": 403, "not_found_error": 404, "rate_limit_error": 429,
                  "overloaded_error": 529, "invalid_request_error": 400}  # fmt: skip
 
@@ -50,6 +53,25 @@ def call(request: Request, model: str, *, leave_out: frozenset[str] = frozenset(
     body |= _tools_of(request)
     whole = {**body, **request.extra, "stream": True}
     return {name: value for name, value in whole.items() if name not in leave_out}
+
+
+def original(request: Request, model: str, *, leave_out: frozenset[str] = frozenset()) -> dict[str, Any] | None:
+    """The body as its client wrote it, for this model; None where it was written in another dialect. A temperature that
+    is left out is said as ``call`` would say it, but to a model that shall think: that one takes none."""
+    told = request.original
+    if told is None or told.path != MESSAGES:
+        return None
+    thinks = isinstance(thinking := told.body.get("thinking"), Mapping) and thinking.get("type") != "disabled"
+    usual = {} if thinks or "top_p" in told.body else {"temperature": request.temperature}
+    body = {**usual, **told.body, "model": model, "stream": told.stream}
+    return {name: value for name, value in body.items() if name not in leave_out and name != "keep_alive"}
+
+
+def ended(data: bytes) -> Done:
+    """What an answer took that came whole."""
+    told = json.loads(data)
+    reason = _STOPS.get(str(told.get("stop_reason")), "stop")
+    return Done(finish_reason=reason, usage=_usage(told.get("usage") or {}))
 
 
 def _refuse(request: Request, model: str) -> None:
@@ -221,9 +243,8 @@ class Events:
     def _reason(self, told: str | None) -> FinishReason | None:
         if told is None:
             return None
-        if told in ("max_tokens", "model_context_window_exceeded"):
-            return "length"
-        return "tool_calls" if told == "tool_use" and not self._schema else "stop"
+        reason = _STOPS.get(told, "stop")
+        return "stop" if reason == "tool_calls" and self._schema else reason
 
 
 def _usage(told: Mapping[str, Any]) -> Usage:

@@ -139,6 +139,29 @@ def call(request: Request, *, model: str, context: int | None, bare: bool) -> tu
     return GENERATE, {**body, "prompt": prompt, "raw": True, **extra, "stream": True}
 
 
+def original(request: Request, *, model: str, context: int | None, bare: bool) -> tuple[str, dict[str, Any]] | None:
+    """(path, body) as its client wrote it, for this model; None where it was written in another dialect, or where the
+    model has no chat template, and would be put the question in a form that it does not know.
+
+    How it is loaded and for how long is ours to say; a temperature that is left out is said as ``call`` would say it.
+    """
+    told = request.original
+    if told is None or told.path not in (CHAT, GENERATE) or (bare and request.messages):
+        return None
+    own = told.body.get("options")
+    given = {n: v for n, v in own.items() if n not in _OURS} if isinstance(own, Mapping) else {}
+    options = {"temperature": request.temperature, **given, **({} if context is None else {"num_ctx": context})}
+    body = {name: value for name, value in told.body.items() if name != "name"}
+    ours = {"model": model, "options": options, "keep_alive": -1, "truncate": False, "shift": False}
+    return told.path, {**body, **ours, "stream": told.stream}
+
+
+def ended(line: bytes) -> Done:
+    """What an answer took that came whole."""
+    told = json.loads(line)
+    return Done(finish_reason="length" if told.get("done_reason") == "length" else "stop", usage=_usage(told))
+
+
 def _turn(told: Message, model: str) -> dict[str, Any]:
     """Ollama's calls hold their arguments as an object, a result names its tool, and pictures stand beside the text."""
     plain: dict[str, Any] = {"role": told.role, "content": told.content}

@@ -29,6 +29,7 @@ from . import _media, _tools
 from ._errors import Erring
 
 CHAT, COMPLETIONS, EMBEDDINGS, MODELS = "/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/v1/models"
+OWN = (CHAT, COMPLETIONS)  # paths of a client's own words
 MOST_BYTES = 8 * 1024 * 1024  # of one event: no real one is near; an endless one must not fill the memory
 _TOO_LONG = re.compile(
     r"exceeds? (the )?(available |maximum )?context|maximum context length|context[_ ]length[_ ]exceeded"
@@ -96,7 +97,12 @@ def original(request: Request, dialect: Dialect) -> bytes | None:
     set. How long a model stays loaded is our own affair.
     """
     told = request.original
-    if told is None or (told.path == CHAT and not dialect.chat) or (request.grammar and not dialect.grammar):
+    if (
+        told is None
+        or told.path not in OWN
+        or (told.path == CHAT and not dialect.chat)
+        or (request.grammar and not dialect.grammar)
+    ):
         return None
     if request.needs_tools and not dialect.tools:
         return None

@@ -7,14 +7,16 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
+from typing import Any
 
 from arbiter_tui.core.registry import ModelVersion
 from arbiter_tui.errors import NotSupported, Overloaded, ProviderError, Unreachable, WorkerDied
-from arbiter_tui.provider import Chunk, EventSink, InstanceStats, LoadedModel, Request
+from arbiter_tui.provider import Chunk, Done, EventSink, InstanceStats, LoadedModel, Request, Sink
 
 from . import _anthropic_wire as wire
 from ._openai_runtime import Runtime
 from ._paid import Looks, PaidProvider
+from ._passing import passed
 from ._streams import chunks
 
 
@@ -33,6 +35,7 @@ class AnthropicProvider(PaidProvider):
     __doc__ = PaidProvider.__doc__
 
     kind = "anthropic"
+    relays = (wire.MESSAGES,)
     default_url = "https://api.anthropic.com"
     key_example = "env:ANTHROPIC_API_KEY"
     vendor = "anthropic"
@@ -62,6 +65,22 @@ class AnthropicModel:
         async with aclosing(chunks(runtime, wire.MESSAGES, body, events, name=name, gone=self._gone)) as pieces:
             async for chunk in pieces:
                 yield chunk
+
+    def relay(self, request: Request) -> AsyncGenerator[bytes | Done, Sink | None] | None:
+        """The service's own answer to a client of its own."""
+        body = wire.original(request, self.version.source, leave_out=self._provider.leave_out)
+        return None if body is None else self._relay(body, request)
+
+    async def _relay(self, body: dict[str, Any], request: Request) -> AsyncGenerator[bytes | Done, Sink | None]:
+        if self._unloaded:
+            raise WorkerDied(f"{self.version.version} was unloaded")
+        runtime, name = self._provider.runtime, self.version.version
+        events = wire.Events(request, name=name, error=runtime.error)
+        whole = None if body["stream"] else wire.ended
+        passing = passed(runtime, wire.MESSAGES, body, events, name=name, gone=self._gone, whole=whole)
+        async with aclosing(passing) as pieces:
+            async for piece in pieces:
+                yield piece
 
     async def embed(self, texts: Sequence[str]) -> list[list[float]]:
         raise NotSupported(f"{self.version.version}: this service has no embeddings")

@@ -149,7 +149,9 @@ class LlamaServerModel:
     def relay(self, request: Request) -> AsyncGenerator[bytes | Done, Sink | None] | None:
         """Streams alone: of an answer that comes whole the engine would not say when its first token was there."""
         told = request.original
-        if told is None or not told.stream or (told.path == wire.CHAT and not self._chat_template):
+        if told is None or not told.stream or request.only_original or not told.path.startswith("/v1/c"):
+            return None  # /v1/chat/completions and /v1/completions; it passes over what it does not know
+        if told.path == wire.CHAT and not self._chat_template:
             return None
         if request.needs_tools and not self._tools:
             return None

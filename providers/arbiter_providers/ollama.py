@@ -14,11 +14,22 @@ from typing import Any
 
 from arbiter_tui.core.registry import ModelVersion
 from arbiter_tui.errors import LoadFailed, ModelUnusable, Overloaded, ProviderError, Unreachable, WorkerDied
-from arbiter_tui.provider import Chunk, EventSink, InstanceStats, LoadedModel, ProviderConfig, Request, WorkerEvent
+from arbiter_tui.provider import (
+    Chunk,
+    Done,
+    EventSink,
+    InstanceStats,
+    LoadedModel,
+    ProviderConfig,
+    Request,
+    Sink,
+    WorkerEvent,
+)
 
 from . import _ollama_wire as wire
 from ._openai_runtime import QUICK_S, Runtime
 from ._options import address, positive
+from ._passing import passed
 from ._streams import chunks
 
 DEFAULT_URL = "http://127.0.0.1:11434"
@@ -37,6 +48,7 @@ class OllamaProvider:
     a proxy that wants it), stall_timeout_s (default 120)."""
 
     kind = "ollama"
+    relays = (wire.CHAT, wire.GENERATE)
 
     def __init__(self, config: ProviderConfig) -> None:
         self.name = config.name
@@ -207,6 +219,30 @@ class OllamaModel:
             async with aclosing(chunks(runtime, path, body, lines, name=self._name, gone=self._died)) as pieces:
                 async for chunk in pieces:
                     yield chunk
+        except WorkerDied as error:
+            self._tell(str(error))
+            raise
+
+    def relay(self, request: Request) -> AsyncGenerator[bytes | Done, Sink | None] | None:
+        """Ollama's own answer to a client of Ollama's."""
+        told = wire.original(request, model=self._name, context=self.version.context, bare=self._bare)
+        return (
+            None if told is None or request.original is None else self._relay(*told, request, request.original.stream)
+        )
+
+    async def _relay(
+        self, path: str, body: dict[str, Any], request: Request, stream: bool
+    ) -> AsyncGenerator[bytes | Done, Sink | None]:
+        self._check()
+        runtime = self._provider.runtime
+        lines = wire.Lines(request, error=runtime.error, name=self._name, strip=False)
+        passing = passed(
+            runtime, path, body, lines, name=self._name, gone=self._died, whole=None if stream else wire.ended
+        )  # fmt: skip
+        try:
+            async with aclosing(passing) as pieces:
+                async for piece in pieces:
+                    yield piece
         except WorkerDied as error:
             self._tell(str(error))
             raise

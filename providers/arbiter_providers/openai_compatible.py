@@ -27,6 +27,7 @@ class OpenAiCompatibleProvider:
     (default 120)."""
 
     kind = "openai_compatible"
+    relays = wire.OWN
 
     def __init__(self, config: ProviderConfig) -> None:
         self.name = config.name

@@ -38,6 +38,7 @@ class ServerProvider:
     offline (default true: nothing is fetched from a hub)."""
 
     kind = "server"
+    relays = wire.OWN
 
     def __init__(self, config: ProviderConfig) -> None:
         self.name = config.name

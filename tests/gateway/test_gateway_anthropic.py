@@ -203,7 +203,7 @@ async def test_fields_and_blocks_reach_the_model() -> None:
         ({"stop_sequences": [1]}, "stop_sequences"),
         ({"temperature": 2}, "temperature"), ({"tools": {}}, "tools"), ({"tools": [{}]}, "tools[0].name"),
         ({"tools": [{"name": "x"}]}, "tools[0].input_schema"), ({"stream": "yes"}, "stream"),
-        ({"tools": [{"type": "web_search_20250305", "name": "web_search"}]}, "tools[0].type"),
+        ({"tools": [{"type": "web_search_20250305", "name": "web_search"}]}, "tools[0]"),
         ({"tool_choice": {"type": "any"}}, "tool_choice"), ({"tools": [CLOCK], "tool_choice": {}}, "tool_choice"),
         ({"thinking": {"type": "enabled", "budget_tokens": 1024}}, "thinking"),
         ({"output_config": {"format": {"type": "text"}}}, "output_config.format"), ({"model": None}, "model"),
