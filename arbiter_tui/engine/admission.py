@@ -49,6 +49,11 @@ class Admission:
             raise Forbidden(f"this key may not ask for {wanted}; its tasks: {', '.join(key.tasks)}")
         return target
 
+    def shown(self) -> tuple[str, ...] | None:
+        """The tasks that lists name for whoever asks now, and nothing else; None: all there is."""
+        caller = CALLER.get()
+        return None if caller is None or not caller.key.tasks else caller.key.tasks
+
     def lawful(self, target: Target, version: ModelVersion) -> ModelVersion:
         """``version``, or whoever serves the task where only that one may; asked as it is routed. Raises Forbidden."""
         found = self.constitution.forbids(target.task, version)

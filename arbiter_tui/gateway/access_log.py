@@ -25,6 +25,7 @@ FROM_HEADERS = {
     b"x-arbiter-decision": "decision_id",
 }  # fmt: skip
 LONGEST_PATH = 300
+UNKNOWN = 401  # the status of whoever shows no key, or one that opens nothing
 
 
 class PrivateFile(WatchedFileHandler):
@@ -71,7 +72,8 @@ class AccessLog:
     def _line(self, scope: Scope, seen: _Seen, seconds: float) -> str:
         client = scope.get("client")
         line = {
-            "at": round(time.time(), 3), "client": client[0] if client else None, "key": who(),
+            "at": round(time.time(), 3), "client": client[0] if client else None,
+            "key": None if seen.status == UNKNOWN else who(),
             "method": scope["method"], "path": masked(scope["path"])[:LONGEST_PATH], "status": seen.status,
             "seconds": round(seconds, 6), "bytes": seen.bytes, "whole": seen.whole, **seen.served,
         }  # fmt: skip

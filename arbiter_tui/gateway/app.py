@@ -7,14 +7,14 @@ The streaming endpoints are asked before Starlette: its layers would stand aroun
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute
+from starlette.routing import BaseRoute, Route
 
 from ..config import Config
 from ..config_server import ANY_ADDRESS, ServerConfig
@@ -126,12 +126,20 @@ def _described(calls: list[Call]) -> Call:
     return call
 
 
+def _meant(path: str, routes: Sequence[BaseRoute]) -> str | None:
+    """A path of ours that differs in its beginning alone: a base address with too much of it, or too little."""
+    known = (route.path for route in routes if isinstance(route, Route) and not route.path.startswith("/arbiter"))
+    return next((k for k in known if len(k) > 1 and len(path) > 1 and (k.endswith(path) or path.endswith(k))), None)
+
+
 async def _refused(request: Request, error: Exception) -> Response:
     """No such path, or not with this method, in the dialect of its neighbours."""
     status = error.status_code if isinstance(error, HTTPException) else 404
     path = request.url.path
     what = f"{request.method} is not possible at" if status == 405 else "no such path:"
     hint = f"; the control API is described at {PREFIX}/openapi.json" if path.startswith("/arbiter") else ""
+    if status == 404 and (meant := _meant(path, request.app.routes)) is not None:
+        hint = f"; did you mean {meant}? OpenAI's base address ends with /v1, the others' have no path"
     code = "method_not_allowed" if status == 405 else "not_found"
     refusal = BadRequest(f"{what} {path[:200]}{hint}", status=status, code=code)
     dialect = dialect_of(path)

@@ -71,19 +71,17 @@ class KeyGuard:
 
     async def _guarded(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            caller = await self._admitted(scope)
+            await self._admit(scope)
         except ArbiterError as error:
             await _refuse(scope, receive, send, error)
             return
-        if caller is not None:
-            CALLER.set(caller)
         await self._app(scope, receive, send)
 
-    async def _admitted(self, scope: Scope) -> Caller | None:
+    async def _admit(self, scope: Scope) -> None:
         """Raises KeyNeeded, Forbidden, Overloaded."""
         needed = scope_of(scope["path"])
         if needed is None:
-            return None
+            return
         token = presented(scope["headers"])
         caller = None if token is None else self._ring.known(token)
         if caller is None and token is not None and token.startswith(OURS):
@@ -93,12 +91,12 @@ class KeyGuard:
         if caller is None:
             if self._required:
                 raise KeyNeeded(f"a key is needed here (Authorization: Bearer, or x-api-key); {MAKE_ONE}")
-            return None
+            return
+        CALLER.set(caller)  # whoever is refused from here on is known
         if not caller.key.allows(needed):
             raise Forbidden(f"this key's scope is {caller.key.scope}; {needed} is needed here")
         if needed == "infer" and scope["method"] == "POST":
             self._count(caller)
-        return caller
 
     def _count(self, caller: Caller) -> None:
         full = caller.admit(self._clock.monotonic())

@@ -18,6 +18,7 @@ from ..engine.arbiter import Arbiter
 from ..errors import UnknownName
 from .bodies import Field, page, whole_page
 from .calls import AFTER, LIMIT, PAGED, TASK, WAIT, Ask, Call, Reply
+from .fields import bare_id
 from .operations import Operations
 
 TOP_ROWS = 3
@@ -190,7 +191,7 @@ class Reads:
         return Reply({"items": shown, "next": str(shown[-1]["revision"]) if shown else str(after)})
 
     async def explain(self, ask: Ask) -> Reply:
-        found = await self._arbiter.explain(ask.path["id"])
+        found = await self._arbiter.explain(bare_id(ask.path["id"]))
         if found.get("kind") == "task":
             found["outlook"] = self._arbiter.autopilot.outlook(found["task"])
         return Reply(found)

@@ -22,7 +22,9 @@ from .calls import WAIT, Ask, Call, Reply
 from .control import Reads, operation_reply
 from .control_fetch import Fetch
 from .control_trials import Trials
+from .fields import bare_id
 from .operations import Operations
+from .problems import BadRequest
 
 NAME = Field("text", required=True)
 MODES = ("on", "observe", "off")
@@ -284,7 +286,11 @@ class Writes:
 
     async def feedback(self, ask: Ask) -> Reply:
         b = ask.body
-        outcome = await self._arbiter.feedback(b["request_id"], float(b["score"]), b.get("comment", ""))
+        try:
+            outcome = await self._arbiter.feedback(bare_id(b["request_id"]), float(b["score"]), b.get("comment", ""))
+        except UnknownName as error:
+            told = f"{error}: a request's id is the header X-Arbiter-Request-Id of its answer"
+            raise BadRequest(told, status=404, code=error.code, details=error.details) from error
         return Reply({"request_id": outcome.id, "task": outcome.task, "version": outcome.version,
                       "quality": outcome.quality, "quality_source": outcome.quality_source})  # fmt: skip
 

@@ -37,6 +37,14 @@ class Asked:
     keep_s: float | None = None
 
 
+ANSWER_IDS = ("chatcmpl-", "cmpl-", "resp_", "msg_")  # how the ids in answers of our own begin
+
+
+def bare_id(id: str) -> str:
+    """A request's id as the engine knows it, of one that a client read in its answer."""
+    return next((id.removeprefix(begin) for begin in ANSWER_IDS if id.startswith(begin)), id)
+
+
 def bad(param: str, message: str) -> BadRequest:
     return BadRequest(f"{param!r} {message}", param=param)
 

@@ -181,11 +181,15 @@ class OllamaDoor:
 
     def _named(self) -> Iterator[tuple[str, ModelVersion]]:
         """Tasks that have somebody to serve them, then aliases, then versions."""
-        live, registry = self._arbiter.live, self._arbiter.registry
+        live, registry, shown = self._arbiter.live, self._arbiter.registry, self._arbiter.admission.shown()
         for task in self._arbiter.tasks:
+            if shown is not None and task not in shown:
+                continue
             serving = live.find(live.routes.get(task).incumbent)
             if serving is not None:
                 yield TASK_PREFIX + task, serving
+        if shown is not None:
+            return
         yield from ((a, registry.versions[v]) for a, v in registry.aliases.items() if v in registry.versions)
         yield from ((n, v) for n, v in registry.versions.items() if v.lifecycle is not Lifecycle.ARCHIVED)
 

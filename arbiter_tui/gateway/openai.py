@@ -107,8 +107,10 @@ class OpenAIDoor:
         await exchange.answer(200, json.dumps(found).encode(), [])
 
     def _listed(self) -> list[dict[str, Any]]:
-        registry = self._arbiter.registry
-        tasks = [_item(f"{TASK_PREFIX}{t}", "arbiter", 0.0) for t in self._arbiter.tasks]
+        registry, shown = self._arbiter.registry, self._arbiter.admission.shown()
+        tasks = [_item(f"{TASK_PREFIX}{t}", "arbiter", 0.0) for t in self._arbiter.tasks if shown is None or t in shown]
+        if shown is not None:
+            return tasks
         live = [v for v in registry.versions.values() if v.lifecycle is not Lifecycle.ARCHIVED]
         aliases = [
             _item(a, registry.versions[v].provider, registry.versions[v].created_at)

@@ -107,3 +107,18 @@ async def test_a_file_that_cannot_be_written_stops_the_start(tmp_path: Path) -> 
     async with engine(server=ServerConfig(access_log=str(tmp_path / "none" / "log"))) as (arbiter, _, _):
         with pytest.raises(ConfigError, match="access_log"):
             build_app(arbiter, on_stop=lambda: None)
+
+
+async def test_who_is_refused_is_named_by_the_key_that_was_shown(file: Path) -> None:
+    """Too little scope, too many requests; who shows none that opens anything is nobody, and not this machine."""
+    server = ServerConfig(access_log=str(file), require_key=True)
+    async with stand(config={"server": server}) as one:
+        key, token = await one.arbiter.keyring.create("app", requests_per_minute=1)
+        for headers in ({}, {"x-api-key": token + "x"}):
+            assert (await one.http.get("/v1/models", headers=headers)).status_code == 401
+        one.http.headers["x-api-key"] = token
+        assert (await one.http.get("/metrics")).status_code == 403
+        assert [(await one.chat()).status_code for _ in range(2)] == [200, 429]
+    assert [(line["status"], line["key"]) for line in lines(file)] == [
+        (401, None), (401, None), (403, key.id), (200, key.id), (429, key.id),
+    ]  # fmt: skip

@@ -350,3 +350,22 @@ async def test_a_write_without_a_key_is_in_the_ledger_as_local(inside: Stand) ->
     inside.store.fail_next.append(RuntimeError("the disk is gone"))
     assert (await inside.http.post(f"{V1}/models/fake-b/pin", json={})).status_code == 500
     assert not inside.arbiter.registry.get("fake-b").pinned
+
+
+async def test_a_key_with_tasks_is_shown_those_alone(locked: Stand) -> None:
+    """Neither lists nor a look at one model name what it may not ask for; any other key sees all."""
+    _, narrow = await locked.arbiter.keyring.create("narrow", tasks=("code",))
+    _, wide = await locked.arbiter.keyring.create("wide")
+    await locked.arbiter.alias("quick", "fake-a")
+    for token, listed, tags in (
+        (narrow, ["arbiter/code"], ["arbiter/code:latest"]),
+        (wide, ["arbiter/chat", "arbiter/code", "quick", "fake-a", "fake-b"], None),
+    ):
+        told = {"x-api-key": token}
+        models = (await locked.http.get("/v1/models", headers=told)).json()["data"]
+        assert [m["id"] for m in models] == listed
+        found = [m["name"] for m in (await locked.http.get("/api/tags", headers=told)).json()["models"]]
+        assert (found == tags) if tags else ("fake-a:latest" in found)
+    one = await locked.http.get("/v1/models/fake-a", headers={"x-api-key": narrow})
+    assert one.status_code == 404
+    assert "fake-a" not in one.json()["error"]["message"].split(";")[1]

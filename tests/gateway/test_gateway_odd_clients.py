@@ -179,3 +179,35 @@ async def test_a_listed_pages_client_may_send_its_own_fields(listed: Stand) -> N
     assert inward.headers["access-control-allow-private-network"] == "true"
     foreign = {**asking, "origin": "https://evil.example", "access-control-request-private-network": "true"}
     assert (await listed.http.options(CHAT, headers=foreign)).status_code == 403
+
+
+@pytest.mark.parametrize(("path", "meant"), [
+    ("/chat/completions", CHAT), ("/v1/v1/chat/completions", CHAT), ("/v1/api/chat", "/api/chat"),
+    ("/messages", "/v1/messages"), ("/v1/v1/messages", "/v1/messages"), ("/models", "/v1/models"),
+])  # fmt: skip
+async def test_a_base_address_with_too_much_or_too_little_is_told_what_is_meant(
+    inside: Stand, path: str, meant: str
+) -> None:
+    """404 with the path that there is; a path like none of ours gets no guess."""
+    answer = await inside.http.post(path, json=ASKED)
+    assert answer.status_code == 404
+    assert f"did you mean {meant}?" in answer.text
+    assert "did you mean" not in (await inside.http.post("/v1/images/generations", json={})).text
+
+
+@pytest.mark.parametrize(("path", "body"), [
+    (CHAT, ASKED), ("/v1/completions", {"model": "fake-a", "prompt": "hi"}),
+    ("/v1/responses", {"model": "fake-a", "input": "hi"}), ("/v1/messages", {**ASKED, "max_tokens": 4}),
+])  # fmt: skip
+async def test_the_id_that_an_answer_shows_is_known(inside: Stand, path: str, body: dict[str, Any]) -> None:
+    """Official clients hide headers: their users give that one back."""
+    id = (await inside.http.post(path, json=body)).json()["id"]
+    assert (await inside.http.post(f"{V1}/feedback", json={"request_id": id, "score": 1})).status_code == 200
+    assert (await inside.http.get(f"{V1}/explain/{id}")).json()["kind"] == "request"
+
+
+async def test_an_id_that_nobody_knows_is_told_where_one_is(inside: Stand) -> None:
+    """404 with the header's name."""
+    answer = await inside.http.post(f"{V1}/feedback", json={"request_id": "chatcmpl-x", "score": 1})
+    assert answer.status_code == 404
+    assert "X-Arbiter-Request-Id" in answer.json()["detail"]
