@@ -51,12 +51,15 @@ class Way:
     chunk_rates: list[float] = field(default_factory=list)
     firsts: list[float] = field(default_factory=list)
 
+    def asked(self) -> bytes:
+        return chat(self.url, self.model)
+
     async def connections(self, number: int) -> list[Connection]:
         return [await connect(self.url) for _ in range(number)]
 
     async def one_after_another(self, requests: int) -> None:
         (connection,) = await self.connections(1)
-        asked = chat(self.url, self.model)
+        asked = self.asked()
         for n in range(requests + 20):
             reply = checked(await connection.ask(asked))
             if n >= 20:
@@ -66,7 +69,7 @@ class Way:
     async def at_once(self, seconds: float) -> int:
         """How many answers; the rate is kept."""
         connections = await self.connections(AT_ONCE)
-        asked, end, answers = chat(self.url, self.model), time.perf_counter() + seconds, 0
+        asked, end, answers = self.asked(), time.perf_counter() + seconds, 0
 
         async def client(connection: Connection) -> None:
             nonlocal answers
