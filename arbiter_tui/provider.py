@@ -28,6 +28,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol, runtime_checkable
 
 from .core.cost import Price
+from .core.records import record
 from .core.registry import ModelVersion
 
 Role = Literal["system", "user", "assistant", "tool"]
@@ -44,7 +45,7 @@ class ToolCall:
     arguments: str
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Message:
     """``tool_calls``: what an assistant asked for. ``tool_call_id`` / ``name``: whose result a tool's message is.
     ``parts``: all of it, in OpenAI's form, where something else than text is among it; ``content`` is the text alone.
@@ -58,7 +59,7 @@ class Message:
     parts: tuple[Mapping[str, Any], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Original:
     """A request as its client wrote it. ``path`` says in which dialect: "/v1/chat/completions", "/v1/completions"
     (OpenAI's), "/api/chat", "/api/generate" (Ollama's), "/v1/messages" (Anthropic's).
@@ -72,7 +73,7 @@ class Original:
     raw: bytes | None = field(default=None, compare=False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Request:
     """What to generate. Exactly one of ``messages`` (chat) or ``prompt`` (raw completion) is set.
 
@@ -123,14 +124,14 @@ class Request:
         return any(m.parts for m in self.messages)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class TokenLogprob:
     token: str
     logprob: float
     top: tuple[tuple[str, float], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Text:
     """A piece of the answer, as soon as the runtime has it."""
 
@@ -151,7 +152,7 @@ class ToolPiece:
     arguments: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Usage:
     """Counts and timings as the engine itself reports them (seconds); None where it doesn't say."""
 
@@ -162,7 +163,7 @@ class Usage:
     decode_s: float | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Done:
     finish_reason: FinishReason
     usage: Usage = field(default_factory=Usage)

@@ -14,6 +14,7 @@ from pathlib import Path
 
 FILE_NAME = "outcomes.count"
 _LAYOUT = struct.Struct("<Q64s")
+_COUNT = struct.Struct("<Q")
 
 
 def boot_mark() -> bytes:
@@ -63,7 +64,7 @@ class LossCounter:
     def announce(self) -> None:
         """One more outcome will be recorded. About a microsecond; no system call."""
         self.announced += 1
-        struct.pack_into("<Q", self._page, 0, self.announced)
+        _COUNT.pack_into(self._page, 0, self.announced)
 
     def close(self) -> None:
         self._page.close()

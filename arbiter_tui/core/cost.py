@@ -10,6 +10,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from .records import record
+
 
 class Failure(StrEnum):
     TIMEOUT = "timeout"
@@ -24,7 +26,7 @@ class Failure(StrEnum):
 NOT_THE_MODELS_FAULT = frozenset({Failure.CLIENT_ERROR, Failure.CANCELLED})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Outcome:
     """``quality`` in 0..1 arrives later or never; ``quality_source``: suite, sentinel, feedback, verifier, judge."""
 

@@ -76,6 +76,8 @@ class Line(Generic[T]):
 
     def __len__(self) -> int:
         """Never counts the dead: they would make a free instance look wanted."""
+        if not self._waiters:
+            return 0  # nearly always
         self._prune()
         return len(self._waiters)
 

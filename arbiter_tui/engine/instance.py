@@ -22,6 +22,7 @@ import asyncio
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from ..core.records import record
 from ..core.registry import ModelVersion
 from ..core.scaling import CALM
 from ..core.scaling import State as Scaling
@@ -70,7 +71,7 @@ class InstanceView:
     each: tuple[ReplicaView, ...] = ()  # of the replicas
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(frozen=True, slots=True, eq=False)
 class Lease:
     """An in-flight claim. ``load_s``: the part of this request's wait spent on a load; ``queue_s``: the rest of it."""
 

@@ -13,12 +13,13 @@ import asyncio
 import contextlib
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from typing import Any
 
 from ..config import Config
 from ..core.constitution import Breach
 from ..core.cost import Outcome
+from ..core.records import record
 from ..core.registry import Lifecycle, ModelVersion, Registry
 from ..core.routing import TASK_PREFIX, Route, RouteTable, task_of
 from ..core.snapshot import AlertView, HardwareView, SwapView
@@ -36,7 +37,7 @@ KEPT_EVENTS = 1_000
 KEPT_ALERTS = 20
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Target:
     """What a name resolved to. ``named``: the client chose the version itself, and gets that one or an error."""
 
@@ -45,7 +46,7 @@ class Target:
     named: bool
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Served:
     """One request of a client that has ended, and the decision because of which its version answered."""
 
