@@ -10,8 +10,9 @@ is as good as any other: sums know no order, and the newest moment stands.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from operator import attrgetter
 
 from .cost import Outcome
 from .registry import Lifecycle, ModelVersion
@@ -20,19 +21,16 @@ AHEAD_S = 60.0  # clocks differ by so much
 _AMOUNTS = (
     "latency_s", "ttft_s", "queue_s", "overhead_s", "tokens_in", "tokens_out", "memory_bytes", "cpu_s", "energy_j",
 )  # fmt: skip
+_amounts: Callable[[Outcome], tuple[float | None, ...]] = attrgetter(*_AMOUNTS)
 
 
 def flaws(outcome: Outcome, now: float) -> Mapping[str, str]:
     """Field -> what is wrong with it; ``now`` in unix seconds."""
     found: dict[str, str] = {}
-    for name in _AMOUNTS:
-        value = getattr(outcome, name)
-        if value is None:
+    for name, value in zip(_AMOUNTS, _amounts(outcome), strict=True):
+        if value is None or 0 <= value < math.inf:
             continue
-        if not math.isfinite(value):
-            found[name] = "is not a number"
-        elif value < 0:
-            found[name] = "is negative"
+        found[name] = "is negative" if math.isfinite(value) else "is not a number"
     quality = outcome.quality
     if quality is not None and not 0.0 <= quality <= 1.0:  # NaN is in no range
         found["quality"] = "is outside 0..1"
