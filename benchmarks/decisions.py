@@ -10,13 +10,14 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from functools import reduce
 from typing import Any
 
 import traces
 from harness import emit
 
-from arbiter_tui.core.policies import POLICIES, Seen
+from arbiter_tui.core.policies import POLICIES, Bandit, Seen
 from arbiter_tui.core.replay_select import Answers, SelectReplay, Settings, replay_select
 
 SEEDS = 20
@@ -29,9 +30,18 @@ MUST = {"stationary": 0.985, "degrading": 0.945, "stationary_no_benchmark": 0.96
 Pooled = dict[str, SelectReplay]
 
 
+class NewPrompts(Bandit):
+    def learn(self, version: int, seen: Seen) -> None:
+        super().learn(version, replace(seen, item=None))
+
+
+POLICIES["new_prompts"] = NewPrompts
+OURS = ("bandit", "new_prompts")
+
+
 def recorded() -> dict[str, Answers]:
     return {
-        task: {m: {str(i): Seen(quality=q) for i, q in enumerate(of)} for m, of in models.items()}
+        task: {m: {str(i): Seen(quality=q, item=str(i)) for i, q in enumerate(of)} for m, of in models.items()}
         for task, models in traces.matrix().items()
     }
 
@@ -64,7 +74,7 @@ def main() -> None:
         (policy, setting, seed)
         for policy in POLICIES
         for setting in SETTINGS
-        if policy == "bandit" or "no_benchmark" not in setting
+        if policy in OURS or "no_benchmark" not in setting
         for seed in range(1, SEEDS + 1)
     ]
     with ProcessPoolExecutor(os.cpu_count()) as workers:

@@ -193,10 +193,13 @@ def select(options: Namespace) -> Answer:
 
 
 def _seen(row: Row, where: str) -> Seen:
-    known = {
-        name: amount(row.get(name), f"{where}: {name}") for name in ("latency_s", "memory_bytes", "energy_j", "cost")
-    }
-    return Seen(quality=share(row["quality"], f"{where}: quality"), **known)
+    def known(name: str) -> float | None:
+        return amount(row.get(name), f"{where}: {name}")
+
+    return Seen(
+        quality=share(row["quality"], f"{where}: quality"), latency_s=known("latency_s"), cost=known("cost"),
+        memory_bytes=known("memory_bytes"), energy_j=known("energy_j"), item=str(row["item"]),
+    )  # fmt: skip
 
 
 def _figures(run: SelectReplay) -> Answer:

@@ -26,6 +26,7 @@ REBASE = 60.0  # grades of the new state until it becomes the normal one
 MOST = 50.0 / HAZARD  # the odds' numerator is cut there: P(worse) = .98
 BELIEVED = 4.0  # grades that the likeliest fall is worth beside those that were seen since
 EDGE, LEAST_SPREAD = 0.005, 0.05
+PROMPT_EDGE = 0.02  # no answer to one prompt is taken to be surer than that
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,11 +91,22 @@ class Arm:
         faded = math.exp(-silent / PATIENCE)
         return tuple(w * faded for w in self.worse)
 
+    @property
+    def rebased(self) -> bool:
+        """Whether the last grade made the new state the normal one."""
+        return self.at >= 0 and not any(self.worse)
+
     def graded(self, x: float, now: int, expected: Expected) -> Arm:
         """With one more grade, of request ``now`` of this task."""
-        p = _inside(self.level(expected))
+        return self._graded(x, now, _inside(self.level(expected)), expected.spread)
+
+    def answered(self, x: float, now: int, p: float, scatter: float) -> Arm:
+        """The same with a grade that was expected to be ``p`` of this very prompt."""
+        return self._graded(x, now, min(max(p, PROMPT_EDGE), 1.0 - PROMPT_EDGE), scatter)
+
+    def _graded(self, x: float, now: int, p: float, scatter: float) -> Arm:
         grown = [
-            (w + 1.0) * math.exp(-(math.log(1.0 - p + p * fallen) + x * shift) / expected.spread)
+            (w + 1.0) * math.exp(-(math.log(1.0 - p + p * fallen) + x * shift) / scatter)
             for w, fallen, shift in zip(self.weights(now), FALLEN, SHIFTS, strict=True)
         ]
         total = sum(w * g for w, g in zip(WEIGHTS, grown, strict=True))
@@ -130,6 +142,11 @@ def estimate(arm: Arm, now: int, expected: Expected) -> Estimate:
     weight = arm.normal.n + expected.weight
     level = arm.level(expected)
     sd = math.sqrt(max(level * (1.0 - level), 1e-9) * expected.spread / (weight + 1.0))
+    return believed(arm, now, level, sd, weight)
+
+
+def believed(arm: Arm, now: int, level: float, sd: float, weight: float) -> Estimate:
+    """The same where the level of its normal state is known otherwise, to ``sd``."""
     weights = arm.weights(now)
     total = sum(w * g for w, g in zip(WEIGHTS, weights, strict=True))
     if total <= 0.0:

@@ -3,9 +3,10 @@
 Owns: the policies by name, which a plugin may extend, and their state. Never: hard constraints (selection.py), loading
 or swapping, randomness other than that of the generator that is passed in.
 
-``bandit``, the default: each version's belief (belief.py), and on top of its mean a bonus for what is not known yet,
-an approximation of the Gittins index for a horizon of HORIZON requests (Brezzi and Lai 2002): it vanishes as evidence
-grows, faster than a confidence bound. A version of which another one is better with P > .95 is not asked. The incumbent
+``bandit``, the default: the versions' levels, which prompts that several have answered compare (levels.py), whether
+each is still what it was (belief.py), and on top of its mean a bonus for what is not known yet, an approximation of the
+Gittins index for a horizon of HORIZON requests (Brezzi and Lai 2002): it vanishes as evidence grows, faster than a
+confidence bound. A version of which another one is better with P > .95 is not asked. The incumbent
 changes when the lower bound of another version's lead beats SWAP_COST: what is asked besides is exploration.
 ``score``: the specified weighted score, as selection.py has it. The others are there to be measured against.
 """
@@ -19,8 +20,9 @@ from dataclasses import dataclass
 from random import Random
 from typing import Protocol
 
-from .belief import Arm, Estimate, Expected, estimate, spread
+from .belief import Arm, Estimate, believed, spread
 from .cost import Outcome
+from .levels import Levels
 from .registry import Lifecycle, ModelVersion
 from .selection import select
 from .stats import EMPTY, Stats
@@ -32,28 +34,31 @@ DOMINATED_Z = 1.6448  # P = .95, rounded down
 SWAP_Z, SWAP_COST = 2.6, 0.02  # the lower bound of a lead must beat what a swap costs
 SWAP_SAMPLES = 10
 WINDOW = 200
-ELSEWHERE = 5.0  # grades that the expectation from other tasks is worth; 2 for the mean of all versions on this one
+ELSEWHERE, AMONG_ALL = 5.0, 3.0  # grades that the expectation from other tasks is worth; the mean of all versions here
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
-    """One answer: ``quality`` in 0..1; the rest where it was recorded (smaller is better)."""
+    """One answer: ``quality`` in 0..1; the rest where it was recorded (smaller is better). ``item``: the prompt's name,
+    by which answers to the same prompt are compared."""
 
     quality: float
     latency_s: float | None = None
     memory_bytes: float | None = None
     energy_j: float | None = None
     cost: float | None = None
+    item: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Start:
     """``known``: for each version what the internal benchmark revealed; ``expected``: the quality that each showed on
-    other tasks, carried over to this one, None where that is not known."""
+    other tasks, carried over to this one, None where that is not known; ``covariance``: of what these miss."""
 
     names: Sequence[str]
     known: Sequence[Sequence[Seen]]
     expected: Sequence[float | None]
+    covariance: Sequence[Sequence[float]] | None = None
 
 
 class Policy(Protocol):
@@ -69,28 +74,43 @@ class Policy(Protocol):
 
 class Bandit:
     def __init__(self, start: Start) -> None:
-        self._expected = start.expected
         self._now = 0
         self._arms = [Arm() for _ in start.names]
         for i, known in enumerate(start.known):
             for seen in known:
                 self._arms[i] = self._arms[i].known(seen.quality)
+        self._levels = self._first_levels(start)
+        self._waiting: list[list[Seen]] = [[] for _ in start.names]  # seen under suspicion
         self._look()
         self.incumbent: int | None = None
         self._settle()
 
+    def _first_levels(self, start: Start) -> Levels:
+        seen = sum(arm.normal.n for arm in self._arms)
+        pooled, scatter = (sum(arm.normal.good for arm in self._arms) + 1.0) / (seen + 2.0), spread(self._arms)
+        means = [pooled if told is None else told for told in start.expected]
+        weights = [AMONG_ALL if told is None else ELSEWHERE for told in start.expected]
+        alone = [max(m * (1.0 - m), 0.01) * scatter / w for m, w in zip(means, weights, strict=True)]
+        levels = Levels(means, start.covariance or _diagonal(alone))
+        levels.scatter(scatter, [
+            (arm.normal.good + w * m) / (arm.normal.n + w) for arm, m, w in zip(self._arms, means, weights, strict=True)
+        ])  # fmt: skip
+        for n in range(max(map(len, start.known), default=0)):  # prompt by prompt
+            for i, known in enumerate(start.known):
+                if n < len(known):
+                    levels.learn(i, known[n].item, known[n].quality)
+        return levels
+
     def _look(self) -> None:
         """The estimates for the next request."""
-        normal = [arm.normal for arm in self._arms]
-        seen = sum(c.n for c in normal)
-        pooled, scatter = (sum(c.good for c in normal) + 1.0) / (seen + 2.0), spread(self._arms)
-        self._before = [
-            Expected(quality=pooled, spread=scatter)
-            if told is None
-            else Expected(quality=told, weight=ELSEWHERE, spread=scatter)
-            for told in self._expected
-        ]
-        self.estimates = [estimate(arm, self._now, e) for arm, e in zip(self._arms, self._before, strict=True)]
+        levels, self._scatter = self._levels, spread(self._arms)
+        levels.scatter(self._scatter)
+        alone = 1.0 - levels.likeness  # of a grade's variance, beside what the prompt explains
+        self.estimates = []
+        for i, arm in enumerate(self._arms):
+            variance = levels.own_variance(i)
+            weight = max(1.0, alone * levels.noise[i] / variance)
+            self.estimates.append(believed(arm, self._now, levels.level(i), math.sqrt(variance), weight))
 
     def choose(self, chance: Random) -> int:
         """The best by its index that is not surely worse than another. The best by its mean never is."""
@@ -98,10 +118,28 @@ class Bandit:
         return next(i for i in ranked if not self.dominated(i))
 
     def dominated(self, i: int) -> bool:
-        return any(lead(other, self.estimates[i]) > DOMINATED_Z for other in self.estimates)
+        return any(self.lead(j, i) > DOMINATED_Z for j in range(len(self._arms)) if j != i)
+
+    def lead(self, a: int, b: int, cost: float = 0.0) -> float:
+        """Of ``a`` over ``b``, less ``cost``, in standard deviations of the difference."""
+        x, y = self.estimates[a], self.estimates[b]
+        if x.mean - y.mean <= cost:
+            return 0.0
+        return (x.mean - y.mean - cost) / math.sqrt(self._levels.apart(a, b) + x.doubt**2 + y.doubt**2)
 
     def learn(self, version: int, seen: Seen) -> None:
-        self._arms[version] = self._arms[version].graded(seen.quality, self._now, self._before[version])
+        before, waiting = self._arms[version], self._waiting[version]
+        expected = self._levels.expected(version, seen.item)
+        after = before.answered(seen.quality, self._now, expected, self._scatter)
+        self._arms[version] = after
+        waiting.append(seen)
+        if after.late.n == 0.0:  # no suspicion any more, or it has become the normal state
+            if after.rebased:
+                self._levels.forget(version)
+            if after.rebased or not before.convinced:
+                for one in waiting:
+                    self._levels.learn(version, one.item, one.quality)
+            waiting.clear()
         self._now += 1
         self._look()
         self._settle()
@@ -111,8 +149,12 @@ class Bandit:
         best = max(range(len(self._arms)), key=lambda i: self.estimates[i].mean)
         if self._arms[best].samples < SWAP_SAMPLES:
             return
-        if self.incumbent is None or lead(self.estimates[best], self.estimates[self.incumbent], SWAP_COST) > SWAP_Z:
+        if self.incumbent is None or self.lead(best, self.incumbent, SWAP_COST) > SWAP_Z:
             self.incumbent = best
+
+
+def _diagonal(values: Sequence[float]) -> list[list[float]]:
+    return [[value if i == j else 0.0 for j in range(len(values))] for i, value in enumerate(values)]
 
 
 def lead(a: Estimate, b: Estimate, cost: float = 0.0) -> float:

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from random import Random
 
-from .policies import POLICIES, Bandit, Policy, Seen, Start, lead
+from .elsewhere import Elsewhere, elsewhere
+from .policies import POLICIES, Bandit, Policy, Seen, Start
 from .trial import normal
 
-CARRIED = 0.7  # of what a model showed on the other tasks, beside the others' mean, in log-odds
 SURE = 0.95
 DIMENSIONS = ("latency_s", "memory_bytes", "energy_j", "cost")
 Answers = Mapping[str, Mapping[str, Seen]]  # model -> item -> what it answered
@@ -60,8 +60,21 @@ class SelectReplay:
 
 def replay_select(tasks: Mapping[str, Answers], settings: Settings) -> dict[str, SelectReplay]:
     """Each task's figures, tasks in the order of their names."""
-    known = {task: _benchmark(tasks[task], task, settings) for task in sorted(tasks)}
-    return {task: _Run(task, tasks[task], known, settings).run() for task in sorted(tasks)}
+    named = {task: _named(tasks[task]) for task in sorted(tasks)}
+    known = {task: _benchmark(answers, task, settings) for task, answers in named.items()}
+    grades = {
+        task: {model: [seen.quality for seen in of] for model, of in found.items()} for task, found in known.items()
+    }
+    told = {task: elsewhere(grades, task) if settings.prior else None for task in named}
+    return {task: _Run(task, answers, known[task], told[task], settings).run() for task, answers in named.items()}
+
+
+def _named(answers: Answers) -> Answers:
+    """Each answer with the name of its prompt."""
+    return {
+        model: {item: seen if seen.item == item else replace(seen, item=item) for item, seen in of.items()}
+        for model, of in answers.items()
+    }
 
 
 Known = dict[str, list[Seen]]
@@ -80,34 +93,10 @@ def _benchmark(answers: Answers, task: str, settings: Settings) -> Known:
     return found
 
 
-def carried_over(known: Mapping[str, Known], task: str) -> dict[str, float]:
-    """The quality expected of each model on ``task`` by what it showed on the other tasks: in log-odds, the mean of all
-    models here, and CARRIED of its mean distance from all models there. Empty without other tasks."""
-    distances: dict[str, list[float]] = {}
-    for other, of in known.items():
-        if other != task and len(of) > 1 and all(of.values()):
-            odds = {model: _odds(seen) for model, seen in of.items()}
-            middle = statistics.fmean(odds.values())
-            for model, value in odds.items():
-                distances.setdefault(model, []).append(value - middle)
-    here = statistics.fmean(_odds(seen) for seen in known[task].values())
-    return {
-        model: 1.0 / (1.0 + math.exp(-here - CARRIED * statistics.fmean(far)))
-        for model, far in distances.items()
-        if model in known[task]
-    }
-
-
-def _odds(seen: Sequence[Seen]) -> float:
-    """The logarithm of the odds of a good answer, with one of each kind for a start."""
-    good = sum(one.quality for one in seen) + 1.0
-    return math.log(good / (len(seen) + 2.0 - good))
-
-
 class _Run:
     """One task."""
 
-    def __init__(self, task: str, answers: Answers, known: Mapping[str, Known], settings: Settings) -> None:
+    def __init__(self, task: str, answers: Answers, known: Known, told: Elsewhere | None, settings: Settings) -> None:
         self._names = sorted(answers)
         self._answers = [answers[name] for name in self._names]
         self._own = [sorted(of) for of in self._answers]
@@ -115,10 +104,9 @@ class _Run:
         self._means = [statistics.fmean(seen.quality for seen in of.values()) for of in self._answers]
         self._plays = list(range(len(self._names)))  # whose answers each model gives: exchanged by a degradation
         self._settings = settings
-        told = carried_over(known, task) if settings.prior else {}
         start = Start(
-            names=self._names, known=[known[task][name] for name in self._names],
-            expected=[told.get(name) for name in self._names],
+            names=self._names, known=[known[name] for name in self._names],
+            expected=told.means if told else [None] * len(self._names), covariance=told.covariance if told else None,
         )  # fmt: skip
         self._policy: Policy = POLICIES[settings.policy](start)
         self._watch = self._policy if isinstance(self._policy, Bandit) else Bandit(start)
@@ -171,9 +159,8 @@ class _Run:
 
     def _dominated(self, chosen: int) -> bool:
         """Whether, on what is known now, another one is better in every known dimension with P > SURE."""
-        mine = self._watch.estimates[chosen]
-        for other, known in enumerate(self._watch.estimates):
-            ahead = 0.0 if other == chosen else lead(known, mine)
+        for other in range(len(self._names)):
+            ahead = 0.0 if other == chosen else self._watch.lead(other, chosen)
             better = normal(ahead) if ahead > 1.0 else 0.0
             if better > SURE and better * self._costs.smaller(other, chosen) > SURE:
                 return True

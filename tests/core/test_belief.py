@@ -140,3 +140,23 @@ def _counted(many: list[float]) -> Counts:
     for x in many:
         counts = counts.add(x)
     return counts
+
+
+def test_a_grade_that_its_prompt_explains_accuses_nobody() -> None:
+    """Wrong answers where a wrong one was expected leave the weights of a fall lower than where a right one was; the
+    expectation is never taken to be certain."""
+    arm = benchmarked(18, 2)
+    expected, surprised, sure = (arm.answered(0.0, 0, p, 1.0) for p in (0.1, 0.9, 1.0))
+    assert max(expected.worse) < max(surprised.worse) < max(sure.worse) < math.inf
+    assert arm.answered(0.0, 0, 0.9, 1.0) == arm.graded(0.0, 0, Expected(quality=0.9, weight=1e9))
+
+
+def test_it_says_when_the_new_state_has_become_the_normal_one() -> None:
+    """Once, at the REBASE-th grade of a version that has become worse for good."""
+    arm, rebased = benchmarked(95, 5), []
+    for now in range(150):
+        arm = arm.graded(0.0, now, Expected())
+        rebased.append(arm.rebased)
+    assert sum(rebased) == 1
+    assert rebased.index(True) >= belief.REBASE - 1
+    assert not benchmarked(95, 5).rebased

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from arbiter_tui.core import policies
 from arbiter_tui.core.belief import Estimate
 from arbiter_tui.core.policies import POLICIES, Bandit, Policy, Seen, Start, bonus, index, lead
-from arbiter_tui.core.replay_select import Settings, carried_over, replay_select
+from arbiter_tui.core.replay_select import Settings, replay_select
 
 GOOD, BAD = Seen(quality=1.0), Seen(quality=0.0)
 
@@ -223,15 +223,70 @@ def test_another_version_that_is_slower_dominates_nobody() -> None:
     assert replay_select(faster, settings)["t"].dominated_choices > 50
 
 
-def test_what_models_showed_elsewhere_is_carried_over_in_log_odds() -> None:
-    """.7 of a model's mean distance on the other tasks, from the mean of all here; nothing without other tasks."""
-    known = {
-        "here": {"a": [GOOD] * 5 + [BAD] * 5, "b": [GOOD] * 5 + [BAD] * 5},
-        "there": {"a": [GOOD] * 9 + [BAD], "b": [GOOD] + [BAD] * 9},
-    }
-    far = math.log(10 / 2)
-    told = carried_over(known, "here")
-    assert told["a"] == pytest.approx(1 / (1 + math.exp(-0.7 * far)))
-    assert told["b"] == pytest.approx(1 - told["a"])
-    assert carried_over({"here": known["here"]}, "here") == {}
-    assert carried_over({**known, "there": {"a": known["there"]["a"]}}, "here") == {}
+def named(policy: Policy, shares: list[float], requests: int, kinds: int) -> list[int]:
+    """Requests drawn from ``kinds`` prompts, each easy or hard for everybody: who answers what is the prompt's own."""
+    chance, counts = random.Random(3), [0] * len(shares)
+    for _ in range(requests):
+        chosen, item = policy.choose(chance), chance.randrange(kinds)
+        counts[chosen] += 1
+        good = random.Random(f"prompt {item}").random() < shares[chosen]
+        policy.learn(chosen, Seen(quality=float(good), item=f"{item}"))
+    return counts
+
+
+def test_the_bandit_knows_sooner_who_is_better_where_prompts_are_the_same() -> None:
+    """Two versions of which one can all that the other can, and more, on the same prompts: their difference is surer
+    than where the prompts have no names."""
+    told = [[Seen(quality=float(n % 10 < good), item=f"{n}") for n in range(20)] for good in (5, 7)]
+    by_prompt = Start(names=["a", "b"], known=told, expected=[None, None])
+    nameless = Start(
+        names=["a", "b"], known=[[replace(s, item=None) for s in of] for of in told], expected=[None, None]
+    )
+    assert Bandit(by_prompt).lead(1, 0) > Bandit(nameless).lead(1, 0) > 0.0
+    assert Bandit(by_prompt).lead(0, 1) == 0.0
+
+
+def test_the_bandit_finds_the_best_among_repeated_prompts() -> None:
+    """With forty prompts that come again and again, and where grades of a prompt are the same for all but the share
+    that is a version's own."""
+    policy = Bandit(start((2, 3), (2, 3), (2, 3)))
+    counts = named(policy, [0.3, 0.8, 0.5], 400, 40)
+    assert policy.incumbent == 1
+    assert counts[1] > 250
+
+
+def test_a_change_shows_at_once_on_prompts_that_were_answered_before() -> None:
+    """A version that was right on 40 prompts twice gets them wrong: it takes fewer wrong answers to doubt it than
+    where the prompts have no names."""
+    doubted = []
+    for name in (lambda n: f"{n}", lambda n: None):
+        policy = Bandit(start((0, 0), (0, 0)))
+        for n in (*range(40), *range(40)):
+            policy.learn(0, Seen(quality=float(n % 5 > 0), item=name(n)))
+        wrong = 0
+        while policy.estimates[0].doubt < 0.1:
+            policy.learn(0, Seen(quality=0.0, item=name(wrong * 5 + 1)))
+            wrong += 1
+        doubted.append(wrong)
+    assert doubted[0] < doubted[1]
+
+
+def test_what_was_seen_under_a_false_suspicion_counts_after_it() -> None:
+    """Some wrong answers, then right ones: no suspicion is left, and all of it is in the level, in order."""
+    policy = Bandit(start((18, 2), (0, 0)))
+    for quality in (0.0, 0.0, 0.0, 0.0, *[1.0] * 40):
+        policy.learn(0, Seen(quality=quality))
+    assert policy._waiting[0] == []
+    plain = Bandit(start((18, 2), (0, 0)))
+    for quality in [1.0] * 40:
+        plain.learn(0, Seen(quality=quality))
+    assert policy.estimates[0].mean < plain.estimates[0].mean
+
+
+def test_a_version_that_changed_for_good_is_learnt_anew() -> None:
+    """After as many answers of the new state as make it the normal one, its level is that of the new state."""
+    policy = Bandit(start((18, 2), (0, 0)))
+    for n in range(200):
+        policy.learn(0, Seen(quality=float(n % 5 == 0), item=f"{n}"))
+    assert policy.estimates[0].mean == pytest.approx(0.2, abs=0.06)
+    assert policy.estimates[0].doubt < 0.1
