@@ -282,6 +282,25 @@ class Whole(Protocol):
         ...
 
 
+class Embedding(Protocol):
+    """What a loaded model may offer besides: embeddings that are asked for with more than their texts."""
+
+    async def embed_with(self, texts: Sequence[str], extra: Mapping[str, Any]) -> tuple[list[list[float]], int | None]:
+        """As ``embed``, with the client's further fields untouched; and the tokens that were read, if they are told."""
+        ...
+
+
+async def vectors(
+    model: LoadedModel, texts: Sequence[str], extra: Mapping[str, Any]
+) -> tuple[list[list[float]], int | None]:
+    """For whoever asks a model of any kind."""
+    more = getattr(model, "embed_with", None)
+    if more is None:
+        return await model.embed(texts), None
+    found: tuple[list[list[float]], int | None] = await more(texts, extra)
+    return found
+
+
 class Patient(Protocol):
     """What a provider may offer besides: its own longest load (s), instead of ``[pool] load_timeout_s``."""
 

@@ -87,11 +87,11 @@ class Admission:
         if not _steers():
             raise Forbidden("unloading a model needs a key with the scope control; this key's scope is infer")
 
-    def embedded(self, texts: Sequence[str]) -> None:
-        """Embeddings were made of these."""
+    def embedded(self, texts: Sequence[str], tokens: int | None = None) -> None:
+        """Embeddings were made of these; ``tokens``, where their runtime counted."""
         caller = CALLER.get()
         if caller is not None:
-            caller.used(sum(len(t.encode()) for t in texts) / BYTES_PER_TOKEN)
+            caller.used(sum(len(t.encode()) for t in texts) / BYTES_PER_TOKEN if tokens is None else tokens)
 
 
 def _steers() -> bool:

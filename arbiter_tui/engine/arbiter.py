@@ -44,7 +44,7 @@ from .matrix import cells
 from .pool import Pool
 from .recorder import Recorder
 from .reported import Reported
-from .requests import Embedded, Requests
+from .requests import NOTHING, Embedded, Requests
 from .rollouts import Rollouts
 from .scaling import spans_of
 from .schedule import Schedule
@@ -193,10 +193,11 @@ class Arbiter:
         )  # fmt: skip
 
     async def embed(
-        self, name: str, texts: Sequence[str], task: str | None = None, wait_s: float | None = None
-    ) -> tuple[Embedded, list[list[float]]]:
+        self, name: str, texts: Sequence[str], task: str | None = None, wait_s: float | None = None,
+        extra: Mapping[str, Any] = NOTHING,
+    ) -> tuple[Embedded, list[list[float]]]:  # fmt: skip
         """What made them, and one vector per text. Raises NotSupported, what ``begin`` raises, and Late."""
-        return await self.asked.embed(name, texts, task, wait_s)
+        return await self.asked.embed(name, texts, task, wait_s, extra)
 
     # ── decisions ─────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -17,7 +17,7 @@ instance, as a single model would. ::
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -37,7 +37,7 @@ from ..errors import (
     WorkerDied,
 )
 from ..ports import Clock
-from ..provider import Chunk, Done, InstanceStats, LoadedModel, Request, Sink, WorkerEvent, poured
+from ..provider import Chunk, Done, InstanceStats, LoadedModel, Request, Sink, WorkerEvent, poured, vectors
 from .health import BACK_OFF_CAP_S, Answer, ask, back_off, is_hung, measure, strikes_after
 from .replica import Loader, Owner, Replica, Stage, shown, texts
 
@@ -264,10 +264,13 @@ class ReplicaSet:
                     await stream.aclose()
 
     async def embed(self, texts: Sequence[str]) -> list[list[float]]:
+        return (await self.embed_with(texts, {}))[0]
+
+    async def embed_with(self, texts: Sequence[str], extra: Mapping[str, Any]) -> tuple[list[list[float]], int | None]:
         tries = _Tries(self, None)
         while True:
             with tries.next() as (replica, model):
-                found = await model.embed(texts)
+                found = await vectors(model, texts, extra)
                 tries.begin(replica)
                 return found
 

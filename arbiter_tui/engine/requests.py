@@ -8,15 +8,15 @@ Name -> version -> lease without an await in between; where a lease is free at o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..core.cost import Failure, Outcome
 from ..core.registry import ModelVersion
 from ..errors import ArbiterError, Draining
-from ..provider import Request
+from ..provider import Request, vectors
 from . import special
 from .answer import Answer, failure_of
 from .examples import posed as in_form
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from .arbiter import Arbiter
 
 
+NOTHING: Mapping[str, Any] = {}
+
+
 @dataclass(slots=True)
 class Embedded:
     """What made some vectors. ``overhead_s``: what the arbiter itself added; None: it had no lease."""
@@ -39,6 +42,7 @@ class Embedded:
     version: ModelVersion
     decision_id: str
     overhead_s: float | None = None
+    tokens: int | None = None  # that its runtime counted
 
 
 class Requests:
@@ -109,11 +113,12 @@ class Requests:
         return answer
 
     async def embed(
-        self, name: str, texts: Sequence[str], task: str | None, wait_s: float | None = None
-    ) -> tuple[Embedded, list[list[float]]]:
-        """One vector per text, and what is known of it. It is remembered like any request; but nothing is learnt of
-        it: its seconds say nothing about answers. Raises NotSupported, what ``prepare`` and a lease raise, and Late
-        where the model is not there within ``wait_s``."""
+        self, name: str, texts: Sequence[str], task: str | None, wait_s: float | None = None,
+        extra: Mapping[str, Any] = NOTHING,
+    ) -> tuple[Embedded, list[list[float]]]:  # fmt: skip
+        """One vector per text, and what is known of it; ``extra``: further fields, for runtimes that take some. It is
+        remembered like any request; but nothing is learnt of it: its seconds say nothing about answers. Raises
+        NotSupported, what ``prepare`` and a lease raise, and Late where the model is not there within ``wait_s``."""
         engine, live, began = self._engine, self._live, self._clock.monotonic()
         if live.state != "ready":
             raise Draining(f"the engine is {live.state}")
@@ -126,7 +131,7 @@ class Requests:
         try:
             lease = await self._leased(claim, version, wait_s)
             told.overhead_s = max(0.0, self._clock.monotonic() - began - lease.queue_s - lease.load_s)
-            vectors = await lease.model.embed(texts)
+            found, told.tokens = await vectors(lease.model, texts, extra)
             failure = None
         except (ArbiterError, TimeoutError) as error:
             failure = failure_of(error)
@@ -135,8 +140,8 @@ class Requests:
             claim.leave(succeeded=failure is None)
             if told.overhead_s is not None:  # what never began is refused, not answered
                 self._embedded(told, target, failure, began)
-        engine.admission.embedded(texts)
-        return told, vectors
+        engine.admission.embedded(texts, told.tokens)
+        return told, found
 
     async def _leased(self, claim: LeaseContext, version: ModelVersion, wait_s: float | None) -> Lease:
         async with patient(self._engine.pool, lambda: version.version, wait_s):
@@ -146,7 +151,7 @@ class Requests:
         live, now = self._live, self._clock.monotonic()
         outcome = Outcome(
             id=told.id, task=told.task, version=told.version.version, at=self._clock.now(), success=failure is None,
-            failure=failure, latency_s=now - began, overhead_s=told.overhead_s,
+            failure=failure, latency_s=now - began, overhead_s=told.overhead_s, tokens_in=told.tokens,
         )  # fmt: skip
         live.measures.ended(outcome, told.version.provider)
         live.recent.append(Served(outcome, told.decision_id, target.named))

@@ -5,7 +5,8 @@ Owns: that it waits, takes its place in line and is named as an answer is. Never
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from ..engine.leasing import Late
 from ..engine.requests import Embedded
@@ -15,7 +16,12 @@ from .limits import header
 
 
 async def embedded(
-    generator: Generator, exchange: Exchange, name: str, texts: Sequence[str], keep_s: float | None
+    generator: Generator,
+    exchange: Exchange,
+    name: str,
+    texts: Sequence[str],
+    keep_s: float | None,
+    extra: Mapping[str, Any],
 ) -> tuple[Embedded, list[list[float]]]:
     """Raises what a lease and the model raise, and ModelLoading: a cold load is waited for as long as an answer's."""
     arbiter = generator.arbiter
@@ -24,10 +30,17 @@ async def embedded(
     exchange.watch(streams=False)
     try:
         told, vectors = await arbiter.embed(
-            target.version.version, texts, target.task or None, wait_s=generator.load_wait_s
+            target.version.version, texts, target.task or None, wait_s=generator.load_wait_s, extra=extra
         )
     except Late:
         raise generator.still_loading(name, target.version.version) from None
     if keep_s is not None:
         arbiter.admission.keep(arbiter.pool, told.version.version, keep_s)
     return told, vectors
+
+
+def counted(told: Embedded, texts: Sequence[str]) -> tuple[int, dict[str, bool]]:
+    """The tokens that were read, and the mark of an estimate: four bytes are one where nobody counts them."""
+    if told.tokens is not None:
+        return told.tokens, {}
+    return -(-sum(len(t.encode()) for t in texts) // 4), {"estimated": True}

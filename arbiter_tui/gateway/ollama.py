@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from importlib.metadata import version as installed
 from time import perf_counter_ns
@@ -24,7 +24,7 @@ from ..core.routing import TASK_PREFIX
 from ..engine.answer import Answer
 from ..engine.live import Target
 from ..errors import NotSupported, Refused
-from .embedding import embedded
+from .embedding import counted, embedded
 from .exchange import Endpoint, Exchange
 from .fields import seconds
 from .generation import LATEST, Generator, answer_headers
@@ -118,34 +118,35 @@ class OllamaDoor:
     async def embed(self, exchange: Exchange) -> None:
         began = perf_counter_ns()
         body = parse_object(await _body(exchange))
-        name, texts, dimensions = read_inputs(body)
-        headers, vectors = await self._embedded(exchange, name, texts, seconds(body.get("keep_alive")))
+        name, texts, dimensions, extra = read_inputs(body)
+        headers, vectors, took = await self._embedded(exchange, name, texts, seconds(body.get("keep_alive")), extra)
         told: dict[str, Any] = {"model": name, "embeddings": [cut(v, dimensions) for v in vectors]}
-        if texts:  # nobody counts the tokens of an embedding: four bytes stand for one
-            tokens = -(-sum(len(t.encode()) for t in texts) // 4)
-            told |= {"total_duration": perf_counter_ns() - began, "prompt_eval_count": tokens, "estimated": True}
+        if texts:
+            told |= {"total_duration": perf_counter_ns() - began, **took}
         await exchange.answer(200, json.dumps(told).encode(), headers, kind=_JSON)
 
     async def embeddings(self, exchange: Exchange) -> None:
         body = parse_object(await _body(exchange))
-        name, texts, _ = read_inputs({**body, "input": body.get("prompt")})
-        headers, vectors = await self._embedded(exchange, name, texts, seconds(body.get("keep_alive")))
+        name, texts, _, extra = read_inputs({**body, "input": body.get("prompt")})
+        headers, vectors, _ = await self._embedded(exchange, name, texts, seconds(body.get("keep_alive")), extra)
         told = {"embedding": vectors[0] if vectors else []}
         await exchange.answer(200, json.dumps(told).encode(), headers, kind=_JSON)
 
     async def _embedded(
-        self, exchange: Exchange, name: str, texts: list[str], keep_s: float | None
-    ) -> tuple[Headers, list[list[float]]]:
+        self, exchange: Exchange, name: str, texts: list[str], keep_s: float | None, extra: Mapping[str, Any]
+    ) -> tuple[Headers, list[list[float]], dict[str, int]]:
+        """Headers, vectors, and what it took."""
         if not texts:
             target = self._generator.target(exchange, name)
             exchange.watch(streams=False)
             await self._loaded(target.version, keep_s)
-            return _headers(target), []
+            return _headers(target), [], {}
         try:
-            told, vectors = await embedded(self._generator, exchange, name, texts, keep_s)
+            told, vectors = await embedded(self._generator, exchange, name, texts, keep_s, extra)
         except NotSupported as error:
             raise BadRequest(str(error), status=501, code=error.code) from error
-        return answer_headers(told), vectors
+        tokens, estimated = counted(told, texts)
+        return answer_headers(told), vectors, {"prompt_eval_count": tokens, **estimated}
 
     # ── lists ─────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -42,6 +42,7 @@ _COMMON = frozenset(
 )  # fmt: skip
 _CHAT = _COMMON | {"messages", "tools", "tool_choice"}
 _GENERATE = _COMMON | {"prompt", "system", "template", "suffix", "context", "raw", "images"}
+_EMBED = frozenset({"model", "name", "input", "prompt", "dimensions", "keep_alive", "options", "truncate"})
 _OWN_OPTIONS = frozenset({"num_predict", "temperature", "top_p", "seed", "stop"})
 _LOAD_OPTIONS = frozenset(
     {"num_ctx", "num_gpu", "num_thread", "num_batch", "main_gpu", "use_mmap", "use_mlock", "numa", "low_vram",
@@ -125,8 +126,8 @@ def _address(picture: str) -> str:
     return f"data:image/{kind};base64,{picture}"
 
 
-def read_inputs(body: Mapping[str, Any]) -> tuple[str, list[str], int | None]:
-    """Name, texts (none: only load) and the wanted dimensions of a body of /api/embed."""
+def read_inputs(body: Mapping[str, Any]) -> tuple[str, list[str], int | None, dict[str, Any]]:
+    """Name, texts (none: only load), the wanted dimensions and unknown fields of a body of /api/embed."""
     given = body.get("input")
     texts = [given] if isinstance(given, str) else [] if given is None else given
     if not isinstance(texts, list) or not all(isinstance(t, str) for t in texts):
@@ -134,7 +135,8 @@ def read_inputs(body: Mapping[str, Any]) -> tuple[str, list[str], int | None]:
     if len(texts) > MAX_INPUTS:
         raise bad("input", f"has more than {MAX_INPUTS} texts")
     kept = [] if texts == [""] else texts
-    return read_name(body), kept, integer(body, "dimensions", 1, 1_000_000)
+    extra = {key: value for key, value in body.items() if key not in _EMBED}
+    return read_name(body), kept, integer(body, "dimensions", 1, 1_000_000), extra
 
 
 def _job(body: Mapping[str, Any], request: Request | None) -> Job:

@@ -18,7 +18,7 @@ from ..core.registry import Lifecycle, ModelVersion
 from ..core.routing import TASK_PREFIX
 from ..engine.answer import Answer
 from ..errors import UnknownName
-from .embedding import embedded
+from .embedding import counted, embedded
 from .exchange import PING_S, Endpoint, Exchange
 from .fields import Asked, seconds
 from .generation import Generator, answer_headers, task_header
@@ -84,13 +84,14 @@ class OpenAIDoor:
 
     async def embeddings(self, exchange: Exchange) -> None:
         body = parse_object(await exchange.body())
-        name, texts, encoding, dimensions = read_embeddings(body)
+        name, texts, encoding, dimensions, extra = read_embeddings(body)
         keep_s = seconds(body.get("keep_alive"))
         name = name or self._generator.unnamed(exchange, None, task_header(exchange))
-        told, whole = await embedded(self._generator, exchange, name, texts, keep_s)
+        told, whole = await embedded(self._generator, exchange, name, texts, keep_s, extra)
         vectors = [cut(v, dimensions) for v in whole]
-        size = sum(len(t.encode()) for t in texts)
-        data = embeddings(told.version.version, vectors, encoding=encoding, prompt_bytes=size)
+        tokens, estimated = counted(told, texts)
+        usage = {"prompt_tokens": tokens, "total_tokens": tokens, **estimated}
+        data = embeddings(told.version.version, vectors, encoding=encoding, usage=usage)
         await exchange.answer(200, data, answer_headers(told))
 
     async def models(self, exchange: Exchange) -> None:

@@ -36,6 +36,7 @@ _COMMON = frozenset(
 )  # fmt: skip
 _CHAT = _COMMON | {"messages", "top_logprobs", "tools", "tool_choice"}
 _TEXT = _COMMON | {"prompt"}
+_EMBEDDING = frozenset({"model", "input", "encoding_format", "dimensions", "keep_alive"})
 MEDIA = {"image_url": "vision", "input_audio": "audio", "file": ""}  # type of a part -> the capability that it needs
 
 
@@ -83,19 +84,20 @@ def _prompt(value: Any) -> tuple[str, tuple[str, ...]]:
     return "\n".join(v for v in value if isinstance(v, str)), ("prompt",)
 
 
-def read_embeddings(body: Mapping[str, Any]) -> tuple[str, list[str], str, int | None]:
-    """Name, texts, encoding (float or base64) and the wanted dimensions of a body of /v1/embeddings."""
+def read_embeddings(body: Mapping[str, Any]) -> tuple[str, list[str], str, int | None, dict[str, Any]]:
+    """Name, texts, encoding (float or base64), the wanted dimensions and unknown fields of a body of /v1/embeddings."""
     texts = body.get("input")
     if isinstance(texts, str):
         texts = [texts]
     if not isinstance(texts, list) or not texts or not all(isinstance(t, str) for t in texts):
-        raise bad("input", "must be a text or a non-empty list of texts")
+        raise bad("input", "must be a text or a non-empty list of texts (tokens of another model mean nothing here)")
     if len(texts) > MAX_INPUTS:
         raise bad("input", f"has more than {MAX_INPUTS} texts")
     encoding = body.get("encoding_format") or "float"
     if encoding not in ("float", "base64"):
         raise bad("encoding_format", "must be float or base64")
-    return model_name(body), texts, encoding, integer(body, "dimensions", 1, 1_000_000)
+    extra = {key: value for key, value in body.items() if key not in _EMBEDDING}
+    return model_name(body), texts, encoding, integer(body, "dimensions", 1, 1_000_000), extra
 
 
 def _asked(body: Mapping[str, Any], request: Request, stream: bool) -> Asked:

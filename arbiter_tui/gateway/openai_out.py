@@ -10,7 +10,7 @@ import base64
 import json
 import math
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -163,13 +163,13 @@ def usage_of(counts: Counts) -> dict[str, Any]:
     return body
 
 
-def embeddings(model: str, vectors: Sequence[Sequence[float]], *, encoding: str, prompt_bytes: int) -> bytes:
-    tokens = -(-prompt_bytes // 4)
+def embeddings(
+    model: str, vectors: Sequence[Sequence[float]], *, encoding: str, usage: Mapping[str, int]
+) -> bytes:  # fmt: skip
     data = [
         {"object": "embedding", "index": i, "embedding": _packed(v) if encoding == "base64" else list(v)}
         for i, v in enumerate(vectors)
     ]
-    usage = {"prompt_tokens": tokens, "total_tokens": tokens, "estimated": True}
     return json.dumps({"object": "list", "data": data, "model": model, "usage": usage}).encode()
 
 

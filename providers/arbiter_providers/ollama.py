@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any
 
@@ -248,15 +248,19 @@ class OllamaModel:
             raise
 
     async def embed(self, texts: Sequence[str]) -> list[list[float]]:
+        vectors, _ = await self.embed_with(texts, {})
+        return vectors
+
+    async def embed_with(self, texts: Sequence[str], extra: Mapping[str, Any]) -> tuple[list[list[float]], int | None]:
         self._check()
         if not texts:
-            return []
-        body = {"model": self._name, "input": list(texts), "keep_alive": -1, "truncate": False}
+            return [], None
+        body = {**extra, "model": self._name, "input": list(texts), "keep_alive": -1, "truncate": False}
         if self.version.context is not None:
             body["options"] = {"num_ctx": self.version.context}
         told = await self._provider.runtime.post("/api/embed", body, name=self._name)
         try:
-            return [[float(x) for x in row] for row in told["embeddings"]]
+            return [[float(x) for x in row] for row in told["embeddings"]], told.get("prompt_eval_count")
         except (ValueError, KeyError, TypeError) as error:
             raise ProviderError(f"Ollama, {self._name}: gave no embeddings ({type(error).__name__})") from error
 

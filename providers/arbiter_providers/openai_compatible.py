@@ -15,6 +15,7 @@ from arbiter_tui.provider import EventSink, LoadedModel, ProviderConfig
 
 from . import _openai_wire as wire
 from . import _tools
+from ._openai_embedding import EmbeddingModel
 from ._openai_runtime import OpenAiModel, Runtime
 from ._options import address, names, positive
 
@@ -104,7 +105,7 @@ class OpenAiCompatibleProvider:
         chat = bool(version.options.get("chat", self._chat))
         # llama-server alone has /props; it alone takes GBNF.
         dialect = wire.Dialect(version.source, grammar=bool(props), chat=chat, tools=_tools.supported(props))
-        model = OpenAiModel(
+        model = EmbeddingModel(
             runtime, version, dialect, on_event=on_event, forget=self._loaded.discard, slots=_slots(props)
         )
         self._loaded.add(model)

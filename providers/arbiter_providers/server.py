@@ -9,7 +9,7 @@ import asyncio
 import re
 import shutil
 import socket
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,8 @@ from arbiter_tui.provider import Chunk, EventSink, InstanceStats, LoadedModel, P
 from . import _openai_wire as wire
 from . import _tools
 from ._local import MIB, Settings, describe, predicted_bytes
-from ._openai_runtime import OpenAiModel, Runtime
+from ._openai_embedding import EmbeddingModel
+from ._openai_runtime import Runtime
 from ._process import Child, Vigil, launch
 from ._server_presets import PLACEHOLDERS, PRESETS, filled, preset_flags
 
@@ -111,7 +112,7 @@ class ServerProvider:
             await asyncio.shield(_undo(child, runtime))
             raise
         chat = bool(version.options.get("chat", self._chat))
-        speaker = OpenAiModel(
+        speaker = EmbeddingModel(
             runtime, version, wire.Dialect(served, grammar=bool(props), chat=chat, tools=_tools.supported(props)),
             on_event=lambda event: None, forget=lambda model: None,
         )  # fmt: skip
@@ -127,7 +128,13 @@ class ServerModel:
     """One running server and the model that it serves."""
 
     def __init__(
-        self, siblings: set[ServerModel], child: Child, runtime: Runtime, speaker: OpenAiModel, *, hang_timeout_s: float
+        self,
+        siblings: set[ServerModel],
+        child: Child,
+        runtime: Runtime,
+        speaker: EmbeddingModel,
+        *,
+        hang_timeout_s: float,
     ) -> None:
         self.version = speaker.version
         self._siblings, self._child, self._runtime, self._speaker = siblings, child, runtime, speaker
@@ -150,6 +157,12 @@ class ServerModel:
             raise self._child.died()
         with self._vigil.request():
             return await self._speaker.embed(texts)
+
+    async def embed_with(self, texts: Sequence[str], extra: Mapping[str, Any]) -> tuple[list[list[float]], int | None]:
+        if not self._child.alive:
+            raise self._child.died()
+        with self._vigil.request():
+            return await self._speaker.embed_with(texts, extra)
 
     async def health(self) -> bool:
         return self._child.alive and await self._runtime.healthy()

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 import pytest
-from gateway_cases import CHAT, Stand, served, stand, until
+from gateway_cases import CHAT, V1, Stand, served, stand, until
 
 from arbiter_tui.config import ServerConfig
 from arbiter_tui.engine.leasing import PRIORITY
 from arbiter_tui.errors import LoadFailed
-from arbiter_tui.testing import Behaviour
+from arbiter_tui.testing import Behaviour, FakeModel
 
 PATHS = ("/v1/embeddings", "/api/embed")
 BODY = {"model": "fake-a", "input": ["one"]}
@@ -96,3 +96,38 @@ async def test_an_embedding_may_say_its_priority(heard: tuple[Stand, list[str]],
     assert [await status(operator, "high"), await status(app, "low")] == [200, 200]
     assert [await status(app, "high"), await status(app, "urgent")] == [403, 400]
     assert priorities == ["high", "low"]
+
+
+@pytest.mark.parametrize("path", PATHS)
+async def test_further_fields_and_counts_pass(monkeypatch: pytest.MonkeyPatch, path: str) -> None:
+    """What the arbiter does not know reaches the runtime, and what that counted is told; nothing is estimated then."""
+    asked: list[Any] = []
+
+    async def embed_with(self: FakeModel, texts: Sequence[str], extra: Mapping[str, Any]) -> tuple[Any, int | None]:
+        asked.append((list(texts), dict(extra)))
+        return [[1.0, 0.0]], 7
+
+    monkeypatch.setattr(FakeModel, "embed_with", embed_with, raising=False)
+    async with stand() as one:
+        body = {**BODY, "input_type": "query", "user": "u", "dimensions": 2, "keep_alive": 60}
+        answer = await one.http.post(path, json=body)
+        assert answer.status_code == 200
+        assert asked == [(["one"], {"input_type": "query", "user": "u"})]
+        told = answer.json()
+        assert told.get("prompt_eval_count", told.get("usage", {}).get("prompt_tokens")) == 7
+        assert "estimated" not in answer.text
+        record = await one.http.get(f"{V1}/explain/{answer.headers['x-arbiter-request-id']}")
+        assert record.json()["request"]["tokens_in"] == 7
+
+
+async def test_what_a_runtime_counts_is_what_a_key_has_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A budget of tokens is drawn from by the truth, where there is one."""
+
+    async def embed_with(self: FakeModel, texts: Sequence[str], extra: Mapping[str, Any]) -> tuple[Any, int | None]:
+        return [[1.0]], 100
+
+    monkeypatch.setattr(FakeModel, "embed_with", embed_with, raising=False)
+    async with stand(config={"server": ServerConfig(require_key=True)}) as one:
+        _, token = await one.arbiter.keyring.create("app", tokens_per_minute=50)
+        one.http.headers["x-api-key"] = token
+        assert [(await one.http.post(PATHS[0], json=BODY)).status_code for _ in range(2)] == [200, 429]
