@@ -123,6 +123,12 @@ class ScheduleConfig:
     windows: tuple[WindowConfig, ...] = setting(
         (), kind="sections", section=WindowConfig, help="when the autopilot may swap; none: at any time"
     )
+    on_battery: str = setting(
+        "save", kind="text", choices=("save", "ignore"), help="save: nothing is asked that nobody waits for"
+    )
+    heat: str = setting(
+        "hold", kind="text", choices=("hold", "ignore"), help="hold: no swap and no question while heat throttles"
+    )
 
     @property
     def told(self) -> str:

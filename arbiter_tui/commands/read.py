@@ -121,6 +121,10 @@ def hardware(s: Snapshot) -> str:
         f"ram      {_bytes(h.ram_used_bytes)} of {_bytes(h.ram_total_bytes)}   swap {_bytes(h.swap_used_bytes)}",
         f"budget   {t.size(s.budget.used_bytes)} of {t.size(s.budget.limit_bytes)} for models",
     ]
+    if h.on_battery is not None:
+        lines.append(f"power    {'battery' if h.on_battery else 'mains'}, charged {_percent(h.battery)}")
+    if h.cpu_throttle:
+        lines.append(f"clocks   held back: {', '.join(h.cpu_throttle)}")
     for g in h.gpus:
         lines.append(
             f"gpu {g.index}    {g.name}   {_percent(g.utilisation)}   {_bytes(g.memory_used_bytes)} of "

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from .circumstances import NORMAL, SETTLE_S, Circumstances
 from .drift import Alarm, Signal
 from .posterior import Belief
 from .routing import Route
@@ -27,8 +28,9 @@ DAY_S = 86_400.0
 MATERIAL_SLOWDOWN = 1.5  # latency follows load and prompts: a smaller rise is reported, not acted upon
 CONDITIONS = frozenset(
     ("mode", "observe", "schedule", "hold_until", "cooldown", "min_samples", "new_evidence", "rollout", "budget",
-     "oscillation")
+     "oscillation", "heat", "hardware")
 )  # fmt: skip
+FAILING = frozenset({"success", "drift_failures", "qualifies"})  # signs that no cooler machine would mend
 _WORSE = {Signal.QUALITY: "quality fell", Signal.LATENCY: "latency rose", Signal.FAILURES: "failures rose"}
 
 
@@ -36,7 +38,8 @@ _WORSE = {Signal.QUALITY: "quality fell", Signal.LATENCY: "latency rose", Signal
 class AutoSwapLimits:
     """``load_cost_s``: seconds until the challenger could serve (0 when it is warm), evictions' reloads included.
     ``swaps_per_day``: the autopilot's own swaps of one task in any 24 hours, 0: as many as it finds reasons for.
-    ``oscillation_s``: so long it remembers whom it replaced, 0: not at all."""
+    ``oscillation_s``: so long it remembers whom it replaced, 0: not at all. ``heat_holds``: no swap while heat holds
+    the machine back."""
 
     cooldown_s: float = 300.0
     min_samples: int = MIN_SAMPLES
@@ -46,6 +49,7 @@ class AutoSwapLimits:
     load_cost_s: float = 0.0
     swaps_per_day: int = 24
     oscillation_s: float = 21_600.0
+    heat_holds: bool = False
 
     @property
     def switching_cost(self) -> float:
@@ -70,7 +74,8 @@ class AutoSwapInput:
     before it may return, because it was rolled back. ``alarms``: the incumbent's; of each signal the last one counts.
     ``moves``: the autopilot's own swaps of this task, oldest first. ``closed``: outside the schedule's ``windows`` (in
     words; empty: at any time). ``beliefs``: those of the policy ``bandit``; without any, the score decides.
-    ``nominee``: whom a plugin's policy would have serve: nobody else takes over for being better.
+    ``nominee``: whom a plugin's policy would have serve: nobody else takes over for being better. ``around``: the
+    machine's circumstances.
     """
 
     task: Task
@@ -89,6 +94,7 @@ class AutoSwapInput:
     moves: Sequence[Move] = ()
     beliefs: Sequence[Belief] = ()
     nominee: str | None = None
+    around: Circumstances = NORMAL
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -230,7 +236,10 @@ def better(given: AutoSwapInput, version: str, low: float | None, incumbent: str
 
 def conditions(given: AutoSwapInput, challenger: RowView | None) -> tuple[Guard, ...]:
     """Everything that must hold before ``challenger`` takes over; without one, what does not depend on it."""
-    always = (_mode(given), _schedule(given), _hold(given), _trial(given), _cooldown(given), _budget(given))
+    always = (
+        _mode(given), _schedule(given), _hold(given), _trial(given), _cooldown(given), _budget(given), _heat(given),
+        _hardware(given),
+    )  # fmt: skip
     turned = () if challenger is None else (_oscillation(given, challenger.version),)
     return (*always, *turned, *_evidence(given, challenger))
 
@@ -291,6 +300,27 @@ def _budget(given: AutoSwapInput) -> Guard:
         wanted = f"its oldest swap of the day is a day old, in {wait(sorted(done)[-limit] - day)}, or you swap by hand"
     return Guard(rule="budget", kind="condition", met=met, value=len(done), threshold=limit or None,
                  would_change_if=wanted)  # fmt: skip
+
+
+def _heat(given: AutoSwapInput) -> Guard:
+    """A model that heat slows down is no worse than it was; one that fails can't wait for the machine to cool down."""
+    held = given.limits.heat_holds and given.around.is_hot(given.now)
+    incumbent = given.route.incumbent
+    failing = incumbent is not None and any(s.met and s.rule in FAILING for s in signs(given, incumbent))
+    wanted = f"nothing had been held back by heat for {span(SETTLE_S)}" if held else "heat held the machine back"
+    return Guard(rule="heat", kind="condition", met=not held or failing, value=", ".join(given.around.hot) or None,
+                 would_change_if=wanted)  # fmt: skip
+
+
+def _hardware(given: AutoSwapInput) -> Guard:
+    """Seconds that were measured with another GPU say nothing of the next ones: they are measured anew first."""
+    at, limit = given.around.changed_at, given.limits.cooldown_s
+    since = None if at is None else given.now - at
+    met = since is None or since >= limit
+    wanted = "a GPU had just appeared or left" if met or since is None else f"in {wait(limit - since)}"
+    said = wanted if met else f"{given.around.change}; it looks again {wanted}"
+    return Guard(rule="hardware", kind="condition", met=met, value=None if met else since, threshold=limit, unit="s",
+                 would_change_if=said)  # fmt: skip
 
 
 def _oscillation(given: AutoSwapInput, to: str) -> Guard:

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
+from .circumstances import Circumstances
 from .cost import percentile
 from .drift import Alarm, Signal
 from .guards import AutoSwapInput, AutoSwapLimits, Move
@@ -96,7 +97,7 @@ def pack_input(given: AutoSwapInput) -> Basis:
         "last_swap_at": given.last_swap_at, "alarms": [asdict(alarm) for alarm in given.alarms],
         "excluded": dict(given.excluded), "owed": dict(given.owed), "closed": given.closed, "windows": given.windows,
         "moves": [asdict(move) for move in given.moves], "beliefs": [asdict(belief) for belief in given.beliefs],
-        "nominee": given.nominee,
+        "nominee": given.nominee, "around": asdict(given.around),
     }  # fmt: skip
 
 
@@ -113,7 +114,13 @@ def unpack_input(data: Mapping[str, Any]) -> AutoSwapInput:
         excluded=data["excluded"], owed=data["owed"], closed=data["closed"], windows=data["windows"],
         moves=tuple(Move(**move) for move in data["moves"]),
         beliefs=tuple(Belief(**belief) for belief in data.get("beliefs", ())), nominee=data.get("nominee"),
+        around=_unpack_around(data.get("around", {})),
     )  # fmt: skip
+
+
+def _unpack_around(data: Mapping[str, Any]) -> Circumstances:
+    gpus = data.get("gpus")
+    return Circumstances(**{**data, "hot": tuple(data.get("hot", ())), "gpus": None if gpus is None else tuple(gpus)})
 
 
 # ── selections ────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -179,6 +179,10 @@ class HardwareView:
     cpu_name: str = ""
     swap_total_bytes: Reading = field(default_factory=Reading)
     disks: tuple[DiskView, ...] = ()
+    on_battery: bool | None = None
+    battery: Reading = field(default_factory=Reading)  # its charge, 0..1
+    cpu_throttle: tuple[str, ...] = ()  # what holds the processor's clocks back now
+    cpu_throttle_why: str | None = None  # why that is not known, where it is not
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -49,6 +49,7 @@ from .rollouts import Rollouts
 from .scaling import spans_of
 from .schedule import Schedule
 from .spending import Spending
+from .surroundings import Surroundings
 from .views import SHOWN_ROLLOUTS, Rate, build_snapshot
 
 
@@ -78,6 +79,7 @@ class Arbiter:
         self.keyring = KeyRing(store, clock)
         self.live = live = Live(config, store=store, probe=probe, clock=clock, new_id=new_id, suites=suites)
         live.state_dir = state_dir
+        self.surroundings = Surroundings(live)
         self.admission = Admission(live, providers)
         spans = spans_of(lambda: live.config, providers)
         self.spending = Spending(live, providers)
@@ -102,6 +104,7 @@ class Arbiter:
         self.autopilot = Autopilot(live, self.pool, self.evidence, self.recorder, self.decisions, self.swapper, asker)
         self.rollouts = Rollouts(live, self.pool, self.evidence, self.decisions, self.swapper, asker, self.recorder)
         self.autopilot.narrator.trial = self.rollouts.sentence
+        self.autopilot.narrator.saving = self.surroundings.why_not
         self.breakers = Breakers(live)
         self.fallbacks = Fallbacks(live, self.pool, self.evidence, self.recorder, self.rollouts, self.breakers)
         self.schedule = Schedule(live, self.swapper, self.rollouts)

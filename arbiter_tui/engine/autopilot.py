@@ -146,6 +146,7 @@ class Autopilot:
                 swaps_per_day=config.swaps_per_day,
                 oscillation_s=config.oscillation_s,
                 load_cost_s=self._load_cost(rows[0].version if rows else None),
+                heat_holds=live.config.schedule.heat == "hold",
             ),
             last_swap_at=self._swapper.last_at.get(name),
             alarms=evidence.watch.alarms(name, route.incumbent) if route.incumbent else (),
@@ -156,6 +157,7 @@ class Autopilot:
             moves=self.moves.of(name),
             beliefs=self.beliefs.of(name),
             nominee=self.beliefs.nominee(name),
+            around=live.around,
         )
 
     def _resolved(self, route: Route) -> Route:

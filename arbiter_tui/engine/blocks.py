@@ -85,7 +85,7 @@ class Blocks:
     def _quiet(self) -> bool:
         last = self._live.last_request_at
         still = last is None or self._live.clock.monotonic() - last >= QUIET_S
-        idle = not self.busy() and self.measuring() is None
+        idle = self._live.spares() and not self.busy() and self.measuring() is None
         return still and idle and not (self._bringing is not None and not self._bringing.done())
 
     @property

@@ -52,7 +52,7 @@ class Explorer:
 
     def _may(self, task: str) -> bool:
         held = self._live.routes.get(task).hold_until > self._live.clock.now()
-        return self._live.mode(task) is AutopilotMode.ON and not held
+        return self._live.mode(task) is AutopilotMode.ON and not held and self._live.spares()
 
     def _least_known(self, target: Target) -> ModelVersion | None:
         stats = self._evidence.stats(target.task)

@@ -133,6 +133,7 @@ class Life:
         budget = a.pool.budget_bytes
         live.chronicle.read(live.clock.now(), read, a.pool.used_bytes() / budget if budget else None)
         live.hardware = settle_hardware(live.hardware, replace(read, backend=self._backend()))
+        a.surroundings.saw(read)
         self._tell_idle_gpu(read)
 
     def _backend(self) -> str:

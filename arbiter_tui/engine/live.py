@@ -17,6 +17,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from ..config import Config
+from ..core.circumstances import NORMAL
 from ..core.constitution import Breach
 from ..core.cost import Outcome
 from ..core.records import record
@@ -94,6 +95,8 @@ class Live:
         self.alerts: deque[AlertView] = deque(maxlen=KEPT_ALERTS)  # newest first
         self.announced: dict[str, tuple[str, float]] = {}  # task -> who takes over next, and when (unix seconds)
         self.hardware = HardwareView()
+        self.around = NORMAL  # the machine's circumstances, surroundings.py's word
+        self.spares: Callable[[], bool] = lambda: True  # whether questions may be asked that nobody waits for
         self.chronicle = Chronicle()
         self.narrator = "Starting."
         self.on_dirty: Callable[[], None] = lambda: None

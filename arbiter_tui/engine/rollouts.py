@@ -276,7 +276,7 @@ class Rollouts:
     def _ask_in_idle_time(self) -> None:
         rate, now = self._live.config.rollout.shadow_per_hour, self._live.clock.monotonic()
         last = self._live.last_request_at
-        quiet = not self.busy() and (last is None or now - last >= QUIET_S)
+        quiet = self._live.spares() and not self.busy() and (last is None or now - last >= QUIET_S)
         if rate <= 0 or now < self._due or not quiet or self._is_asking():
             return
         ready = [r for r in self._open.values() if self._may_ask(r)]

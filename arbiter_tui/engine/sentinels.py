@@ -55,7 +55,7 @@ class Sentinels:
         """The task whose question is most overdue, if this is a quiet moment."""
         rate, now = self._live.config.autopilot.sentinels_per_hour, self._live.clock.monotonic()
         last = self._live.last_request_at
-        if rate <= 0 or self._busy() or last is None or now - last < QUIET_S:
+        if rate <= 0 or not self._live.spares() or self._busy() or last is None or now - last < QUIET_S:
             return None
         ready = [t for t in self._live.tasks.values() if self._may(t)]
         for task in ready:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from core_cases import NOW, measured, version
 
 from arbiter_tui.core.autoswap import AutoSwapInput, AutoSwapLimits, Guard, Move, decide, guards
+from arbiter_tui.core.circumstances import Circumstances
 from arbiter_tui.core.drift import Alarm, Signal
 from arbiter_tui.core.routing import Route
 from arbiter_tui.core.scoring import leaderboard
 from arbiter_tui.core.tasks import AutopilotMode, Criteria, Task
 
+HEAT = AutoSwapLimits(heat_holds=True)
 WELL = {"a": measured(100, quality=0.9), "b": measured(100, quality=0.8)}
 AHEAD = {"a": measured(100, quality=0.3), "b": measured(100, quality=0.9)}
 
@@ -41,6 +44,7 @@ def test_a_healthy_task_is_asked_everything_once() -> None:
         ("schedule", "", "condition", True, ""), ("hold_until", "", "condition", True, "at"),
         ("rollout", "", "condition", True, ""),
         ("cooldown", "", "condition", True, "s"), ("budget", "", "condition", True, ""),
+        ("heat", "", "condition", True, ""), ("hardware", "", "condition", True, "s"),
         ("oscillation", "b", "condition", True, ""), ("min_samples", "a", "condition", True, "samples"),
         ("min_samples", "b", "condition", True, "samples"),
     ]  # fmt: skip
@@ -110,6 +114,10 @@ def test_a_degraded_incumbent_asks_for_an_alternative() -> None:
         ({"last_swap_at": NOW - 100}, "cooldown", 100.0, 300.0, "the cooldown ends in 3 min"),
         ({"route": Route(task="t", incumbent="a", hold_until=NOW + 60)}, "hold_until", NOW, NOW + 60,
          "the operator's hold ends in 60 s"),
+        ({"limits": HEAT, "around": Circumstances(hot=("heat (processor)",), hot_at=NOW - 9)}, "heat",
+         "heat (processor)", None, "nothing had been held back by heat for 60 s"),
+        ({"around": Circumstances(change="GPU 0 (X) left", changed_at=NOW - 100)}, "hardware", 100.0, 300.0,
+         "GPU 0 (X) left; it looks again in 3 min"),
         ({"owed": {"b": 110}}, "new_evidence", 100, 110, "b has 110 samples (it has 100)"),
     ],
 )  # fmt: skip
@@ -119,6 +127,19 @@ def test_a_condition_that_fails_names_its_figures(
     """Value, limit, and what it waits for."""
     found = guard(rule, AHEAD, **changes)
     assert (found.met, found.value, found.threshold, found.would_change_if) == (False, value, threshold, wanted)
+
+
+def test_heat_holds_back_what_can_wait() -> None:
+    """Not where it is configured away, not when it is gone for a minute, not for a model that fails: no cooler machine
+    would mend that."""
+    hot = Circumstances(hot=("heat (processor)",), hot_at=NOW - 9)
+    assert not guard("heat", AHEAD, limits=HEAT, around=hot).met
+    assert guard("heat", AHEAD, around=hot).met
+    assert guard("heat", AHEAD, limits=HEAT, around=replace(hot, hot_at=NOW - 61)).met
+    failing = {"a": measured(100, failed=50), "b": measured(100)}
+    assert guard("heat", failing, limits=HEAT, around=hot).met
+    assert decide(asked(AHEAD, limits=HEAT, around=hot)).action == "hold"
+    assert decide(asked(failing, limits=HEAT, around=hot)).action == "swap"
 
 
 def test_a_condition_that_holds_says_what_would_break_it() -> None:

@@ -22,6 +22,7 @@ from .amd import Amd
 from .apple import Apple, AppleReadings
 from .generic import Machine, MachineReadings, available_bytes, cpu_name
 from .nvidia import Nvidia
+from .power import Power
 
 T = TypeVar("T")
 LONGEST_READ_S = 2.0
@@ -39,6 +40,7 @@ class SystemProbe:
         nvidia: Nvidia | None = None,
         amd: Amd | None = None,
         apple: Apple | None = None,
+        power: Power | None = None,
         longest_s: float = LONGEST_READ_S,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -46,6 +48,7 @@ class SystemProbe:
         self._nvidia = nvidia
         self._amd = amd
         self._apple = apple
+        self._power = power or Power()
         self._longest_s = longest_s
         self._monotonic = monotonic
         self._under_way: Future[HardwareView] | None = None
@@ -76,13 +79,14 @@ class SystemProbe:
         stale = Reading(why="the machine did not answer in time")
         return HardwareView(
             cpu=stale, ram_used_bytes=stale, ram_total_bytes=stale, swap_used_bytes=stale, cpu_power_w=stale,
-            ane=stale, gpu_why=stale.why, cpu_name=self._cpu_name, swap_total_bytes=stale,
+            ane=stale, gpu_why=stale.why, cpu_name=self._cpu_name, swap_total_bytes=stale, battery=stale,
         )  # fmt: skip
 
     def _read(self) -> HardwareView:
         machine = self._machine.read()
         apple = self._apple.read() if self._apple else None
         gpus, why = self._gpus(apple)
+        power = self._power.read()
         return HardwareView(
             cpu=machine.cpu,
             cores=machine.cores,
@@ -97,6 +101,10 @@ class SystemProbe:
             cpu_name=self._cpu_name,
             swap_total_bytes=machine.swap_total_bytes,
             disks=machine.disks,
+            on_battery=power.on_battery,
+            battery=power.battery,
+            cpu_throttle=power.held_back,
+            cpu_throttle_why=power.held_back_why,
         )
 
     def _gpus(self, apple: AppleReadings | None) -> tuple[tuple[GpuView, ...], str | None]:

@@ -66,6 +66,13 @@ def rows(snapshot: Snapshot, spent: Sequence[Mapping[str, Any]], width: int) -> 
     out.append(_part("ram", "memory", h.ram_used_bytes, h.ram_total_bytes, "memory", width))
     out.append(_part("swap", "swap", h.swap_used_bytes, h.swap_total_bytes, "memory", width))
     out += [_disk(d, width) for d in h.disks]
+    if h.battery.value is not None:
+        kind = "in use" if h.on_battery else "on mains" if h.on_battery is False else ""
+        out.append(_meter("battery", "battery", h.battery, kind, "", width))
+    if h.cpu_throttle:
+        held = "▲ held back: " + ", ".join(h.cpu_throttle)
+        text = line((f"{'clocks':<{NAME}}", "label"), (fmt.shorten(held, width - NAME), "warn"))
+        out.append(Row("cpu-clocks", (text,), held))
     out.append(_plain("cpu-power", "processor power", h.cpu_power_w, "W", HOW["power"], width))
     out.append(_meter("ane", "neural engine", h.ane, "", HOW["ane"], width))
     out.append(_title("graphics", "" if h.gpus else "none"))
