@@ -123,6 +123,10 @@ class ScheduleConfig:
     windows: tuple[WindowConfig, ...] = setting(
         (), kind="sections", section=WindowConfig, help="when the autopilot may swap; none: at any time"
     )
+    quiet: bool = setting(False, kind="flag", help="a better model takes over in hours that are usually quiet")
+    batch_s: float = setting(
+        0.0, kind="number", low=0, high=86_400, help="better models take over together, so far apart; 0: each at once"
+    )
     on_battery: str = setting(
         "save", kind="text", choices=("save", "ignore"), help="save: nothing is asked that nobody waits for"
     )

@@ -15,7 +15,8 @@ from .core.tasks import AutopilotMode, Criteria, Preference, Task, Weights
 
 MODES = tuple(mode.value for mode in AutopilotMode)
 NAME = VERSION_NAME.pattern.strip("^$")
-_OWN = ("name", "description", "suite", "autopilot", "policy", "private", "labels", "fallback", "max_tokens")
+_OWN = ("name", "description", "suite", "autopilot", "policy", "private", "labels", "fallback", "max_tokens",
+        "energy_per_day_j", "money_per_day", "seconds_per_day")  # fmt: skip
 OPTIONAL = ("hardware", "max_latency_s", "max_memory_bytes", "min_context", "quality_threshold", "preference")
 _PREFERENCES = tuple(p.value for p in Preference)
 _CRITERIA: Mapping[str, Setting] = {
@@ -43,6 +44,9 @@ TASK_SETTINGS: Mapping[str, Setting] = {
         kind="texts", pattern=NAME, help="who is asked in turn when who serves it can't; none: who is ready"
     ),
     "max_tokens": Setting(kind="int", low=1, high=1_000_000, help="of an answer of the suite"),
+    "energy_per_day_j": Setting(kind="number", low=0.001, help="of its answers; cheaper versions lead beyond its pace"),
+    "money_per_day": Setting(kind="number", low=0.000001, help="likewise"),
+    "seconds_per_day": Setting(kind="number", low=0.001, help="likewise, of answering"),
 }
 
 

@@ -18,9 +18,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
+from .budget import charge
 from .drift import Signal
 from .guards import (
     MAX_COST,
@@ -33,6 +34,7 @@ from .guards import (
     conditions,
     owes,
     signs,
+    spendings,
     success,
 )
 from .posterior import Belief, gain
@@ -103,7 +105,7 @@ def guards(given: AutoSwapInput) -> tuple[Guard, ...]:
     else:
         chosen = _closest(given, _nominated(given, leads))
         asked = better(given, chosen.row.version if chosen else "", chosen.low if chosen else None, incumbent)
-    return (*found, asked, *conditions(given, chosen.row if chosen else None))
+    return (*found, asked, *conditions(given, chosen.row if chosen else None), *spendings(given))
 
 
 def _nobody() -> Guard:
@@ -186,9 +188,10 @@ def _leads(given: AutoSwapInput, incumbent: str) -> list[Lead]:
         if known.quality_interval[1] < floor:
             continue
         if row.version in believed and incumbent in believed:
-            leads.append(_believed(row, believed[row.version], believed[incumbent], fallen))
+            found = _believed(row, believed[row.version], believed[incumbent], fallen)
         else:
-            leads.append(_lead(row, mine, now))
+            found = _lead(row, mine, now)
+        leads.append(_charged(found, charge(given.budgets, incumbent) - charge(given.budgets, row.version)))
     return sorted(leads, key=lambda lead: (-lead.by, lead.row.version))
 
 
@@ -196,6 +199,11 @@ def _lead(row: RowView, mine: RowView, now: float) -> Lead:
     by = (row.utility or 0.0) - now
     reach = math.hypot(_reach(row), _reach(mine))
     return Lead(row=row, by=by, low=by - reach, high=by + reach)
+
+
+def _charged(lead: Lead, saved: float) -> Lead:
+    """``saved``: by how much less it pays than the incumbent, at the prices of the task's budgets."""
+    return replace(lead, by=lead.by + saved, low=lead.low + saved, high=lead.high + saved)
 
 
 def _believed(row: RowView, belief: Belief, incumbent: Belief, fallen: float) -> Lead:
@@ -250,6 +258,7 @@ def _unless_vetoed(
     given: AutoSwapInput, lead: Lead, trigger: Trigger, action: Action, text: str, why: tuple[Why, ...]
 ) -> AutoSwapVerdict:
     vetoes = _vetoes(given, lead)
+    why = (*why, *(spent.why for spent in spendings(given) if spent.value))
     verb = "rolling back" if action == "rollback" else "swapping"
     if vetoes:
         return AutoSwapVerdict(

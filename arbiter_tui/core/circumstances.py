@@ -20,7 +20,8 @@ SETTLE_S = 60.0  # heat comes and goes by the second: so long it must have been 
 class Circumstances:
     """``hot``: what heat holds back, seen last at ``hot_at``. ``gpus`` None: never read. ``changed_at``: when a GPU
     appeared or left, ``change`` says which. ``busy``: how much traffic is usual at this time, 1 is the mean of the
-    week, None where that is not learnt. Times in unix seconds."""
+    week, None where that is not learnt; ``quiet_in_s``: seconds until the next hour that is usually quiet, None where
+    none is within a day or it is not known. Times in unix seconds."""
 
     on_battery: bool | None = None
     hot: tuple[str, ...] = ()
@@ -29,6 +30,7 @@ class Circumstances:
     change: str = ""
     changed_at: float | None = None
     busy: float | None = None
+    quiet_in_s: float | None = None
 
     def is_hot(self, now: float) -> bool:
         return self.hot_at is not None and now - self.hot_at < SETTLE_S
@@ -38,7 +40,10 @@ NORMAL = Circumstances()
 
 
 def seen(before: Circumstances, view: HardwareView, now: float) -> tuple[Circumstances, tuple[str, ...]]:
-    """With one more reading of the machine, and what is new in it, in sentences."""
+    """With one more reading of the machine, and what is new in it, in sentences. One that did not answer in time says
+    nothing: no GPU has left because of it."""
+    if view.stale:
+        return before, ()
     gpus = tuple(_name(gpu) for gpu in view.gpus if gpu.name)
     after = replace(before, on_battery=view.on_battery, gpus=gpus)
     hot = _hot(view)

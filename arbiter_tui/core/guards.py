@@ -9,113 +9,29 @@ all conditions are met.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from dataclasses import replace
 
-from .circumstances import NORMAL, SETTLE_S, Circumstances
+from .circumstances import SETTLE_S
 from .drift import Alarm, Signal
-from .posterior import Belief
-from .routing import Route
-from .scoring import EMPTY, MIN_SAMPLES, Stats
-from .snapshot import RowView, Why
-from .tasks import AutopilotMode, Task
+from .scoring import EMPTY
+from .snapshot import RowView
+from .swap_input import MAX_COST as MAX_COST
+from .swap_input import AutoSwapInput as AutoSwapInput
+from .swap_input import AutoSwapLimits as AutoSwapLimits
+from .swap_input import Guard as Guard
+from .swap_input import Move as Move
+from .tasks import AutopilotMode
+from .traffic import QUIET_BELOW
 from .words import UNITS, figure, plural, samples, share, span, wait
 
-AMORTISED_S = 300.0  # a load pays off over this long: its seconds as a share of them are the cost, in utility
-MAX_COST = 0.1
 DAY_S = 86_400.0
 MATERIAL_SLOWDOWN = 1.5  # latency follows load and prompts: a smaller rise is reported, not acted upon
 CONDITIONS = frozenset(
     ("mode", "observe", "schedule", "hold_until", "cooldown", "min_samples", "new_evidence", "rollout", "budget",
-     "oscillation", "heat", "hardware")
+     "oscillation", "heat", "hardware", "quiet")
 )  # fmt: skip
 FAILING = frozenset({"success", "drift_failures", "qualifies"})  # signs that no cooler machine would mend
 _WORSE = {Signal.QUALITY: "quality fell", Signal.LATENCY: "latency rose", Signal.FAILURES: "failures rose"}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AutoSwapLimits:
-    """``load_cost_s``: seconds until the challenger could serve (0 when it is warm), evictions' reloads included.
-    ``swaps_per_day``: the autopilot's own swaps of one task in any 24 hours, 0: as many as it finds reasons for.
-    ``oscillation_s``: so long it remembers whom it replaced, 0: not at all. ``heat_holds``: no swap while heat holds
-    the machine back."""
-
-    cooldown_s: float = 300.0
-    min_samples: int = MIN_SAMPLES
-    performance_threshold: float = 0.8
-    quality_factor: float = 0.9
-    triggers: tuple[str, ...] = ("degraded", "better")
-    load_cost_s: float = 0.0
-    swaps_per_day: int = 24
-    oscillation_s: float = 21_600.0
-    heat_holds: bool = False
-
-    @property
-    def switching_cost(self) -> float:
-        """In utility."""
-        return min(MAX_COST, max(0.0, self.load_cost_s) / AMORTISED_S)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Move:
-    """A swap that the autopilot has done; ``at`` in unix seconds."""
-
-    at: float
-    from_: str | None
-    to: str | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AutoSwapInput:
-    """``rows``: the task's leaderboard; ``stats``: by version, for this task; times in unix seconds.
-
-    ``excluded``: version -> why it may not serve (selection's reasons). ``owed``: version -> samples that it must have
-    before it may return, because it was rolled back. ``alarms``: the incumbent's; of each signal the last one counts.
-    ``moves``: the autopilot's own swaps of this task, oldest first. ``closed``: outside the schedule's ``windows`` (in
-    words; empty: at any time). ``beliefs``: those of the policy ``bandit``; without any, the score decides.
-    ``nominee``: whom a plugin's policy would have serve: nobody else takes over for being better. ``around``: the
-    machine's circumstances.
-    """
-
-    task: Task
-    route: Route
-    rows: Sequence[RowView]
-    stats: Mapping[str, Stats]
-    now: float
-    mode: AutopilotMode = AutopilotMode.ON
-    limits: AutoSwapLimits = field(default_factory=AutoSwapLimits)
-    last_swap_at: float | None = None
-    alarms: Sequence[Alarm] = ()
-    excluded: Mapping[str, str] = field(default_factory=dict)
-    owed: Mapping[str, int] = field(default_factory=dict)
-    closed: bool = False
-    windows: str = ""
-    moves: Sequence[Move] = ()
-    beliefs: Sequence[Belief] = ()
-    nominee: str | None = None
-    around: Circumstances = NORMAL
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Guard:
-    """One question and its answer. ``met``: a trigger is there, a condition holds. ``version``: whom it is asked of.
-
-    ``unit`` of value and threshold: share (0..1), s (seconds), at (unix seconds), samples, or empty for words.
-    """
-
-    rule: str
-    kind: Literal["trigger", "condition"]
-    met: bool
-    value: Any = None
-    threshold: Any = None
-    unit: str = ""
-    version: str = ""
-    would_change_if: str = ""
-
-    @property
-    def why(self) -> Why:
-        return Why(rule=self.rule, value=self.value, threshold=self.threshold, would_change_if=self.would_change_if)
 
 
 # --- signs that the incumbent is degraded -----------------------------------------------------------------------------
@@ -238,7 +154,7 @@ def conditions(given: AutoSwapInput, challenger: RowView | None) -> tuple[Guard,
     """Everything that must hold before ``challenger`` takes over; without one, what does not depend on it."""
     always = (
         _mode(given), _schedule(given), _hold(given), _trial(given), _cooldown(given), _budget(given), _heat(given),
-        _hardware(given),
+        _hardware(given), _quiet(given),
     )  # fmt: skip
     turned = () if challenger is None else (_oscillation(given, challenger.version),)
     return (*always, *turned, *_evidence(given, challenger))
@@ -272,9 +188,8 @@ def _hold(given: AutoSwapInput) -> Guard:
 
 def _trial(given: AutoSwapInput) -> Guard:
     """A rollout decides by its own evidence; only a degraded incumbent can't wait for it."""
-    candidate, incumbent = given.route.candidate, given.route.incumbent
-    degraded = incumbent is not None and any(sign.met for sign in signs(given, incumbent))
-    met = candidate is None or degraded
+    candidate = given.route.candidate
+    met = candidate is None or _is_degraded(given)
     wanted = f"the rollout of {candidate} is over" if not met else "a rollout were under way"
     return Guard(rule="rollout", kind="condition", met=met, value=candidate, would_change_if=wanted)
 
@@ -323,13 +238,30 @@ def _hardware(given: AutoSwapInput) -> Guard:
                  would_change_if=said)  # fmt: skip
 
 
+def _quiet(given: AutoSwapInput) -> Guard:
+    """A better model can wait, at most until the next quiet hour of the day; a degraded one costs answers meanwhile."""
+    around, left = given.around, given.around.quiet_in_s
+    met = not given.limits.quiet_only or not left or _is_degraded(given)
+    if left and not met:
+        wanted = f"the next hour that is usually quiet begins, in {wait(left)}"
+    else:
+        wanted = "this hour were usually busy" if given.limits.quiet_only else "[schedule] quiet were true"
+    known = around.busy if given.limits.quiet_only else None
+    return Guard(rule="quiet", kind="condition", met=met, value=known,
+                 threshold=None if known is None else QUIET_BELOW, would_change_if=wanted)  # fmt: skip
+
+
+def _is_degraded(given: AutoSwapInput) -> bool:
+    incumbent = given.route.incumbent
+    return incumbent is not None and any(sign.met for sign in signs(given, incumbent))
+
+
 def _oscillation(given: AutoSwapInput, to: str) -> Guard:
     """Whom the autopilot has just replaced it does not bring back by itself, unless the one that serves is degraded:
     then once, for that is a rollback. What remains is to and fro, and the operator is asked."""
     now, window = given.now, given.limits.oscillation_s
     left = sorted(move.at for move in given.moves if move.at > now - window and move.from_ == to)
-    degraded = given.route.incumbent is not None and any(sign.met for sign in signs(given, given.route.incumbent))
-    allowed = 1 if degraded else 0
+    allowed = 1 if _is_degraded(given) else 0
     met = len(left) <= allowed
     wanted = (
         f"it had replaced {to} within the last {span(window)}"
@@ -341,6 +273,18 @@ def _oscillation(given: AutoSwapInput, to: str) -> Guard:
     limit = None if asked is None else allowed
     return Guard(rule="oscillation", kind="condition", met=met, value=asked, threshold=limit, version=to,
                  would_change_if=wanted)  # fmt: skip
+
+
+def spendings(given: AutoSwapInput) -> tuple[Guard, ...]:
+    """What the task has spent today of each budget. None forbids a swap: their prices are part of every lead."""
+    return tuple(
+        Guard(
+            rule=f"{budget.kind}_today", kind="condition", met=True, value=budget.spent, threshold=budget.limit,
+            unit="s" if budget.kind == "seconds" else "",
+            would_change_if=f"spending left the day's pace; the dearest version pays {share(budget.price)} of utility",
+        )
+        for budget in given.budgets
+    )  # fmt: skip
 
 
 def _evidence(given: AutoSwapInput, challenger: RowView | None) -> tuple[Guard, ...]:

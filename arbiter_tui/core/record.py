@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
+from .budget import Budget
 from .circumstances import Circumstances
 from .cost import percentile
 from .drift import Alarm, Signal
@@ -98,6 +99,7 @@ def pack_input(given: AutoSwapInput) -> Basis:
         "excluded": dict(given.excluded), "owed": dict(given.owed), "closed": given.closed, "windows": given.windows,
         "moves": [asdict(move) for move in given.moves], "beliefs": [asdict(belief) for belief in given.beliefs],
         "nominee": given.nominee, "around": asdict(given.around),
+        "budgets": [asdict(budget) for budget in given.budgets],
     }  # fmt: skip
 
 
@@ -115,6 +117,7 @@ def unpack_input(data: Mapping[str, Any]) -> AutoSwapInput:
         moves=tuple(Move(**move) for move in data["moves"]),
         beliefs=tuple(Belief(**belief) for belief in data.get("beliefs", ())), nominee=data.get("nominee"),
         around=_unpack_around(data.get("around", {})),
+        budgets=tuple(Budget(**budget) for budget in data.get("budgets", ())),
     )  # fmt: skip
 
 

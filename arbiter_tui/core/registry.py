@@ -3,10 +3,10 @@
 Owns: immutable identities and the pure operations on the table of them. Never: whether a version is loaded
 (that is the pool's), which version serves a task (that is the route's), any file or socket.
 
-Lifecycle, one direction only, except that a deprecated version may be activated again::
+Lifecycle, one direction only, except that a deprecated or archived version may be activated again::
 
     draft --activate--> active --deprecate--> deprecated --archive--> archived
-                           ^---activate----------'
+                           ^---activate----------'-----------------------'
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _MOVES: Mapping[Lifecycle, frozenset[Lifecycle]] = {
     Lifecycle.DRAFT: frozenset({Lifecycle.ACTIVE, Lifecycle.ARCHIVED}),
     Lifecycle.ACTIVE: frozenset({Lifecycle.DEPRECATED}),
     Lifecycle.DEPRECATED: frozenset({Lifecycle.ACTIVE, Lifecycle.ARCHIVED}),
-    Lifecycle.ARCHIVED: frozenset(),
+    Lifecycle.ARCHIVED: frozenset({Lifecycle.ACTIVE}),  # time archives by itself: a person may want it back
 }
 
 

@@ -183,6 +183,7 @@ class HardwareView:
     battery: Reading = field(default_factory=Reading)  # its charge, 0..1
     cpu_throttle: tuple[str, ...] = ()  # what holds the processor's clocks back now
     cpu_throttle_why: str | None = None  # why that is not known, where it is not
+    stale: bool = False  # the machine did not answer in time: nothing in it says how it is now
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -90,7 +90,16 @@ class Task:
     fallback: tuple[str, ...] | None = None  # who is asked when who serves it can't; None: who is ready, best first
     max_tokens: int = 32
     few_shot: tuple[tuple[str, str], ...] = ()  # (prompt, answer) pairs, for models without a chat template
+    energy_per_day_j: float | None = None  # what all of its answers together may cost; budget.py
+    money_per_day: float | None = None
+    seconds_per_day: float | None = None
     priors: Mapping[str, float] = field(default_factory=dict)  # model family or name -> bundled prior quality
+
+    @property
+    def budgets(self) -> dict[str, float]:
+        """kind -> limit of a day, of those that it has."""
+        known = {"energy": self.energy_per_day_j, "money": self.money_per_day, "seconds": self.seconds_per_day}
+        return {kind: limit for kind, limit in known.items() if limit is not None}
 
     @property
     def settings(self) -> str:
@@ -117,4 +126,7 @@ class Task:
             "private": self.private,
             "labels": list(self.labels),
             "fallback": None if self.fallback is None else list(self.fallback),
+            "energy_per_day_j": self.energy_per_day_j,
+            "money_per_day": self.money_per_day,
+            "seconds_per_day": self.seconds_per_day,
         }

@@ -33,6 +33,10 @@ WORDS: Mapping[str, tuple[str, str]] = {  # rule -> its name for a person, what 
     "oscillation": ("not to and fro", "at most"),
     "heat": ("not held back by heat", ""),
     "hardware": ("same GPUs for a while", "of"),
+    "quiet": ("usual traffic", "at most"),
+    "energy_today": ("energy spent today", "of"),
+    "money_today": ("money spent today", "of"),
+    "seconds_today": ("seconds spent today", "of"),
     "rollout": ("no rollout runs", ""),
     "memory_budget": ("memory that it needs", "free"),
     "memory": ("memory that it needs", "of"),
@@ -50,7 +54,8 @@ UNITS: Mapping[str, str] = {  # rule -> the unit of its value and limit, where a
     "drift_quality": "share", "drift_latency": "s", "drift_failures": "share", "success": "share", "quality": "share",
     "better": "share", "alternative": "share", "hold_until": "at", "cooldown": "s", "min_samples": "samples",
     "new_evidence": "samples", "budget": "swaps", "oscillation": "swaps", "memory_budget": "bytes", "memory": "bytes",
-    "hardware": "s", "max_loaded": "models", "context": "tokens", "latency": "s", "budget_per_day": "money",
+    "hardware": "s", "seconds_today": "s", "energy_today": "J", "money_today": "money",
+    "max_loaded": "models", "context": "tokens", "latency": "s", "budget_per_day": "money",
 }  # fmt: skip
 
 

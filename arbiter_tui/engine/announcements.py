@@ -4,12 +4,15 @@ Owns: the grace between a verdict and its swap, what is announced, the record of
 (core/autoswap.py), swaps.
 
 A better model that takes over is announced ``announce_s`` long ([autopilot], 0: it takes over at once). So is one that
-only the cooldown holds back, for then it is known what will happen, and when. A degraded model is replaced without
-grace: every second of it costs answers, and one key undoes it. A veto holds the task as a swap by hand does.
+only the cooldown holds back, for then it is known what will happen, and when. With ``batch_s`` ([schedule]) better
+models take over together, at the same moments for every task: what they load and evict is disturbed once. A degraded
+model is replaced without grace: every second of it costs answers, and one key undoes it. A veto holds the task as a
+swap by hand does.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -60,6 +63,9 @@ class Announcements:
         grace = 0.0 if verdict.trigger == "degraded" else self._live.config.autopilot.announce_s
         cooled = 0.0 if given.last_swap_at is None else given.last_swap_at + given.limits.cooldown_s
         at = max(cooled, since + grace)
+        batch_s = self._live.config.schedule.batch_s
+        if batch_s > 0 and verdict.trigger != "degraded":
+            at = math.ceil(at / batch_s) * batch_s
         if verdict.action in ACTS and given.now >= at:
             self._forget(name)
             return True

@@ -45,7 +45,9 @@ from .pool import Pool
 from .recorder import Recorder
 from .reported import Reported
 from .requests import NOTHING, Embedded, Requests
+from .retire import Retirement
 from .rollouts import Rollouts
+from .rush import Rush
 from .scaling import spans_of
 from .schedule import Schedule
 from .spending import Spending
@@ -104,10 +106,13 @@ class Arbiter:
         self.autopilot = Autopilot(live, self.pool, self.evidence, self.recorder, self.decisions, self.swapper, asker)
         self.rollouts = Rollouts(live, self.pool, self.evidence, self.decisions, self.swapper, asker, self.recorder)
         self.autopilot.narrator.trial = self.rollouts.sentence
+        self.autopilot.narrator.spending = self.autopilot.budgets.sentence
         self.autopilot.narrator.saving = self.surroundings.why_not
         self.breakers = Breakers(live)
         self.fallbacks = Fallbacks(live, self.pool, self.evidence, self.recorder, self.rollouts, self.breakers)
         self.schedule = Schedule(live, self.swapper, self.rollouts)
+        self.rush = Rush(live)
+        self.retirement = Retirement(live, self.pool, self.catalogue)
         self._rate = Rate()
         self.asked = Requests(self, self._rate)
         self.feed = Feed(clock, self.snapshot)

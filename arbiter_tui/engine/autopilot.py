@@ -25,6 +25,7 @@ from ..errors import ArbiterError
 from .announcements import Announcements
 from .beliefs import Beliefs
 from .bench import Asker
+from .budgets import Budgets
 from .decisions import Decisions
 from .evidence import Evidence
 from .hot_swap import Swapper
@@ -62,6 +63,7 @@ class Autopilot:
         self._swaps: dict[str, asyncio.Task[None]] = {}
         self.moves = Moves(live)
         self.beliefs = Beliefs(live, evidence)
+        self.budgets = Budgets(live)
         self.announcements = Announcements(live, decisions, swapper)
         self.narrator = Narrator(live, evidence, self._verdicts, self.announcements.known)
         self.busy: Callable[[], bool] = lambda: False  # whether a client's request is running
@@ -146,6 +148,7 @@ class Autopilot:
                 swaps_per_day=config.swaps_per_day,
                 oscillation_s=config.oscillation_s,
                 load_cost_s=self._load_cost(rows[0].version if rows else None),
+                quiet_only=live.config.schedule.quiet,
                 heat_holds=live.config.schedule.heat == "hold",
             ),
             last_swap_at=self._swapper.last_at.get(name),
@@ -158,6 +161,7 @@ class Autopilot:
             beliefs=self.beliefs.of(name),
             nominee=self.beliefs.nominee(name),
             around=live.around,
+            budgets=self.budgets.of(live.task(name)),
         )
 
     def _resolved(self, route: Route) -> Route:

@@ -67,6 +67,9 @@ class Life:
         await a.swapper.recover(state.intents)
         await a.rollouts.restore()
         await a.schedule.restore()
+        await a.rush.restore()
+        await a.autopilot.budgets.restore()
+        await a.retirement.restore()
         await a.decisions.restore(tuple(live.swaps))
         a.autopilot.moves.restore(tuple(live.swaps))
         for version in live.registry.versions.values():
@@ -121,6 +124,9 @@ class Life:
         a = self._a
         await self._read_hardware()
         await a.pool.tick()
+        await a.rush.look()
+        await a.autopilot.budgets.look()
+        await a.retirement.look()
         self._elsewhere.tick()
         self._ticks += 1
         if self._ticks % PROFILES_EVERY == 0:

@@ -30,6 +30,7 @@ class Narrator:
         self._verdicts, self._announced = verdicts, announced
         self._told_at = 0.0
         self.trial: Callable[[], str | None] = lambda: None  # the sentence about a rollout under way
+        self.spending: Callable[[], str | None] = lambda: None  # the budget that weighs most
         self.saving: Callable[[], str | None] = lambda: None  # why nothing is asked that nobody waits for
         self.measuring: Callable[[], OperationView | None] = lambda: None  # the benchmark that runs
 
@@ -69,6 +70,8 @@ class Narrator:
             return _told(newest)
         if saving := self.saving():
             return f"{saving[0].upper()}{saving[1:]}."
+        if spending := self.spending():
+            return f"{spending}."
         unmeasured = [name for name in live.tasks if self._evidence.leaderboard(name) and self._unknown(name)]
         verb = "has" if len(unmeasured) == 1 else "have"
         count, noun = f"{len(unmeasured)} of", f"{plural(len(live.tasks), 'task')} {verb}"

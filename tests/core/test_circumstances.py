@@ -59,6 +59,7 @@ def test_gpus_that_appear_and_leave_are_named() -> None:
     assert news == ("GPU 1 (Y) left: what ran on it is loaded again where it fits",)
     back, news = seen(gone, HardwareView(gpus=(gpu(0), gpu(1, "Z"))), 3.0)
     assert (back.changed_at, news) == (3.0, ("GPU 1 (Z) appeared: what is loaded from now on may use it",))
+    assert seen(back, HardwareView(stale=True), 4.0) == (back, ())
     assert seen(back, HardwareView(gpus=(gpu(0), gpu(1, "Z"))), 4.0)[0].changed_at == 3.0
 
 

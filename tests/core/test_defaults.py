@@ -21,7 +21,7 @@ from arbiter_tui.core.tasks import AutopilotMode
 
 ROOMS = [
     "alarms", "autoswap", "compatibility", "cost", "drift", "guards", "learning", "placement", "registry", "routing",
-    "share_drift", "snapshot", "stats", "swapping", "tasks", "verify",
+    "share_drift", "snapshot", "swap_input", "stats", "swapping", "tasks", "verify",
 ]  # fmt: skip
 CLASSES = [
     cls

@@ -45,6 +45,7 @@ def test_a_healthy_task_is_asked_everything_once() -> None:
         ("rollout", "", "condition", True, ""),
         ("cooldown", "", "condition", True, "s"), ("budget", "", "condition", True, ""),
         ("heat", "", "condition", True, ""), ("hardware", "", "condition", True, "s"),
+        ("quiet", "", "condition", True, ""),
         ("oscillation", "b", "condition", True, ""), ("min_samples", "a", "condition", True, "samples"),
         ("min_samples", "b", "condition", True, "samples"),
     ]  # fmt: skip
@@ -140,6 +141,22 @@ def test_heat_holds_back_what_can_wait() -> None:
     assert guard("heat", failing, limits=HEAT, around=hot).met
     assert decide(asked(AHEAD, limits=HEAT, around=hot)).action == "hold"
     assert decide(asked(failing, limits=HEAT, around=hot)).action == "swap"
+
+
+def test_a_better_one_waits_for_a_quiet_hour_and_a_degraded_one_does_not() -> None:
+    """Only where it is wanted, and only where a quiet hour is known to come."""
+    wanted, rush = AutoSwapLimits(quiet_only=True), Circumstances(busy=1.5, quiet_in_s=7200.0)
+    found = guard("quiet", AHEAD, limits=wanted, around=rush)
+    assert (found.met, found.value, found.threshold) == (False, 1.5, 0.5)
+    assert found.would_change_if == "the next hour that is usually quiet begins, in 2 h"
+    assert decide(asked(AHEAD, limits=wanted, around=rush)).action == "hold"
+    for more in (
+        {"around": rush}, {"limits": wanted}, {"limits": wanted, "around": Circumstances(busy=0.3, quiet_in_s=0.0)},
+    ):  # fmt: skip
+        assert guard("quiet", AHEAD, **more).met
+        assert decide(asked(AHEAD, **more)).action == "swap"
+    failing = {"a": measured(100, failed=50), "b": measured(100)}
+    assert decide(asked(failing, limits=wanted, around=rush)).action == "swap"
 
 
 def test_a_condition_that_holds_says_what_would_break_it() -> None:

@@ -17,7 +17,7 @@ from arbiter_tui.errors import Refused, UnknownName
 L = Lifecycle
 ALLOWED = {
     (L.DRAFT, L.ACTIVE), (L.DRAFT, L.ARCHIVED), (L.ACTIVE, L.DEPRECATED), (L.DEPRECATED, L.ACTIVE),
-    (L.DEPRECATED, L.ARCHIVED),
+    (L.DEPRECATED, L.ARCHIVED), (L.ARCHIVED, L.ACTIVE),
 }  # fmt: skip
 
 contents = st.builds(

@@ -78,7 +78,7 @@ def test_numbering_passes_over_what_is_taken() -> None:
 @pytest.mark.parametrize(
     ("before", "to", "said"),
     [
-        (Lifecycle.ARCHIVED, Lifecycle.ACTIVE, "m is archived: it can become nothing, not active"),
+        (Lifecycle.ARCHIVED, Lifecycle.DEPRECATED, "m is archived: it can become active, not deprecated"),
         (Lifecycle.DRAFT, Lifecycle.DEPRECATED, "m is draft: it can become active, archived, not deprecated"),
         (Lifecycle.ACTIVE, Lifecycle.ARCHIVED, "m is active: it can become deprecated, not archived"),
     ],

@@ -64,7 +64,7 @@ def test_every_field_of_a_task_reaches_the_wire_under_its_name() -> None:
     task = Task(
         name="t", criteria=criteria, suite="s", autopilot=AutopilotMode.OBSERVE, description="words", private=True,
         labels=("b", "a"),
-        fallback=("v1", "v2"),
+        fallback=("v1", "v2"), energy_per_day_j=8.0, money_per_day=0.9, seconds_per_day=10.0,
     )  # fmt: skip
     assert task.as_dict() == {
         "task": "t",
@@ -84,4 +84,7 @@ def test_every_field_of_a_task_reaches_the_wire_under_its_name() -> None:
         "private": True,
         "labels": ["b", "a"],
         "fallback": ["v1", "v2"],
+        "energy_per_day_j": 8.0,
+        "money_per_day": 0.9,
+        "seconds_per_day": 10.0,
     }

@@ -79,7 +79,7 @@ class SystemProbe:
         stale = Reading(why="the machine did not answer in time")
         return HardwareView(
             cpu=stale, ram_used_bytes=stale, ram_total_bytes=stale, swap_used_bytes=stale, cpu_power_w=stale,
-            ane=stale, gpu_why=stale.why, cpu_name=self._cpu_name, swap_total_bytes=stale, battery=stale,
+            ane=stale, gpu_why=stale.why, cpu_name=self._cpu_name, swap_total_bytes=stale, battery=stale, stale=True,
         )  # fmt: skip
 
     def _read(self) -> HardwareView:
