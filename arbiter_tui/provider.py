@@ -173,6 +173,15 @@ Chunk = Text | ToolPiece | Done
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Load:
+    """What a server says of its own work, that of its other clients included."""
+
+    running: int | None = None  # requests
+    waiting: int | None = None
+    cache_used: float | None = None  # share (0..1) of its KV cache
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class InstanceStats:
     """A loaded model's own process tree, now. Bytes and CPU seconds since its start."""
 
@@ -184,6 +193,7 @@ class InstanceStats:
     base_url: str | None = None  # where the runtime itself speaks HTTP on loopback; None if it does not
     pid: int | None = None
     pids: tuple[int, ...] = ()  # where there are several workers: all of them
+    load: Load | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

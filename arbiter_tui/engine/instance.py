@@ -27,7 +27,7 @@ from ..core.registry import ModelVersion
 from ..core.scaling import CALM
 from ..core.scaling import State as Scaling
 from ..core.snapshot import ReplicaView
-from ..provider import InstanceStats, LoadedModel
+from ..provider import InstanceStats, Load, LoadedModel
 from .balancer import Line, Turn
 from .health import Failures
 from .replicas import ReplicaSet
@@ -69,6 +69,7 @@ class InstanceView:
     replicas_ready: int | None = None  # None where there are no replicas
     retries: int = 0  # requests that went on from one replica to another before they had begun
     each: tuple[ReplicaView, ...] = ()  # of the replicas
+    load: Load | None = None  # of a server that has other clients, too
 
 
 @record(frozen=True, slots=True, eq=False)
@@ -216,6 +217,7 @@ class Instance:
             replicas_ready=copies.ready if copies is not None else None,
             retries=self.retries,
             each=copies.views() if copies is not None else (),
+            load=stats.load if stats else None,
         )
 
     def _progress(self, now: float, expected_load_s: float | None) -> tuple[float | None, float | None]:

@@ -123,6 +123,7 @@ def _breakers(text: Text, arbiter: Arbiter, seen: Snapshot) -> None:
     ]  # fmt: skip
     text.family("breaker_state", "gauge", "0 closed, 1 half-open (being tried), 2 open (not asked for a moment)", rows)
     _replicas(text, arbiter, seen)
+    _servers(text, arbiter, seen)
     failovers = arbiter.live.measures.failovers
     text.family("failovers_total", "counter", "requests of a task that were asked of another version, by who failed",
                 [(labelled(task=task, model=model), n) for (task, model), n in failovers.items()])  # fmt: skip
@@ -139,6 +140,20 @@ def _replicas(text: Text, arbiter: Arbiter, seen: Snapshot) -> None:
     ])  # fmt: skip
     text.family("replica_retries_total", "counter", "requests that went on to another copy before they had begun",
                 [(labelled(model=m.version, provider=m.provider), view.retries) for m, view in several])  # fmt: skip
+
+
+def _servers(text: Text, arbiter: Arbiter, seen: Snapshot) -> None:
+    """What servers that run by themselves say of their own work, where they do."""
+    told = [
+        ({"model": m.version, "provider": m.provider}, view.load) for m in seen.models
+        if (view := arbiter.pool.view(m.version)) is not None and view.load is not None
+    ]  # fmt: skip
+    text.family("server_requests", "gauge", "requests at a model's server, those of its other clients included", [
+        (labelled(**names, state=state), n)
+        for names, load in told for state, n in (("running", load.running), ("waiting", load.waiting))
+    ])  # fmt: skip
+    text.family("server_cache_used_ratio", "gauge", "share of a server's KV cache that is in use",
+                [(labelled(**names), load.cache_used) for names, load in told])  # fmt: skip
 
 
 def _swaps(text: Text, measures: Measures, seen: Snapshot) -> None:

@@ -15,9 +15,9 @@ from arbiter_tui.provider import EventSink, LoadedModel, ProviderConfig
 
 from . import _openai_wire as wire
 from . import _tools
-from ._openai_embedding import EmbeddingModel
 from ._openai_runtime import OpenAiModel, Runtime
 from ._options import address, names, positive
+from ._running import RunningModel
 
 _POLL_S = 0.015  # a swap is felt no longer than this after its server is ready
 
@@ -105,7 +105,7 @@ class OpenAiCompatibleProvider:
         chat = bool(version.options.get("chat", self._chat))
         # llama-server alone has /props; it alone takes GBNF.
         dialect = wire.Dialect(version.source, grammar=bool(props), chat=chat, tools=_tools.supported(props))
-        model = EmbeddingModel(
+        model = RunningModel(
             runtime, version, dialect, on_event=on_event, forget=self._loaded.discard, slots=_slots(props)
         )
         self._loaded.add(model)

@@ -21,9 +21,9 @@ from arbiter_tui.provider import Chunk, EventSink, InstanceStats, LoadedModel, P
 from . import _openai_wire as wire
 from . import _tools
 from ._local import MIB, Settings, describe, predicted_bytes
-from ._openai_embedding import EmbeddingModel
 from ._openai_runtime import Runtime
 from ._process import Child, Vigil, launch
+from ._running import RunningModel
 from ._server_presets import PLACEHOLDERS, PRESETS, filled, preset_flags
 
 HOST = "127.0.0.1"
@@ -112,7 +112,7 @@ class ServerProvider:
             await asyncio.shield(_undo(child, runtime))
             raise
         chat = bool(version.options.get("chat", self._chat))
-        speaker = EmbeddingModel(
+        speaker = RunningModel(
             runtime, version, wire.Dialect(served, grammar=bool(props), chat=chat, tools=_tools.supported(props)),
             on_event=lambda event: None, forget=lambda model: None,
         )  # fmt: skip
@@ -132,7 +132,7 @@ class ServerModel:
         siblings: set[ServerModel],
         child: Child,
         runtime: Runtime,
-        speaker: EmbeddingModel,
+        speaker: RunningModel,
         *,
         hang_timeout_s: float,
     ) -> None:
@@ -174,6 +174,7 @@ class ServerModel:
             resident_bytes=resident, cpu_s=self._child.cpu_s(), context=self.version.context,
             parallel=self.version.parallel, pid=self._child.pid,
             base_url=self._runtime.base_url if self._child.alive else None,
+            load=await self._speaker.harvest.load() if self._child.alive else None,
         )  # fmt: skip
 
     def log(self) -> list[str]:

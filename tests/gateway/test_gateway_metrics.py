@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 from gateway_cases import Stand
@@ -15,6 +16,8 @@ from arbiter_tui.core.snapshot import SwapView
 from arbiter_tui.engine.measures import MOST, SECONDS, Histogram, Measures
 from arbiter_tui.errors import ProviderError
 from arbiter_tui.gateway.metrics import Text, labelled, number
+from arbiter_tui.provider import InstanceStats, Load
+from arbiter_tui.testing import FakeModel
 
 LINE = re.compile(r'^arbiter_([a-z_]+)(\{([a-z_]+="(?:[^"\\\n]|\\.)*",?)*\})? (-?[0-9.e+-]+|\+Inf)$')
 PROMISED = {
@@ -137,3 +140,24 @@ def test_a_counter_keeps_all_its_digits_and_a_label_is_escaped() -> None:
     assert number(12_345_678_901) == "12345678901"
     assert float(number(1234567.25)) == 1234567.25
     assert labelled(model='a"b\\c\nd') == '{model="a\\"b\\\\c\\nd"}'
+
+
+async def test_what_a_server_says_of_its_own_work_is_shown(
+    inside: Stand, monkeypatch: pytest.MonkeyPatch
+) -> None:  # fmt: skip
+    """Its other clients' requests included; what it does not say has no line, nor has a model that says nothing."""
+    await inside.chat()
+    assert "arbiter_server_" not in await scraped(inside)
+    plain = FakeModel.stats
+
+    async def stats(self: FakeModel) -> InstanceStats:
+        return replace(await plain(self), load=Load(running=3, cache_used=0.25))
+
+    monkeypatch.setattr(FakeModel, "stats", stats)
+    await inside.chat(model="fake-b")
+    text = await scraped(inside)
+    labels = 'model="fake-b",provider="fake"'
+    assert f'arbiter_server_requests{{{labels},state="running"}} 3' in text
+    assert f"arbiter_server_cache_used_ratio{{{labels}}} 0.25" in text
+    assert "waiting" not in text.split("arbiter_server_requests", 1)[1]
+    assert text.count("arbiter_server_requests{") == 1

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 from aiohttp import web
-from arbiter_providers._openai_embedding import EmbeddingModel
 from arbiter_providers._openai_runtime import Runtime
 from arbiter_providers._openai_wire import Dialect
+from arbiter_providers._running import RunningModel
 from arbiter_providers.ollama import OllamaModel, OllamaProvider
 
 from arbiter_tui.core.registry import ModelVersion
@@ -37,7 +37,7 @@ async def asked(answer: dict[str, Any], kind: str, extra: dict[str, Any]) -> tup
     runtime = Runtime(url)
     model: Any = OllamaModel(provider, VERSION, "m", bare=False, on_event=lambda event: None)
     if kind == "openai":
-        model = EmbeddingModel(runtime, VERSION, Dialect("m"), on_event=lambda event: None, forget=lambda model: None)
+        model = RunningModel(runtime, VERSION, Dialect("m"), on_event=lambda event: None, forget=lambda model: None)
     try:
         return await model.embed_with(["a", "b"], extra), heard
     finally:

@@ -1,20 +1,31 @@
-"""Embeddings of a server that speaks OpenAI's dialect, with all that their client says, and what they took.
+"""A model of a server that speaks OpenAI's dialect and is not paid for: embeddings with all that their client says, and
+what the server says of its own work.
 
-Owns: that exchange. Never: the address or the key (the runtime's).
+Owns: these two exchanges. Never: the address or the key (the runtime's), an answer (_openai_runtime.py).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from arbiter_tui.errors import ProviderError
+from arbiter_tui.provider import InstanceStats
 
 from . import _openai_wire as wire
+from ._harvest import Harvest
 from ._openai_runtime import OpenAiModel
 
 
-class EmbeddingModel(OpenAiModel):
+class RunningModel(OpenAiModel):
+    def __init__(self, *given: Any, **named: Any) -> None:
+        super().__init__(*given, **named)
+        self.harvest = Harvest(self._runtime)
+
+    async def stats(self) -> InstanceStats:
+        return replace(await super().stats(), load=await self.harvest.load())
+
     async def embed(self, texts: Sequence[str]) -> list[list[float]]:
         vectors, _ = await self.embed_with(texts, {})
         return vectors
