@@ -3,7 +3,8 @@
 Owns: what ``GET /requests`` lists, and the memory of prompts. Never: stores a prompt, keeps one of a private task.
 
 Prompts live in this process's memory only: of each task the newest ``PROMPTS_PER_TASK``, all of them together at most
-``PROMPT_CHARACTERS`` long. What is longer than ``LONGEST_PROMPT`` is not kept: half a prompt asks something else.
+``PROMPT_CHARACTERS`` long. What is longer than ``LONGEST_PROMPT`` is not kept, nor what holds a picture: half a prompt
+asks something else.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ class Prompts:
         self._length = 0
 
     def keep(self, task: str, id: str, request: Request) -> None:
+        if request.media:
+            return
         messages = request.messages or (Message("user", request.prompt or ""),)
         length = sum(len(m.content) for m in messages)
         if not 0 < length <= LONGEST_PROMPT:

@@ -47,8 +47,8 @@ def read_chat(body: Mapping[str, Any], raw: bytes | None = None) -> Asked:
     media: list[tuple[str, str]] = []
     request = Request(
         messages=tuple([_message(m, where, media) for m, where in messages(body)]),
-        media=tuple([m for m in media if m[1]]),
-        only_original=(*[place.split(" ")[0] for place, needed in media if not needed], *_several(body)),
+        media=tuple([m for m in media if m[1]]) if media else (),
+        only_original=_special(body, media) if media or "n" in body else (),
         logprobs=_chat_logprobs(body),
         tools=tools,
         tool_choice=_choice(body.get("tool_choice"), given=bool(tools)),
@@ -129,6 +129,10 @@ def _settings(body: Mapping[str, Any], known: frozenset[str]) -> dict[str, Any]:
     if extra:
         given["extra"] = extra
     return given
+
+
+def _special(body: Mapping[str, Any], media: list[tuple[str, str]]) -> tuple[str, ...]:
+    return (*[place.split(" ")[0] for place, needed in media if not needed], *_several(body))
 
 
 def _several(body: Mapping[str, Any]) -> tuple[str, ...]:

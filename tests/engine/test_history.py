@@ -136,3 +136,13 @@ async def test_a_named_version_is_asked_in_the_tasks_form_when_that_is_wished() 
             assert len(answer.request.messages) == wanted
             assert answer.bare is ASK
             await answer.aclose()
+
+
+def test_a_prompt_with_a_picture_is_not_kept() -> None:
+    """Its text alone would ask something else, and the picture is megabytes long."""
+    prompts = Prompts()
+    picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgo="}}
+    seen = Message("user", "What is this?", parts=({"type": "text", "text": "What is this?"}, picture))
+    prompts.keep("work", "1", Request(messages=(seen,), media=(("messages[0].content[1]", "vision"),)))
+    prompts.keep("work", "2", asking("What is this?"))
+    assert (prompts.of("1"), prompts.of("2")) == (None, (Message("user", "What is this?"),))
