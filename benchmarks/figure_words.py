@@ -273,9 +273,13 @@ def decision_speed(m: Measured) -> str:
 
 
 def routing(m: Measured) -> str:
+    judged = m["cascade"]
     return (
         f"on {m['gained']} of {m['tasks_with_a_gap']}; {100 * m['worst']:+.1f}% at worst, {100 * m['mean']:+.2f}% on "
-        "average: what can be read off a prompt does not tell who answers it best"
+        f"average (without its switch on {m['always_gained']}, {100 * m['always_worst']:+.1f}% at worst): a prompt "
+        f"hardly tells who answers best. Cascades by a judge: on {judged['gained']} of {judged['tasks_with_a_gap']}, "
+        f"{100 * judged['worst']:+.2f}% at worst; or {100 * judged['thrift_quality']:.2f}% of the quality for "
+        f"{share(judged['thrift_cost'])} of the cost"
     )
 
 

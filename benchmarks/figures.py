@@ -176,7 +176,7 @@ FIGURES = (
         "≤ 50 µs p95; ≤ 5 ms p95; ≥ 100,000 a second; ≤ 2,048 bytes, no more later", decision_speed,
     ),
     Figure(
-        "routing", "Routing each prompt by its features, against the best model of its task",
+        "routing", "Routing each prompt by what it is like, against the best model of its task, at the same cost",
         "better on at least half of the tasks where that could be; never below −1%", routing,
     ),
     Figure("coverage_of", "Tests: branches covered", "≥ 90% of core/ and of engine/", coverage_of),
