@@ -191,9 +191,10 @@ def decisions(m: Measured) -> str:
     swaps, wrong, dominated = (
         sum(row[name] for row in ours.values()) for name in ("swaps", "wrong_swaps", "dominated_choices")
     )
+    fresh = " / ".join(number(round(row["all"]["mean"], 3)) for row in m["new_prompts"].values())
     return (
         f"{shares}; {number(ours['stationary']['swaps_per_1000'])} swaps, {wrong} of {swaps} wrong in all; {dominated} "
-        f"({others})"
+        f"(if no prompt ever came again {fresh}; {others})"
     )
 
 
