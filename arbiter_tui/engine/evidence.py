@@ -141,15 +141,18 @@ class Evidence:
         if not 0.0 <= quality <= 1.0:
             self.intake["quality is outside 0..1"] += 1
             return
-        self._graded[outcome.id] = None
-        if len(self._graded) > KEPT_GRADED:
-            self._graded.popitem(last=False)
+        self._remember_grade(outcome.id)
         known = self._stats.setdefault(outcome.task, {})
         known[outcome.version] = known.get(outcome.version, EMPTY).graded(quality, source)
         self._profiles[outcome.task] = self.profile(outcome.task).graded(quality)
         self._dirty_profiles.add(outcome.task)
         self._note_alarms(outcome, self.watch.grade(outcome.task, outcome.version, quality, outcome.tokens_in))
         self._changed(outcome.task)
+
+    def _remember_grade(self, outcome_id: str) -> None:
+        self._graded[outcome_id] = None
+        if len(self._graded) > KEPT_GRADED:
+            self._graded.popitem(last=False)
 
     def _note_alarms(self, outcome: Outcome, alarms: Sequence[Alarm]) -> None:
         """A change was found: what was measured before it says nothing about what answers now, unless it is only said
@@ -158,24 +161,36 @@ class Evidence:
         for found in alarms:
             alarm = weighed(found, known[outcome.version])
             self.watch.stand(outcome.task, outcome.version, alarm)
-            if not hearsay(found, known[outcome.version]):
-                known[outcome.version] = since(known[outcome.version], alarm)
+            known[outcome.version] = _still_true(known[outcome.version], found)
             text = f"{outcome.version} on {outcome.task}: {alarm.sentence}"
             self._live.alert("warning", text, task=outcome.task, version=outcome.version)
 
     def restore(self, outcomes: Iterable[Outcome], profiles: Iterable[TaskProfile]) -> None:
-        """After a restart: statistics from the newest outcomes, profiles as they were stored; no old alarm returns."""
+        """After a restart: statistics from the newest outcomes, profiles as they were stored. What a change made untrue
+        does not return, and neither does its alarm."""
         together: dict[tuple[str, str], list[Outcome]] = {}
+        now = self._live.clock.now()
         for outcome in outcomes:
-            together.setdefault((outcome.task, outcome.version), []).append(outcome)
+            kept = sound(outcome, flaws(outcome, now), now)
+            together.setdefault((kept.task, kept.version), []).append(kept)
+            if kept.quality_source == "feedback":
+                self._remember_grade(kept.id)
         for (task, version), several in together.items():
             self._totals[version] = self._totals.get(version, Totals()).add(several)
             if task:
                 known = self._stats.setdefault(task, {})
-                known[version] = known.get(version, EMPTY).add_all(several)
+                known[version] = self._relearnt(known.get(version, EMPTY), several)
                 asked = sum(o.source == "request" for o in several)
                 self._requests[task] = self._requests.get(task, 0) + asked
         self._profiles.update({p.task: p for p in profiles})
+
+    def _relearnt(self, stats: Stats, outcomes: Sequence[Outcome]) -> Stats:
+        """With these, the oldest first, and without what the changes among them made untrue."""
+        taken = 0
+        for at, alarm in self.watch.changes(outcomes):
+            stats = _still_true(stats.add_all(outcomes[taken : at + 1]), alarm)
+            taken = at + 1
+        return stats.add_all(outcomes[taken:])
 
     def _changed(self, task: str) -> None:
         self._revision[task] = self._revision.get(task, 0) + 1
@@ -301,6 +316,11 @@ class Evidence:
             memory_limit=pool.budget_bytes,
             new_predicted=self.predicted_bytes(new),
         )
+
+
+def _still_true(stats: Stats, alarm: Alarm) -> Stats:
+    """What is left of ``stats`` after a change: all, where only sources that are trusted less tell of it."""
+    return stats if hearsay(alarm, stats) else since(stats, weighed(alarm, stats))
 
 
 def _same(a: object, b: tuple[object, ...]) -> bool:

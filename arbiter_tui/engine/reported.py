@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from ..core.cost import Outcome
-from ..core.intake import flaws, unwelcome
+from ..core.intake import flaws, sound, unwelcome
 from ..errors import Refused, UnknownName
 from .evidence import Evidence
 from .live import Live
@@ -36,14 +36,18 @@ class Reported:
         return outcome
 
     async def report(self, outcomes: Iterable[Outcome]) -> None:
-        """Committed when this returns, idempotent by id; all of them or none. Raises UnknownName, Refused (values that
-        can't be true, an archived version)."""
-        several = list(outcomes)
+        """Committed when this returns, idempotent by id; all of them or none. A moment of the future is now. Raises
+        UnknownName, Refused (values that can't be true, an archived version)."""
+        several, ahead = list(outcomes), list[str]()
         now = self._live.clock.now()
         for place, outcome in enumerate(several):
             self._live.task(outcome.task)
             version = self._live.registry.get(outcome.version)
-            wrong = [f"{name} {what}" for name, what in flaws(outcome, now).items() if name != "at"]
+            found = flaws(outcome, now)
+            wrong = [f"{name} {what}" for name, what in found.items() if name != "at"]
+            if "at" in found:  # stored as it came it would look fresh for ever after a restart
+                several[place] = sound(outcome, {"at": found["at"]}, now)
+                ahead.append(f"at {found['at']}")
             if unwelcome(version):
                 wrong.append("version is archived")
             if wrong:
@@ -56,4 +60,5 @@ class Reported:
             )
             for o in several
         ]
+        self._evidence.intake.update(ahead)
         await self._recorder.commit(graded)

@@ -50,6 +50,10 @@ class Watch:
         self._detectors[key], alarms = self._detectors.get(key, self._fresh).observe_all(outcomes)
         return alarms
 
+    def changes(self, outcomes: Sequence[Outcome]) -> list[tuple[int, Alarm]]:
+        """As ``outcomes``, of a past that is over: nothing is remembered of it, and no alarm can stand for it."""
+        return self._fresh.observe_all(outcomes)[1]
+
     def settle(self, task: str, version: str, outcomes: Sequence[Outcome]) -> None:
         """These came after what stands: an alarm whose change is over stands no longer."""
         key = (task, version)
