@@ -247,6 +247,15 @@ def gateway_speed(m: Measured) -> str:
     )
 
 
+def beside_olla(m: Measured) -> str:
+    if "skipped" in m:
+        return str(m["skipped"])
+    return (
+        f"{number(m['share_of_olla'])} × ({count(m['requests_per_s'])} and {count(m['olla_requests_per_s'])} a "
+        f"second); {number(m['cpu_s_per_1000'])} and {number(m['olla_cpu_s_per_1000'])} s per 1,000"
+    )
+
+
 def many_swaps(m: Measured) -> str:
     return (
         f"{count(m['answers'])} answers during {m['swaps_done']} swaps: {m['failed']} failed, {m['mixed']} mixed; "
@@ -257,7 +266,8 @@ def many_swaps(m: Measured) -> str:
 def fair_memory(m: Measured) -> str:
     return (
         f"{m['failed']} of {m['a_requests'] + m['b_requests']} failed; the rare one {number(m['b_p50_s'])} s, "
-        f"{number(m['b_worst_s'])} s at worst; the others' p99 {number(m['a_p99_s'])} s"
+        f"{number(m['b_worst_s'])} s at worst; the others' p99 {number(m['a_p99_s'])} s, median "
+        f"{number(m['a_p50_s'])} s; by hand {number(m['turn_by_hand_p50_s'])} s"
     )
 
 
