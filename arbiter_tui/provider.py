@@ -154,13 +154,15 @@ class ToolPiece:
 
 @record(frozen=True, slots=True, kw_only=True)
 class Usage:
-    """Counts and timings as the engine itself reports them (seconds); None where it doesn't say."""
+    """Counts and timings as the engine itself reports them (seconds); None where it doesn't say. ``estimated``: the
+    engine counted nothing, and the tokens are a guess of the provider's from the length of the text."""
 
     tokens_in: int | None = None
     tokens_out: int | None = None
     tokens_cached: int | None = None
     prompt_s: float | None = None
     decode_s: float | None = None
+    estimated: bool = False
 
 
 @record(frozen=True, slots=True, kw_only=True)

@@ -116,6 +116,7 @@ class Behaviour:
     the provider's clock. ``tools``: calls made by an answer to a request with tools; None: it can't do tools.
     ``fail_load`` / ``fail_generate``: raised once per entry, in order. ``die_after``: number of
     chunks after which the worker dies. ``gate`` / ``load_gate``: when set, generation / loading waits for the event.
+    ``counts``: whether a relaying runtime says how many tokens there were.
     ``relayed``: the pieces of bytes that its runtime answers a client's own words with; None: it does not relay.
     """
 
@@ -138,6 +139,7 @@ class Behaviour:
     sees: bool = True  # it takes parts that are no text
     timed: tuple[float | None, float | None] = (None, None)  # what the engine says of reading and of writing
     relayed: Sequence[bytes] | None = None
+    counts: bool = True
 
 
 class FakeModel:
@@ -191,7 +193,7 @@ class FakeModel:
                 raise self._die("scripted death")
             yield piece
             await self._provider.clock_sleep(how.chunk_s)
-        yield Done(finish_reason="stop", usage=Usage(tokens_out=len(pieces)))
+        yield Done(finish_reason="stop", usage=Usage(tokens_out=len(pieces) if how.counts else None))
 
     async def _counted(self, answer: AsyncGenerator[Piece, None]) -> AsyncGenerator[Piece, None]:
         if self.unloaded:

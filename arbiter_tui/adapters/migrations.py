@@ -51,7 +51,11 @@ def _money(db: Database) -> None:
     db.table("outcomes").add_column("money", float)
 
 
-MIGRATIONS: Sequence[Callable[[Database], None]] = (_first, _money)
+def _estimates(db: Database) -> None:
+    db.table("outcomes").add_column("tokens_estimated", int, not_null_default=0)
+
+
+MIGRATIONS: Sequence[Callable[[Database], None]] = (_first, _money, _estimates)
 CURRENT = len(MIGRATIONS)
 
 

@@ -97,7 +97,7 @@ outcome_row: Callable[[Outcome], tuple[Any, ...]] = attrgetter(*OUTCOME_COLUMNS)
 
 def outcome_from(row: sqlite3.Row) -> Outcome:
     found = {name: row[name] for name in OUTCOME_COLUMNS}
-    found["success"] = bool(found["success"])
+    found["success"], found["tokens_estimated"] = bool(found["success"]), bool(found["tokens_estimated"])
     found["failure"] = None if found["failure"] is None else Failure(found["failure"])
     return Outcome(**found)
 

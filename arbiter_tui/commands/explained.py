@@ -90,9 +90,11 @@ def _request(found: Record) -> list[str]:
     outcome = "answered" if asked.get("success") else f"failed ({asked.get('failure') or 'no reason is known'})"
     task = f" for {asked['task']}" if asked.get("task") else ""
     grade = f"{t.share(asked.get('quality'))} ({asked['quality_source']})" if asked.get("quality_source") else t.DASH
+    about = "~" if asked.get("tokens_estimated") else ""
     figures = [
         f"{t.duration(asked.get('latency_s'))} in all", f"first token after {t.duration(asked.get('ttft_s'))}",
-        f"{_count(asked.get('tokens_in'), 'token')} in", f"{_count(asked.get('tokens_out'), 'token')} out",
+        f"{about}{_count(asked.get('tokens_in'), 'token')} in",
+        f"{about}{_count(asked.get('tokens_out'), 'token')} out",
     ]  # fmt: skip
     lines = [
         t.wrapped(f"{found['verdict']} {outcome}{task}, {_moment(asked.get('at'))}", indent="  "), "",

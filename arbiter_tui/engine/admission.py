@@ -13,14 +13,13 @@ from collections.abc import Mapping, Sequence
 from ..core.cost import Outcome
 from ..core.registry import ModelVersion
 from ..errors import Forbidden, UnknownName
-from ..provider import Provider, Request
+from ..provider import Provider
 from .answer import Answer
 from .constitution import Constitution, forbidden
+from .counting import tokens_of, tokens_sent
 from .keyring import CALLER
 from .live import Live, Target
 from .pool import Pool
-
-BYTES_PER_TOKEN = 4  # where nobody counted: of English text, about
 
 
 class Admission:
@@ -69,7 +68,7 @@ class Admission:
         caller = CALLER.get()
         if caller is None or caller.tokens is None:
             return
-        tokens_in = outcome.tokens_in if outcome.tokens_in is not None else estimate(answer.request)
+        tokens_in = outcome.tokens_in if outcome.tokens_in is not None else tokens_sent(answer.request)
         caller.used(tokens_in + (outcome.tokens_out if outcome.tokens_out is not None else answer.pieces))
 
     def keep(self, pool: Pool, version: str, seconds: float) -> None:
@@ -91,15 +90,9 @@ class Admission:
         """Embeddings were made of these; ``tokens``, where their runtime counted."""
         caller = CALLER.get()
         if caller is not None:
-            caller.used(sum(len(t.encode()) for t in texts) / BYTES_PER_TOKEN if tokens is None else tokens)
+            caller.used(tokens_of(texts) if tokens is None else tokens)
 
 
 def _steers() -> bool:
     caller = CALLER.get()
     return caller is None or caller.key.allows("control")
-
-
-def estimate(request: Request) -> float:
-    """Tokens of what is sent, where nobody counted them."""
-    texts = (request.prompt or "", *(m.content for m in request.messages))
-    return sum(len(t.encode()) for t in texts) / BYTES_PER_TOKEN

@@ -39,6 +39,7 @@ from ..errors import (
 )
 from ..ports import Clock
 from ..provider import Chunk, Done, LoadedModel, Request, Sink, Usage, poured
+from .counting import tokens_sent
 from .instance import Lease
 from .leasing import LeaseContext
 from .metering import Meter
@@ -120,6 +121,7 @@ class Answer:
         self.deaths = 0.0  # of workers that it was asked of; one that it shared with others counts in parts
         self.lives = 0  # in which its version was asked for it
         self.pieces = 0  # of text that went out
+        self._mark: bytes | None = None  # of one in the runtime's own bytes
         self.whole = False  # nothing goes out before its end: until then its failure costs the client nothing
         self._lend = lend
         self._clock = clock
@@ -237,6 +239,12 @@ class Answer:
             return await self._failed(broken)
         return await self._passed(chunk)
 
+    def count(self, data: bytes) -> int:
+        """The events that begin in ``data``, or the lines that end in it, by how the answer began."""
+        if self._mark is None:
+            self._mark = b"}\n" if data.startswith(b"{") else b"data: {"
+        return data.count(self._mark)
+
     def into(self, sink: Sink) -> None:
         """From here on what comes goes into ``sink`` by itself, where the runtime's bytes are read; what is asked for
         next is Done, or as before where they can't."""
@@ -252,7 +260,7 @@ class Answer:
             await self._release()
             self._end(None)
             return chunk
-        self.pieces += _pieces(chunk) if isinstance(chunk, bytes) else 1
+        self.pieces += self.count(chunk) if isinstance(chunk, bytes) else 1
         if not self._wrote:
             self._wrote = True
             told = self.request.original
@@ -284,7 +292,7 @@ class Answer:
         if not self.retried:
             self.deaths, self.lives = 0.0, 0
         self.version = chosen
-        self._wrote, self.ttft_s, self.pieces = False, None, 0
+        self._wrote, self.ttft_s, self.pieces, self._mark = False, None, 0, None
         if self._kept is not None:
             self._kept.clear()
         return True
@@ -318,6 +326,10 @@ class Answer:
             return
         now = self._clock.monotonic()
         self.latency_s = now - self.began
+        tokens_in, tokens_out = self.usage.tokens_in, self.usage.tokens_out
+        estimated = self.usage.estimated
+        if failure is None and (tokens_in is None or tokens_out is None):
+            estimated, tokens_in, tokens_out = self._estimated(tokens_in, tokens_out)
         self.outcome = Outcome(
             id=self.id,
             task=self.task,
@@ -331,16 +343,18 @@ class Answer:
             cpu_s=self._cpu_s,
             memory_bytes=self._memory_bytes,
             overhead_s=self.overhead_s,
-            tokens_in=self.usage.tokens_in,
-            tokens_out=self.usage.tokens_out,
+            tokens_in=tokens_in,
+            tokens_out=tokens_out,
+            tokens_estimated=estimated,
             source=self.source,
         )
         self._on_end(self, self.outcome)
 
-
-def _pieces(data: bytes) -> int:
-    """Events, or lines."""
-    return data.count(b"data: {") or data.count(b"}\n")
+    def _estimated(self, tokens_in: int | None, tokens_out: int | None) -> tuple[bool, int | None, int | None]:
+        """What its runtime did not count: four bytes of what was sent are a token, and each piece that came is one."""
+        if tokens_in is None:
+            tokens_in = tokens_sent(self.request) or None
+        return True, tokens_in, self.pieces or None if tokens_out is None else tokens_out
 
 
 class _Counted:
@@ -352,5 +366,5 @@ class _Counted:
         self._answer, self._sink, self.drain = answer, sink, sink.drain
 
     def write(self, data: bytes) -> bool:
-        self._answer.pieces += _pieces(data)
+        self._answer.pieces += self._answer.count(data)
         return self._sink.write(data)

@@ -18,9 +18,9 @@ from ..core.cost import Outcome, Price
 from ..core.registry import ModelVersion
 from ..errors import BudgetSpent
 from ..provider import Provider
-from .admission import estimate
 from .answer import Answer
 from .chronicle import DAY_S, midnight
+from .counting import tokens_sent
 from .live import Live
 
 
@@ -122,7 +122,7 @@ def _money(price: Price, outcome: Outcome, answer: Answer | None) -> float | Non
     if not outcome.success and not answer.pieces:
         return None
     return price.of(
-        estimate(answer.request) if tokens_in is None else tokens_in,
+        tokens_sent(answer.request) if tokens_in is None else tokens_in,
         answer.pieces if tokens_out is None else tokens_out,
         answer.usage.tokens_cached or 0,
     )

@@ -12,10 +12,11 @@ from typing import Any
 from starlette.routing import BaseRoute, Route
 
 from ..engine.answer import Answer
+from ..engine.counting import tokens_sent
 from .anthropic_in import read_count, read_messages
 from .anthropic_out import Shape
 from .exchange import PING_S, Endpoint, Exchange
-from .generation import Generator, estimated_tokens, task_header
+from .generation import Generator, task_header
 from .limits import BodyLimit, parse_object
 from .problems import ANTHROPIC
 
@@ -47,7 +48,7 @@ class AnthropicDoor:
         asked = read_messages(parse_object(await exchange.body()))
 
         def form(answer: Answer) -> Shape:
-            return Shape(answer.id, answer.version.version, estimated_tokens(asked.request))
+            return Shape(answer.id, answer.version.version, tokens_sent(asked.request))
 
         await self._generator.run(exchange, asked, form)
 
@@ -56,6 +57,6 @@ class AnthropicDoor:
         name, request = read_count(parse_object(await exchange.body()))
         named = name or self._generator.unnamed(exchange, request, task_header(exchange))
         target = self._generator.target(exchange, named, request)
-        told = {"input_tokens": estimated_tokens(request), "estimated": True}
+        told = {"input_tokens": tokens_sent(request), "estimated": True}
         headers = [(b"x-arbiter-model", target.version.version.encode()), (b"x-arbiter-task", target.task.encode())]
         await exchange.answer(200, json.dumps(told).encode(), headers)

@@ -6,7 +6,6 @@ Never: a dialect's fields or bytes (its Shape makes them), routing (the engine r
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar, cast
@@ -15,6 +14,7 @@ from ..core.registry import Lifecycle
 from ..core.routing import TASK_PREFIX
 from ..engine.answer import Answer
 from ..engine.arbiter import Arbiter
+from ..engine.counting import tokens_sent
 from ..engine.keyring import CALLER
 from ..engine.leasing import PRIORITY, WEIGHTS, patient
 from ..engine.live import Target
@@ -43,22 +43,12 @@ class Counts:
     estimated: bool
 
 
-def estimated_tokens(request: Request) -> int:
-    """Four bytes of what the model reads are one token."""
-    size = len((request.prompt or "").encode())
-    for message in request.messages:
-        size += len(message.content.encode()) + sum(len(c.name) + len(c.arguments.encode()) for c in message.tool_calls)
-    if request.tools:
-        size += len(json.dumps(request.tools))
-    return -(-size // 4)
-
-
 def counted(usage: Usage, *, pieces: int, request: Request) -> Counts:
     return Counts(
-        tokens_in=estimated_tokens(request) if usage.tokens_in is None else usage.tokens_in,
+        tokens_in=tokens_sent(request) if usage.tokens_in is None else usage.tokens_in,
         tokens_out=pieces if usage.tokens_out is None else usage.tokens_out,
         cached=usage.tokens_cached,
-        estimated=usage.tokens_in is None or usage.tokens_out is None,
+        estimated=usage.estimated or usage.tokens_in is None or usage.tokens_out is None,
     )
 
 

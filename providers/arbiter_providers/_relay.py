@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections import deque
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from arbiter_tui.errors import ProviderError
@@ -15,6 +16,7 @@ from arbiter_tui.provider import Done, FinishReason, Sink, Usage
 
 TAIL_BYTES = 16 * 1024  # the reason, the usage and the timings of an answer are its last events, and short
 OVER = b"[DONE]"
+BYTES_PER_TOKEN = 4  # where a runtime counts nothing: of English text, about
 _READ = json.JSONDecoder().decode  # without the guess at an encoding: JSON on a wire is UTF-8
 
 
@@ -78,7 +80,16 @@ def whole(body: bytes) -> Done:
     reason = _reason(told)
     if reason is None:
         raise ProviderError("its runtime's answer has no choices")
-    return Done(finish_reason=reason, usage=usage_of(told))
+    usage = usage_of(told)
+    if usage.tokens_out is None and (text := _text(told["choices"][0])):
+        usage = replace(usage, tokens_out=-(-len(text.encode()) // BYTES_PER_TOKEN), estimated=True)
+    return Done(finish_reason=reason, usage=usage)
+
+
+def _text(choice: Mapping[str, Any]) -> str:
+    message = choice.get("message")
+    text = message.get("content") if isinstance(message, dict) else choice.get("text")
+    return text if isinstance(text, str) else ""
 
 
 def _reason(event: Mapping[str, Any]) -> FinishReason | None:

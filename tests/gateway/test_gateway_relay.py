@@ -10,6 +10,7 @@ import httpx
 import pytest
 from gateway_cases import CHAT, Stand, served, until
 
+from arbiter_tui.commands.explained import explain
 from arbiter_tui.core.cost import Failure
 from arbiter_tui.core.tasks import Task
 from arbiter_tui.errors import Overloaded, WorkerDied
@@ -61,6 +62,22 @@ async def test_the_bytes_are_the_runtimes_own(stream: bool, pieces: list[bytes])
             True, len(pieces), answer.headers["x-arbiter-request-id"],
         )  # fmt: skip
         assert (seen["ttft_s"] is not None) == stream
+
+
+@pytest.mark.parametrize("counts", [True, False])
+async def test_what_a_runtime_does_not_count_is_estimated_and_marked(counts: bool) -> None:
+    """Each event is a token, four bytes of the prompt are one; what one does not know is marked as a whole."""
+    async with served({"fake-a": Behaviour(relayed=STREAM, counts=counts)}) as one:
+        await answered(one, body(messages=[{"role": "user", "content": "twelve bytes"}]))
+        await until(lambda: one.arbiter.in_flight == 0)
+        (seen,) = one.arbiter.requests()
+        told = len(STREAM) if counts else b"".join(STREAM).count(b"data: {")
+        assert (seen["tokens_in"], seen["tokens_out"], seen["tokens_estimated"]) == (3, told, True)
+        assert "~3 tokens in" in (await text_of(one, seen["id"]))
+
+
+async def text_of(one: Stand, id: str) -> str:
+    return explain((await one.http.get(f"/arbiter/v1/explain/{id}")).json()) or ""
 
 
 async def test_a_death_in_an_event_is_an_error_event_of_its_own() -> None:

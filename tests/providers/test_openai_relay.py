@@ -86,6 +86,16 @@ async def test_a_whole_answer_is_byte_for_byte() -> None:
             assert (got, done.usage.tokens_out, done.finish_reason) == (body, 3, "stop")
 
 
+async def test_a_whole_answer_without_counts_is_estimated() -> None:
+    """Four bytes of its text are a token, begun ones too; and it says that this is no count."""
+    body = b'{"choices": [{"finish_reason": "stop", "message": {"content": "thirteen byte"}}]}'
+    async with faulty_server() as fault:
+        fault.script(CHAT, answer(body))
+        async with loaded(fault) as (model, _):
+            got, done = await read(model.relay(asked(streams=False)))
+            assert (got, done.usage) == (body, Usage(tokens_out=4, estimated=True))
+
+
 async def test_the_clients_words_go_on_untouched() -> None:
     """But for the model's name and what is the arbiter's own affair; what it leaves out has the arbiter's defaults."""
     async with faulty_server() as fault:

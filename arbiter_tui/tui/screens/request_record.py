@@ -78,7 +78,8 @@ def _spent(asked: Record) -> str:
 
 
 def _tokens(asked: Record) -> str:
-    said = f"{_count(asked.get('tokens_in'))} in, {_count(asked.get('tokens_out'))} out"
+    about = "~" if asked.get("tokens_estimated") else ""
+    said = f"{about}{_count(asked.get('tokens_in'))} in, {about}{_count(asked.get('tokens_out'))} out"
     out, all_s, first = (_number(asked.get(k)) for k in ("tokens_out", "latency_s", "ttft_s"))
     if out is None or out < FEW_TOKENS or all_s is None or first is None:
         return said
