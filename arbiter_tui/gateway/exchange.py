@@ -48,6 +48,7 @@ class Exchange:
         self._body_limit = body_limit
         self._ping_s = ping_s
         self._wrote = False  # since the last look for silence
+        self._ends = (dialect.behind, b"\r\n\r\n")
         self.between = True  # events, not within one: the only place for what is ours
         self._pinging: asyncio.Task[None] | None = None
         self._watcher: asyncio.Task[None] | None = None
@@ -133,10 +134,15 @@ class Exchange:
         self.noted(data)
         await self._send({"type": "http.response.body", "body": data, "more_body": True})
 
+    async def part(self) -> None:
+        """What was cut in the middle of an event or line ends here: what is ours must not become a part of it."""
+        if not self.between:
+            await self.write(self._dialect.behind)
+
     def noted(self, data: bytes) -> None:
         """These bytes go out."""
         self._wrote = True
-        self.between = data.endswith((b"\n\n", b"\r\n\r\n"))
+        self.between = data.endswith(self._ends)
 
     @property
     def sink(self) -> Sink | None:

@@ -268,8 +268,7 @@ async def _relay(exchange: Exchange, first: bytes, answer: Answer, headers: Head
         while isinstance(piece := await next_chunk(answer), bytes):
             await exchange.write(piece)
     except ArbiterError:
-        if not exchange.between:  # cut in the middle of an event: ours must not become a part of it
-            await exchange.write(b"\n\n")
+        await exchange.part()
         raise
     await exchange.close(b"")
 

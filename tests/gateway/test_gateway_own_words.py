@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
-from gateway_cases import stand
+from gateway_cases import served, stand
 
 from arbiter_tui.testing import Behaviour
 
@@ -51,6 +51,24 @@ async def test_no_model_is_loaded_to_refuse_it(path: str, body: dict[str, Any], 
         assert answer.status_code == 400
         assert f"'{named}'" in _message(answer)
         assert one.provider.loads == []
+
+
+@pytest.mark.parametrize("last", [LINES[0], LINES[0][:9]])
+async def test_a_relayed_stream_of_lines_that_is_cut_has_an_error_line_of_its_own(last: bytes) -> None:
+    """Behind a whole line or in the middle of one: no blank line, which Ollama's own client can't read."""
+    async with served({"fake-a": Behaviour(relayed=[LINES[0], last, LINES[1]], die_after=2)}) as one:
+        got: list[bytes] = []
+
+        async def read() -> None:
+            async with one.http.stream("POST", "/api/chat", json={"model": "fake-a", "messages": USER}) as answer:
+                async for piece in answer.aiter_bytes():
+                    got.append(piece)
+
+        with pytest.raises(httpx.RemoteProtocolError):
+            await read()
+        *sent, error = b"".join(got).splitlines()
+        assert [line + b"\n" for line in sent] == [LINES[0], last.rstrip(b"\n") + b"\n"]
+        assert "died" in json.loads(error)["error"]
 
 
 def _message(answer: httpx.Response) -> str:
