@@ -1,7 +1,7 @@
 """Runs the benchmarks one after another, keeps their results, and writes README's table of figures from them.
 
     python benchmarks/report.py run [NAMES…]    # benchmarks/results/NAME.json, of all of the table by default
-    python benchmarks/report.py readme          # the table between README's markers, from what is kept there
+    python benchmarks/report.py readme          # what stands between the markers of README and how-it-decides.md
 
 Never in parallel: each benchmark wants the machine for itself. One that fails leaves a result that says so. After each
 one the table is written, too: the last one is the test suite, and a test compares the two.
@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from figures import FIGURES, placed, table
+from policy_table import policies
 
 HERE = Path(__file__).resolve().parent
 ROOT, RESULTS = HERE.parent, HERE / "results"
@@ -104,8 +105,12 @@ def results(folder: Path = RESULTS) -> dict[str, dict[str, Any]]:
 
 
 def readme() -> int:
+    found = results()
     file = ROOT / "README.md"
-    file.write_text(placed(file.read_text(), table(results())))
+    file.write_text(placed(file.read_text(), table(found)))
+    if "measured" in (decided := found.get("decisions", {})):
+        page = ROOT / "docs" / "how-it-decides.md"
+        page.write_text(placed(page.read_text(), policies(decided["measured"])))
     return 0
 
 
