@@ -78,6 +78,9 @@ class MemoryStore:
     def expect(self, outcome_id: str) -> None:
         self.expected.add(outcome_id)
 
+    async def known(self, ids: Sequence[str]) -> frozenset[str]:
+        return frozenset(id for id in ids if id in self.outcomes)
+
     async def record(self, outcomes: Sequence[Outcome]) -> None:
         self._check()
         for outcome in outcomes:

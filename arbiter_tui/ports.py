@@ -80,6 +80,10 @@ class Store(Protocol):
         """Insert a batch, idempotent by id."""
         ...
 
+    async def known(self, ids: Sequence[str]) -> frozenset[str]:
+        """Those of ``ids`` under which an outcome is stored."""
+        ...
+
     async def set_quality(self, outcome_id: str, quality: float, source: str, comment: str = "") -> Outcome | None:
         """Feedback on a recorded outcome; None if there is no such id."""
         ...

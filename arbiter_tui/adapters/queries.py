@@ -31,6 +31,7 @@ _INSERT_OUTCOMES = f"INSERT OR IGNORE INTO outcomes ({_COLUMNS}) VALUES "
 # One statement takes the interpreter's lock once; with one a row, a busy event loop kept the writer at a few hundred
 # rows a second. SQLite before 3.32 allows 999 values a statement.
 _AT_ONCE = 40
+_IDS_AT_ONCE = 900
 
 
 def counter(connection: sqlite3.Connection, name: str) -> int | None:
@@ -110,6 +111,15 @@ def insert_outcomes(connection: sqlite3.Connection, outcomes: Sequence[Outcome],
     if settled:
         connection.execute("UPDATE counters SET value = value + ? WHERE name = ?", (settled, SETTLED))
     return settled
+
+
+def known_outcomes(connection: sqlite3.Connection, ids: Sequence[str]) -> frozenset[str]:
+    found: set[str] = set()
+    for start in range(0, len(ids), _IDS_AT_ONCE):
+        part = ids[start : start + _IDS_AT_ONCE]
+        marks = ", ".join("?" * len(part))
+        found.update(row[0] for row in connection.execute(f"SELECT id FROM outcomes WHERE id IN ({marks})", part))
+    return frozenset(found)
 
 
 def page_outcomes(

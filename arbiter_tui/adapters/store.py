@@ -142,6 +142,9 @@ class SqliteStore:
         await self._write(lambda connection: queries.insert_outcomes(connection, outcomes, announced))
         self._announced -= announced
 
+    async def known(self, ids: Sequence[str]) -> frozenset[str]:
+        return await self._read(lambda connection: queries.known_outcomes(connection, ids))
+
     async def set_quality(self, outcome_id: str, quality: float, source: str, comment: str = "") -> Outcome | None:
         return await self._write(lambda c: queries.grade(c, outcome_id, quality, source, comment))
 

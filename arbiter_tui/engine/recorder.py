@@ -96,6 +96,9 @@ class Recorder:
         """Commit, then teach: for outcomes whose sender waits for the acknowledgement. Returns how many were new."""
         self.absorb()
         fresh = [o for o in outcomes if o.id not in self._seen]
+        # What was reported long ago, or before a restart, is remembered by the store alone.
+        stored = await self._store.known([o.id for o in fresh])
+        fresh = [o for o in fresh if o.id not in stored]
         self.duplicates += len(outcomes) - len(fresh)
         await self._store.record(fresh)
         taught = [o for o in fresh if self._new(o.id)]

@@ -313,3 +313,10 @@ async def test_a_changed_ledger_is_found(store: SqliteStore, tamper: str, words:
     import re
 
     assert re.search(words, found)
+
+
+async def test_ids_are_told_apart_by_whether_an_outcome_is_stored(store: SqliteStore) -> None:
+    """More ids than one statement takes; none at all is no question."""
+    await store.record([outcome(n) for n in range(3)])
+    assert await store.known([outcome(n).id for n in range(2000)]) == {outcome(n).id for n in range(3)}
+    assert await store.known([]) == frozenset()

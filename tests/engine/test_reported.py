@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from engine_kit import Engine
 
 from arbiter_tui.core.cost import Outcome
@@ -44,3 +46,14 @@ async def test_a_restart_does_not_let_an_answer_be_graded_twice() -> None:
         await e.arbiter.feedback("r", 0.0)
         again = e.arbiter.evidence.stats("work")["a"]
         assert (again.hits, again.misses) == (known.hits, known.misses)
+
+
+async def test_an_id_that_only_the_store_remembers_teaches_nothing() -> None:
+    """Idempotent by id, however long ago the same was reported, also before a restart."""
+    async with Engine() as e:
+        several = [Outcome(id=f"o{n}", task="work", version="a", at=e.clock.now(), success=True) for n in range(3)]
+        await e.arbiter.report(several)
+        e.arbiter.recorder._seen.clear()  # as after many others
+        await e.arbiter.report([*several, replace(several[0], id="new")])
+        assert e.arbiter.evidence.stats("work")["a"].samples == 4
+        assert e.arbiter.statistics()["intake"]["duplicates"] == 3
