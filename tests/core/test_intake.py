@@ -28,6 +28,9 @@ ODD = st.sampled_from([math.nan, math.inf, -math.inf, -1.0, -1e-9, 1e300])
         ({"quality": -0.01}, "quality", "is outside 0..1"), ({"latency_s": -0.1}, "latency_s", "is negative"),
         ({"latency_s": math.nan}, "latency_s", "is not a number"), ({"tokens_in": -1}, "tokens_in", "is negative"),
         ({"energy_j": math.inf}, "energy_j", "is not a number"), ({"at": NOW + AHEAD_S + 1}, "at", "is in the future"),
+        ({"latency_s": 1e300}, "latency_s", "is too large"), ({"tokens_in": 10**23}, "tokens_in", "is too large"),
+        ({"tokens_out": 10**400}, "tokens_out", "is too large"),
+        ({"latency_s": -math.inf}, "latency_s", "is not a number"),
         ({"at": math.nan}, "at", "is not a number"), ({"memory_bytes": -5}, "memory_bytes", "is negative"),
     ],
 )  # fmt: skip

@@ -266,6 +266,16 @@ async def test_tasks_autopilot_select_and_profiles(inside: Stand) -> None:
     assert (await inside.http.get(f"{V1}/profiles/chat")).json()["task"] == "chat"
 
 
+async def test_an_outcome_beyond_belief_is_refused_and_named(inside: Stand) -> None:
+    """Numbers that no store holds are no fault of the server: 4xx with the field, and nothing is taken."""
+    good = {"task": "chat", "version": "fake-a", "success": True}
+    for wrong in ({"tokens_in": 10**23}, {"latency_s": 1e300}, {"memory_bytes": 10**16}):
+        answer = await inside.http.post(f"{V1}/outcomes", json=[good, {**good, **wrong}])
+        assert 400 <= answer.status_code < 500
+        assert f"outcome 2 of 2, of fake-a: {next(iter(wrong))} is too large" in answer.json()["detail"]
+    assert (await inside.http.get(f"{V1}/outcomes")).json()["items"] == []
+
+
 async def test_feedback_and_reported_outcomes_count_once(inside: Stand) -> None:
     """A thumb becomes quality; a report is idempotent by id; both are committed when acknowledged."""
     request_id = (await inside.chat("arbiter/chat")).headers["x-arbiter-request-id"]
