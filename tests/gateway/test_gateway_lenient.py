@@ -2,29 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from gateway_cases import CHAT, Stand, stand
+from gateway_cases import CHAT, Stand
 
 from arbiter_tui.provider import Request
-from arbiter_tui.testing import Behaviour
 
 USER = {"role": "user", "content": "hi"}
-
-
-@pytest.fixture
-async def seen() -> AsyncIterator[tuple[Stand, list[Request]]]:
-    """A stand whose model keeps the requests that reach it."""
-    requests: list[Request] = []
-
-    def answer(request: Request) -> str:
-        requests.append(request)
-        return "yes"
-
-    async with stand({"fake-a": Behaviour(answer=answer, context=600)}) as one:
-        yield one, requests
 
 
 async def test_the_developer_is_the_system(seen: tuple[Stand, list[Request]]) -> None:

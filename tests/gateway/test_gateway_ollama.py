@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
@@ -17,19 +16,6 @@ from arbiter_tui.testing import Behaviour
 
 ASK = {"messages": [{"role": "user", "content": "hi"}]}
 CLOCK = {"type": "function", "function": {"name": "clock", "parameters": {"type": "object", "properties": {}}}}
-
-
-@pytest.fixture
-async def seen() -> AsyncIterator[tuple[Stand, list[Request]]]:
-    """A stand whose model keeps the requests that reach it."""
-    requests: list[Request] = []
-
-    def answer(request: Request) -> str:
-        requests.append(request)
-        return "yes"
-
-    async with stand({"fake-a": Behaviour(answer=answer, context=600), "fake-b": Behaviour()}) as one:
-        yield one, requests
 
 
 def lines(answer: httpx.Response) -> list[dict[str, Any]]:
