@@ -24,7 +24,7 @@ from pathlib import Path
 import psutil
 from fake_backend import Process
 from gateway_speed import CONFIG, TASK, Way, discovered
-from harness import Engine, call, emit, run, session
+from harness import Engine, call, emit, quantile, run, session
 from raw_client import chat, connect
 
 SECONDS, LONE = 3.0, 300
@@ -117,6 +117,8 @@ def report(direct: Way, ours: Way, theirs: Way, cpu_s: list[float]) -> None:
     shares = [a / b for a, b in zip(ours.rates, theirs.rates, strict=True)]
     floor = statistics.median(direct.latencies)
     added = [1000 * (statistics.median(way.latencies) - floor) for way in (ours, theirs)]
+    longest = quantile(direct.latencies, 0.99)
+    late = [1000 * (quantile(way.latencies, 0.99) - longest) for way in (ours, theirs)]
     share = statistics.median(shares)
     measured = {
         "share_of_olla": round(share, 3), "shares": [round(x, 2) for x in sorted(shares)],
@@ -125,6 +127,7 @@ def report(direct: Way, ours: Way, theirs: Way, cpu_s: list[float]) -> None:
         ),
         "cpu_s_per_1000": round(cpu_s[0], 3), "olla_cpu_s_per_1000": round(cpu_s[1], 3),
         "added_p50_ms": round(added[0], 3), "olla_added_p50_ms": round(added[1], 3),
+        "added_p99_ms": round(late[0], 3), "olla_added_p99_ms": round(late[1], 3),
     }  # fmt: skip
     emit("beside_olla", {"share_of_olla": ">= 1.0"}, measured, share >= 1.0)
 

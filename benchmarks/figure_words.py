@@ -252,7 +252,8 @@ def beside_olla(m: Measured) -> str:
         return str(m["skipped"])
     return (
         f"{number(m['share_of_olla'])} × ({count(m['requests_per_s'])} and {count(m['olla_requests_per_s'])} a "
-        f"second); {number(m['cpu_s_per_1000'])} and {number(m['olla_cpu_s_per_1000'])} s per 1,000"
+        f"second); {number(m['cpu_s_per_1000'])} and {number(m['olla_cpu_s_per_1000'])} s per 1,000; p99 of one "
+        f"request after another {number(m['added_p99_ms'])} and {number(m['olla_added_p99_ms'])} ms"
     )
 
 
