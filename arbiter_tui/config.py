@@ -94,6 +94,10 @@ class RolloutConfig:
         600.0, kind="number", low=1, help="where both don't fit: shortest time between two loads of the new one"
     )
     block_questions: int = setting(30, kind="int", low=1, high=1000, help="that it answers while it is loaded")
+    max_slowdown: float | None = setting(
+        None, kind="number", low=1.01, high=1000, help="taken back when it takes so many times as long; none: never"
+    )
+    max_steps: int = setting(30, kind="int", low=1, high=10_000, help="without a verdict it ends after so many steps")
     keep_warm_s: float = setting(604800.0, kind="number", low=0, help="the replaced version stays at hand so long")
 
 

@@ -16,8 +16,9 @@ from .core.tasks import AutopilotMode, Criteria, Preference, Task, Weights
 MODES = tuple(mode.value for mode in AutopilotMode)
 NAME = VERSION_NAME.pattern.strip("^$")
 _OWN = ("name", "description", "suite", "autopilot", "policy", "private", "labels", "fallback", "max_tokens",
-        "energy_per_day_j", "money_per_day", "seconds_per_day")  # fmt: skip
+        "energy_per_day_j", "money_per_day", "seconds_per_day", "max_slowdown")  # fmt: skip
 OPTIONAL = ("hardware", "max_latency_s", "max_memory_bytes", "min_context", "quality_threshold", "preference")
+_OWN_OPTIONAL = ("max_slowdown",)  # likewise, of a task's own keys
 _PREFERENCES = tuple(p.value for p in Preference)
 _CRITERIA: Mapping[str, Setting] = {
     "hardware": Setting(kind="text", help="cpu, cuda, metal …"),
@@ -47,6 +48,9 @@ TASK_SETTINGS: Mapping[str, Setting] = {
     "energy_per_day_j": Setting(kind="number", low=0.001, help="of its answers; cheaper versions lead beyond its pace"),
     "money_per_day": Setting(kind="number", low=0.000001, help="likewise"),
     "seconds_per_day": Setting(kind="number", low=0.001, help="likewise, of answering"),
+    "max_slowdown": Setting(
+        kind="number", low=1.01, high=1000, help="a version on trial may take so many times as long; none: [rollout]'s"
+    ),
 }
 
 
@@ -69,7 +73,7 @@ def merge_tasks(bundled: Iterable[Task], configured: Iterable[Task]) -> tuple[Ta
 def patch_task(base: Task, patch: Mapping[str, Any], *, source: str = "request") -> Task:
     """``base`` with the keys of ``patch`` (those of a [[tasks]] block). Raises ConfigError; a new name is refused.
 
-    ``unset`` in it: a list of OPTIONAL criteria that shall constrain nothing any more.
+    ``unset`` in it: a list of OPTIONAL criteria, or own limits, that shall constrain nothing any more.
     """
     where = Where(source, "task")
     base = _without(base, patch.get("unset", ()), where.key("unset"))
@@ -87,10 +91,12 @@ def merge_patches(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, A
 
 
 def _without(base: Task, names: Any, where: Where) -> Task:
-    if not isinstance(names, (list, tuple)) or any(name not in OPTIONAL for name in names):
-        raise where.error(names, f"must be a list of {', '.join(OPTIONAL)}")
-    nothing: dict[str, Any] = dict.fromkeys(names)
-    return replace(base, criteria=replace(base.criteria, **nothing)) if names else base
+    known = (*OPTIONAL, *_OWN_OPTIONAL)
+    if not isinstance(names, (list, tuple)) or any(name not in known for name in names):
+        raise where.error(names, f"must be a list of {', '.join(known)}")
+    own: dict[str, Any] = dict.fromkeys(name for name in names if name in _OWN_OPTIONAL)
+    nothing: dict[str, Any] = dict.fromkeys(name for name in names if name in OPTIONAL)
+    return replace(base, criteria=replace(base.criteria, **nothing), **own) if names else base
 
 
 def read_task(table: Any, where: Where) -> ConfiguredTask:

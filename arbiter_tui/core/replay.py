@@ -12,9 +12,9 @@ from dataclasses import dataclass, field, replace
 
 from .cost import Outcome
 from .drift import Alarm, Detectors
-from .rollout import Event, Kind, Plan, Rollout, Stage, begin, in_share, step
+from .rollout import Event, Kind, Plan, Rollout, Stage, begin, in_share, judged, step
 from .snapshot import Why
-from .trial import Trial, Verdict, judge
+from .trial import Trial, Verdict
 from .words import plural
 
 
@@ -107,7 +107,7 @@ def _shown(trial: Trial, row: Pair, *, new: bool, paired: bool) -> Trial:
 
 
 def _result(state: Rollout, canary: int, seen: int) -> RolloutReplay:
-    found = judge(state.trial, rule=state.plan.rule)
+    found = judged(state)
     if state.stage is Stage.WITHDRAWN:
         verdict = Verdict.ROLL_BACK
     else:

@@ -39,7 +39,7 @@ from .snapshot import Why
 from .trial import CLIMB_BELOW, MIN_PAIRS, Judgement, Rule, Trial, Verdict, judge
 from .words import chance, plural
 
-MAX_STEPS = 30  # so many times ``every_s`` and it ends without a verdict
+MAX_STEPS = 30  # so many times ``every_s`` and it ends without a verdict, unless the plan says otherwise
 
 
 class Stage(StrEnum):
@@ -87,7 +87,8 @@ class Event:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """``every_s``: seconds between two steps; shares in 0..1. ``blocks``: old and new take turns in memory, with at
-    most one load of the new one in ``load_every_s``."""
+    most one load of the new one in ``load_every_s``. ``max_steps``: so many times ``every_s`` and it ends without a
+    verdict; ``max_slowdown``: so many times the old one's seconds and it is too slow (None: as slow as it is)."""
 
     rule: Rule = "posterior"
     start: float = 0.10
@@ -95,10 +96,12 @@ class Plan:
     every_s: float = 3600.0
     blocks: bool = False
     load_every_s: float = 600.0
+    max_steps: int = MAX_STEPS
+    max_slowdown: float | None = None
 
     @property
     def max_s(self) -> float:
-        return MAX_STEPS * self.every_s
+        return self.max_steps * self.every_s
 
     @property
     def looks(self) -> int:
@@ -153,6 +156,11 @@ def begin(plan: Plan, now: float, trial: Trial | None = None) -> Rollout:
     return Rollout(plan=plan, began=now, step_at=now, trial=trial or Trial(), reason=reason if plan.blocks else "")
 
 
+def judged(state: Rollout) -> Judgement:
+    """The verdict on its evidence by its own plan."""
+    return judge(state.trial, rule=state.plan.rule, max_slowdown=state.plan.max_slowdown)
+
+
 def promoted_by(trigger: str) -> Event:
     """It serves everybody already; ``trigger``: of the swap that did it."""
     known = {"rollback": "a rollback", "auto": "the autopilot", "schedule": "an appointment"}
@@ -204,7 +212,7 @@ def _promoting(state: Rollout, event: Event) -> tuple[Rollout, Effects]:
 
 def _weighed(state: Rollout, now: float) -> tuple[Rollout, Effects]:
     """Taking back never waits for a step, nor for the end of a pause."""
-    found = judge(state.trial, rule=state.plan.rule)
+    found = judged(state)
     if found.verdict is Verdict.ROLL_BACK:
         return _close(replace(state, why=found.why), Stage.WITHDRAWN, _sentence(found))
     return _shadow_over(state, now) if state.stage is Stage.SHADOW else (state, ())
@@ -220,7 +228,7 @@ def _shadow_over(state: Rollout, now: float) -> tuple[Rollout, Effects]:
 
 def _tick(state: Rollout, now: float) -> tuple[Rollout, Effects]:
     if now - state.began >= state.plan.max_s:
-        found = judge(state.trial, rule=state.plan.rule)
+        found = judged(state)
         return _close(replace(state, why=found.why), Stage.WITHDRAWN, "no verdict in time")
     if state.paused:
         return state, ()
@@ -228,7 +236,7 @@ def _tick(state: Rollout, now: float) -> tuple[Rollout, Effects]:
         return _shadow_over(state, now)
     if now - state.step_at < state.plan.every_s:
         return state, ()
-    found = judge(state.trial, rule=state.plan.rule)
+    found = judged(state)
     if found.verdict is Verdict.ROLL_BACK:
         return _close(replace(state, why=found.why), Stage.WITHDRAWN, _sentence(found))
     if state.plan.blocks:

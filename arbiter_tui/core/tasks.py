@@ -93,6 +93,7 @@ class Task:
     energy_per_day_j: float | None = None  # what all of its answers together may cost; budget.py
     money_per_day: float | None = None
     seconds_per_day: float | None = None
+    max_slowdown: float | None = None  # on trial: times the old one's seconds; None: as the configuration says
     priors: Mapping[str, float] = field(default_factory=dict)  # model family or name -> bundled prior quality
 
     @property
@@ -129,4 +130,5 @@ class Task:
             "energy_per_day_j": self.energy_per_day_j,
             "money_per_day": self.money_per_day,
             "seconds_per_day": self.seconds_per_day,
+            "max_slowdown": self.max_slowdown,
         }

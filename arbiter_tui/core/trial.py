@@ -1,7 +1,7 @@
 """Trial: is the version on trial worse than the one that serves, by what both have shown so far?
 
-Owns: the evidence of a rollout as running sums (constant in size), and the verdict on it: quality, success and latency
-each have their own, and the worst one wins. Never: when a verdict is asked for (rollout.py), where grades come from.
+Owns: the verdict on the evidence of a rollout: quality, success and latency each have their own, and the worst one
+wins. Never: the evidence itself (trial_sums.py), when a verdict is asked for (rollout.py), where grades come from.
 
 Quality, rule ``posterior``. A pair is one question answered by both; d = new - old. With n pairs, a prior of PRIOR
 pairs without a difference (d = 0, variance PRIOR_VARIANCE), and the old version's mean m:
@@ -14,6 +14,17 @@ every single pair: of versions that toss coins alike, right .5 to .95 of the tim
 600 pairs; with a prior of 30 and a limit of .95 it were 8% to .1%. A larger prior could not tell in fifty questions
 what two real updates broke. What the rule does with real models: benchmarks/rollout_rule.py.
 
+Grades of weak sources (users, judges) of mean trust t, bounded as trial_sums.py says, are evidence like any other while
+firm ones are few. From MIN_PAIRS firm ones on they move P by no more than t of the way:
+
+    P = (1 - t) x P(by the firm ones alone) + t x P(by all)        and P(by the firm ones) above the limit stands
+
+so however many false grades come, they neither promote what the questions condemn nor take back what they clear.
+
+Latency: more than half of the answers over the task's ``max_latency_s``, or a slowdown credibly above ``max_slowdown``:
+the mean of ln(new / old seconds) over the pairs, with a prior of PRIOR pairs that took equally long. Without either
+limit it is reported and never votes.
+
 Rule ``literal``: the new version's mean below factor x the old one's, from the first grade on. It takes back three of
 four versions that are exactly as good as the old one; who wants it can have it.
 """
@@ -22,19 +33,23 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
 
 from .snapshot import Why
+from .trial_sums import Trial as Trial
+from .words import plural
 
 PRIOR = 10.0
 PRIOR_VARIANCE = 0.5
 BACK_ABOVE, BACK_Z = 0.99, 2.326348  # P(worse) above it takes back; BACK_Z is that quantile of a standard normal
 PROMOTE_BELOW, PROMOTE_Z = 0.05, 1.644854
 SURE = 0.95  # that sure one must be of more failures or of slowness
+FAR, HALVINGS = 16.0, 48  # grades differ by at most 1; so far, and so finely, a limit is looked for
 CLIMB_BELOW = 0.25  # the ramp goes on only while P(worse) is below
 MIN_PAIRS = 10
+LOG_VARIANCE = 0.25  # of ln(new / old seconds), in the prior: a factor of 1.6 to either side
 MORE_FAILURES = 0.05  # failures may be that much more frequent
 MIN_FAILURES = 3
 Rule = Literal["posterior", "literal"]
@@ -47,88 +62,6 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Trial:
-    """Sums only. ``solo``: grades of the new version without its old counterpart; ``slow``: answers over the task's
-    ``max_latency_s``; ``log_ratio``: sum of ln(new / old latency) over ``timed`` pairs."""
-
-    pairs: int = 0
-    solo: int = 0
-    sum_d: float = 0.0
-    sum_d2: float = 0.0
-    new_grades: int = 0
-    new_sum: float = 0.0
-    old_grades: int = 0
-    old_sum: float = 0.0
-    new_requests: int = 0
-    new_failures: int = 0
-    old_requests: int = 0
-    old_failures: int = 0
-    answers: int = 0
-    slow: int = 0
-    timed: int = 0
-    log_ratio: float = 0.0
-
-    @property
-    def graded(self) -> int:
-        """Answers of the new version that can be held against the old one's."""
-        return self.pairs + self.solo
-
-    @property
-    def old_mean(self) -> float | None:
-        return self.old_sum / self.old_grades if self.old_grades else None
-
-    @property
-    def new_mean(self) -> float | None:
-        return self.new_sum / self.new_grades if self.new_grades else None
-
-    @property
-    def slowdown(self) -> float | None:
-        """Geometric mean of new latency / old latency; reported, never judged."""
-        return math.exp(self.log_ratio / self.timed) if self.timed else None
-
-    def known(self, mean: float, count: int) -> Trial:
-        """With what the old version had shown before the trial began."""
-        return replace(self, old_grades=self.old_grades + count, old_sum=self.old_sum + mean * count)
-
-    def pair(self, old: float, new: float, old_s: float | None = None, new_s: float | None = None) -> Trial:
-        """With one question answered by both: grades 0..1, latencies in seconds."""
-        timed = old_s is not None and new_s is not None and old_s > 0 and new_s > 0
-        return replace(
-            self,
-            pairs=self.pairs + 1, sum_d=self.sum_d + new - old, sum_d2=self.sum_d2 + (new - old) ** 2,
-            new_grades=self.new_grades + 1, new_sum=self.new_sum + new,
-            old_grades=self.old_grades + 1, old_sum=self.old_sum + old,
-            timed=self.timed + timed,
-            log_ratio=self.log_ratio + (math.log(new_s / old_s) if timed and new_s and old_s else 0.0),
-        )  # fmt: skip
-
-    def grade(self, value: float, *, new: bool) -> Trial:
-        """With a grade of one version alone. The new one's counts as a pair with the old one's mean, once that is
-        known."""
-        if not new:
-            return replace(self, old_grades=self.old_grades + 1, old_sum=self.old_sum + value)
-        mean = self.old_mean
-        d = 0.0 if mean is None else value - mean
-        return replace(
-            self, solo=self.solo + (mean is not None), sum_d=self.sum_d + d, sum_d2=self.sum_d2 + d * d,
-            new_grades=self.new_grades + 1, new_sum=self.new_sum + value,
-        )  # fmt: skip
-
-    def served(
-        self, *, new: bool, success: bool, latency_s: float | None = None, limit_s: float | None = None
-    ) -> Trial:
-        """With one request of a client. ``limit_s``: the task's ``max_latency_s``."""
-        if not new:
-            return replace(self, old_requests=self.old_requests + 1, old_failures=self.old_failures + (not success))
-        counted = success and latency_s is not None and limit_s is not None
-        return replace(
-            self, new_requests=self.new_requests + 1, new_failures=self.new_failures + (not success),
-            answers=self.answers + counted,
-            slow=self.slow + bool(counted and latency_s is not None and limit_s is not None and latency_s > limit_s),
-        )  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Judgement:
     """``p_worse``: P(new < factor x old) in quality, None without a grade of both. ``climb``: the ramp may go on."""
 
@@ -138,45 +71,68 @@ class Judgement:
     trial: Trial
     rule: Rule
     factor: float
+    max_slowdown: float | None = None
 
     @property
     def why(self) -> tuple[Why, ...]:
         """One line for each metric that has evidence, the deciding one first. Worked out when asked for: most verdicts
         are weighed and never shown."""
-        told = [vote for vote in _told(self) if vote is not None]
-        told.sort(key=lambda vote: vote[0] is not Verdict.ROLL_BACK)
+        told = sorted(_told(self), key=lambda vote: vote[0] is not Verdict.ROLL_BACK)
         nothing = Why(
             rule="graded answers", value=0, threshold=MIN_PAIRS, would_change_if="answers of both versions were graded"
         )
         return tuple(vote[1] for vote in told) or (nothing,)
 
 
-def judge(trial: Trial, *, rule: Rule = "posterior", factor: float = 0.95) -> Judgement:
+def judge(
+    trial: Trial, *, rule: Rule = "posterior", factor: float = 0.95, max_slowdown: float | None = None
+) -> Judgement:
     """The verdict on the evidence so far: the worst of quality, success and latency."""
     p_worse = p_below(trial, factor)
     quality = _quality(trial, p_worse, rule, factor)
-    back = Verdict.ROLL_BACK in (quality, _success(trial), _latency(trial))
+    back = Verdict.ROLL_BACK in (quality, _success(trial), _latency(trial), _slowed(trial, max_slowdown))
     return Judgement(
         verdict=Verdict.ROLL_BACK if back else quality, p_worse=p_worse, trial=trial, rule=rule, factor=factor,
-        climb=not back and (rule == "literal" or _may_climb(trial, p_worse)),
+        climb=not back and (rule == "literal" or _may_climb(trial, p_worse)), max_slowdown=max_slowdown,
     )  # fmt: skip
 
 
-def p_below(trial: Trial, factor: float) -> float | None:
-    """P(new < factor x old) in quality; None while nothing is known of either."""
-    old = trial.old_mean
-    if old is None or not trial.new_grades:
+def p_below(trial: Trial, factor: float, shift: float = 0.0) -> float | None:
+    """P(new < factor x old) in quality; None while nothing is known of either. ``shift``: had all answers of the new
+    one been graded so much better."""
+    old, firm_old = trial.old_mean, trial.firm_mean
+    if old is None or trial.new_mean is None:
         return None
-    mean, error = _difference(trial)
-    return normal(-(mean + (1.0 - factor) * old) / error)
+    by_all = _p_worse(_difference(trial), (1.0 - factor) * old, shift)
+    if not trial.heard or trial.firm < MIN_PAIRS or firm_old is None:
+        return by_all
+    by_firm = _p_worse(_firm_difference(trial), (1.0 - factor) * firm_old, shift)
+    return by_firm if by_firm > BACK_ABOVE else by_firm + trial.trust * (by_all - by_firm)
 
 
-def _difference(trial: Trial) -> tuple[float, float]:
-    """Mean and standard error of new - old, prior included."""
-    weight = trial.graded + PRIOR
-    mean = trial.sum_d / weight
-    variance = (trial.sum_d2 + PRIOR * PRIOR_VARIANCE) / weight - mean * mean
-    return mean, math.sqrt(max(variance, 1e-12) / weight)
+Difference = tuple[float, float, float]
+
+
+def _p_worse(found: Difference, allowed: float, shift: float) -> float:
+    mean, error, graded = found
+    return normal(-(mean + graded * shift + allowed) / error)
+
+
+def _difference(trial: Trial) -> Difference:
+    """Mean and standard error of new - old, prior included; and the grades' share of all with the prior."""
+    weight, d, d2 = trial.hearsay
+    return _with_prior(trial.firm + weight, trial.sum_d + d, trial.sum_d2 + d2)
+
+
+def _firm_difference(trial: Trial) -> Difference:
+    return _with_prior(trial.firm, trial.sum_d, trial.sum_d2)
+
+
+def _with_prior(n: float, d: float, d2: float) -> Difference:
+    weight = n + PRIOR
+    mean = d / weight
+    variance = (d2 + PRIOR * PRIOR_VARIANCE) / weight - mean * mean
+    return mean, math.sqrt(max(variance, 1e-12) / weight), n / weight
 
 
 def normal(z: float) -> float:
@@ -223,6 +179,26 @@ def _latency(trial: Trial) -> Verdict:
     return Verdict.ROLL_BACK if trial.answers >= MIN_PAIRS and p_slow(trial, trial.slow) > SURE else Verdict.HOLD
 
 
+def _slowed(trial: Trial, most: float | None) -> Verdict:
+    """Votes only where a slowdown is forbidden."""
+    bad = most is not None and trial.timed >= MIN_PAIRS and p_slowed(trial, most) > SURE
+    return Verdict.ROLL_BACK if bad else Verdict.HOLD
+
+
+def p_slowed(trial: Trial, most: float) -> float:
+    """P(its answers take more than ``most`` times as long as the old one's)."""
+    mean, error = _log_ratio(trial)
+    return normal((mean - math.log(most)) / error)
+
+
+def _log_ratio(trial: Trial) -> tuple[float, float]:
+    """Mean and standard error of ln(new / old seconds), prior included."""
+    weight = trial.timed + PRIOR
+    mean = trial.log_ratio / weight
+    variance = (trial.log_ratio2 + PRIOR * LOG_VARIANCE) / weight - mean * mean
+    return mean, math.sqrt(max(variance, 1e-12) / weight)
+
+
 def p_slow(trial: Trial, slow: int) -> float:
     """P(more than half of its answers take too long), had ``slow`` of them."""
     mean, sd = _beta(slow, trial.answers, 1.0, 1.0)
@@ -240,8 +216,12 @@ def _beta(hits: int, of: int, yes: float, no: float) -> tuple[float, float]:
 Told = tuple[Verdict, Why]
 
 
-def _told(found: Judgement) -> tuple[Told | None, Told | None, Told | None]:
-    return _quality_told(found), _success_told(found.trial), _latency_told(found.trial)
+def _told(found: Judgement) -> list[Told]:
+    told = (
+        _quality_told(found), _success_told(found.trial), _latency_told(found.trial),
+        _slowed_told(found.trial, found.max_slowdown),
+    )  # fmt: skip
+    return [vote for vote in told if vote is not None]
 
 
 def _quality_told(found: Judgement) -> Told | None:
@@ -256,23 +236,44 @@ def _quality_told(found: Judgement) -> Told | None:
         return vote, Why(rule="its mean quality", value=value, threshold=threshold, would_change_if=wanted)
     return vote, Why(
         rule=f"P(worse than {found.factor:g} x the old one)", value=round(found.p_worse, 4), threshold=BACK_ABOVE,
-        would_change_if=_wanted(trial, vote, (1.0 - found.factor) * old),
+        would_change_if=_wanted(trial, vote, found.factor),
     )  # fmt: skip
 
 
-def _wanted(trial: Trial, vote: Verdict, allowed: float) -> str:
+def _wanted(trial: Trial, vote: Verdict, factor: float) -> str:
     """How good its answers would have to be, beside those of the old version, for another verdict."""
     if trial.graded < MIN_PAIRS:
         return f"at least {MIN_PAIRS} of its answers were graded; {trial.graded} are"
-    error = _difference(trial)[1] * (trial.graded + PRIOR) / trial.graded
-    allowed *= (trial.graded + PRIOR) / trial.graded
-    back, on = -allowed - BACK_Z * error, -allowed + PROMOTE_Z * error
+    mean, _, graded = _difference(trial)
+    seen = mean / graded
+    back, on = seen + _shift(trial, factor, BACK_ABOVE), seen + _shift(trial, factor, PROMOTE_BELOW)
     told = {
         Verdict.ROLL_BACK: _from(back),
         Verdict.HOLD: f"{_under(back)}, or {_from(on)}",
         Verdict.PROMOTE: _under(on),
     }[vote]
-    return f"its answers were on average {told} than the old one's; on {trial.graded} they are {_by(trial)}"
+    return (
+        f"its answers were on average {told} than the old one's; on {trial.graded} they are {_by(seen)}{_heard(trial)}"
+    )
+
+
+def _shift(trial: Trial, factor: float, limit: float) -> float:
+    """By how much better or worse all answers would have to be graded for P(worse) to be at ``limit``: it falls as they
+    get better, so the interval is halved."""
+    low, high = -FAR, FAR
+    for _ in range(HALVINGS):
+        middle = (low + high) / 2.0
+        if (p_below(trial, factor, middle) or 0.0) > limit:
+            low = middle
+        else:
+            high = middle
+    return (low + high) / 2.0
+
+
+def _heard(trial: Trial) -> str:
+    """What many grades of weak sources count for."""
+    count = trial.share_new * trial.trust_new
+    return f"; {plural(trial.heard_new, 'grade')} of users or judges weigh {count:.0f}" if trial.heard_new else ""
 
 
 def _from(least: float) -> str:
@@ -283,8 +284,7 @@ def _under(most: float) -> str:
     return f"more than {-most:.3f} worse" if most < 0.0 else f"less than {most:.3f} better"
 
 
-def _by(trial: Trial) -> str:
-    seen = trial.sum_d / trial.graded
+def _by(seen: float) -> str:
     return f"{abs(seen):.3f} {'worse' if seen < 0.0 else 'better'}"
 
 
@@ -315,3 +315,22 @@ def _latency_told(trial: Trial) -> Told | None:
             f"task's max_latency_s; {trial.slow} of {trial.answers} did"
         )
     return vote, Why(rule="P(slower than the task allows)", value=value, threshold=SURE, would_change_if=wanted)
+
+
+def _slowed_told(trial: Trial, most: float | None) -> Told | None:
+    if most is None or not trial.timed:
+        return None
+    vote, seen = _slowed(trial, most), trial.slowdown or 1.0
+    _, error = _log_ratio(trial)
+    needed = math.exp((math.log(most) + PROMOTE_Z * error) * (trial.timed + PRIOR) / trial.timed)
+    if trial.timed < MIN_PAIRS:
+        wanted = f"at least {MIN_PAIRS} of its answers were timed beside the old one's; {trial.timed} are"
+    else:
+        side = "less than" if vote is Verdict.ROLL_BACK else "more than"
+        wanted = (
+            f"its answers took {side} {needed:.2f} times as long as the old one's; on {trial.timed} it is {seen:.2f}"
+        )
+    return vote, Why(
+        rule=f"P(over {most:g} x the old one's seconds)", value=round(p_slowed(trial, most), 4), threshold=SURE,
+        would_change_if=wanted,
+    )  # fmt: skip

@@ -34,7 +34,7 @@ from .questions import Questions
 from .recorder import Recorder
 from .sentinels import QUIET_S
 from .trial_checks import TrialChecks
-from .trials import Running, graded, key_of, pack, sentence, unpack, with_outcome
+from .trials import Running, key_of, pack, sentence, unpack, with_outcome
 
 NOTE = "rollouts"
 KEPT = 20  # that are over
@@ -150,7 +150,7 @@ class Rollouts:
         if running is None or outcome.id not in running.seen:
             return
         running.seen.discard(outcome.id)
-        self._shown(running, graded(running.state.trial, score, source, new=outcome.version == running.new))
+        self._shown(running, running.state.trial.told(score, source, new=outcome.version == running.new))
 
     def _shown(self, running: Running, trial: Trial) -> None:
         running.state = replace(running.state, trial=trial)

@@ -9,7 +9,7 @@ from typing import cast
 
 from ..core.registry import ModelVersion
 from ..core.rollout import Plan, begin
-from ..core.stats import EMPTY
+from ..core.stats import EMPTY, FIRM, trust_of
 from ..core.tasks import Task
 from ..core.trial import Rule, Trial
 from ..errors import Refused
@@ -46,7 +46,8 @@ class TrialChecks:
         settings, now = live.config.rollout, live.clock.now()
         plan = Plan(
             rule=cast(Rule, settings.rule), start=settings.start, step=settings.step, every_s=settings.every_s,
-            blocks=blocks, load_every_s=settings.load_every_s,
+            blocks=blocks, load_every_s=settings.load_every_s, max_steps=settings.max_steps,
+            max_slowdown=settings.max_slowdown if wanted.max_slowdown is None else wanted.max_slowdown,
         )  # fmt: skip
         id = live.new_id()
         return Running(
@@ -74,11 +75,15 @@ class TrialChecks:
         )  # fmt: skip
 
     def _shown(self, task: str, old: str) -> Trial:
-        """What the old version has shown of quality so far."""
-        stats = self._evidence.stats(task).get(old, EMPTY)
-        if stats.quality is None:
-            return Trial()
-        return Trial().known(stats.quality, min(KNOWN_AT_MOST, round(stats.quality_weight)))
+        """What the old version has shown of quality so far; what weak sources said of it stays theirs."""
+        told = self._evidence.stats(task).get(old, EMPTY).told
+        firm = [grades for source, grades in told.items() if trust_of(source) >= FIRM]
+        good, weight = sum(good for good, _ in firm), sum(good + bad for good, bad in firm)
+        trial = Trial().known(good / weight, min(KNOWN_AT_MOST, round(weight))) if weight > 0.0 else Trial()
+        for source, (good, bad) in sorted(told.items()):
+            if trust_of(source) < FIRM and good + bad > 0.0:
+                trial = trial.known_of(source, good / (good + bad), min(float(KNOWN_AT_MOST), good + bad))
+        return trial
 
     def too_large(self, running: Running) -> str | None:
         """It holds more than its task allows, or than there is beside the old one: whatever its answers are worth."""

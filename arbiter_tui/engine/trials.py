@@ -11,10 +11,9 @@ from typing import Any
 
 from ..core.cost import Outcome
 from ..core.record import pack_rollout, unpack_rollout
-from ..core.rollout import Rollout, Stage
+from ..core.rollout import Rollout, Stage, judged
 from ..core.snapshot import RolloutView
-from ..core.stats import TRUST
-from ..core.trial import Trial, judge
+from ..core.trial import Trial
 from ..core.words import plural, turns
 from ..provider import Request
 
@@ -44,7 +43,7 @@ class Running:
 
     def view(self) -> RolloutView:
         state, trial = self.state, self.state.trial
-        found = judge(trial, rule=state.plan.rule)
+        found = judged(state)
         return RolloutView(
             id=self.id, task=self.task, from_=self.old, to=self.new, phase=str(state.stage), share=state.share,
             pairs=trial.pairs, rule=state.plan.rule, paused=state.paused, verdict=str(found.verdict),
@@ -94,13 +93,7 @@ def key_of(request: Request) -> str:
 def with_outcome(trial: Trial, outcome: Outcome, *, new: bool, limit_s: float | None) -> Trial:
     """A client's request that has ended; the grade, where it has one at once, counts by its source's trust."""
     served = trial.served(new=new, success=outcome.success, latency_s=outcome.latency_s, limit_s=limit_s)
-    return served if outcome.quality is None else graded(served, outcome.quality, outcome.quality_source, new=new)
-
-
-def graded(trial: Trial, quality: float, source: str | None, *, new: bool) -> Trial:
-    """A grade moves the evidence by its source's trust: the rest of it says that nothing is different."""
-    mean, trust = trial.old_mean, TRUST.get(source or "", 0.5)
-    return trial.grade(quality if mean is None else mean + trust * (quality - mean), new=new)
+    return served if outcome.quality is None else served.told(outcome.quality, outcome.quality_source, new=new)
 
 
 def sentence(view: RolloutView) -> str:

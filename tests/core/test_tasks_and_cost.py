@@ -15,7 +15,7 @@ from arbiter_tui.core.tasks import Criteria, Task
 WIRE_FIELDS = {
     "task", "description", "capabilities", "weights", "preference", "max_latency_s", "max_memory_bytes", "min_context",
     "quality_threshold", "latency_budget_s", "memory_budget_bytes", "suite", "autopilot", "policy", "private", "labels",
-    "fallback", "energy_per_day_j", "money_per_day", "seconds_per_day",
+    "fallback", "energy_per_day_j", "money_per_day", "seconds_per_day", "max_slowdown",
 }  # fmt: skip
 
 

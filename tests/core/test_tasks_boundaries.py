@@ -65,6 +65,7 @@ def test_every_field_of_a_task_reaches_the_wire_under_its_name() -> None:
         name="t", criteria=criteria, suite="s", autopilot=AutopilotMode.OBSERVE, description="words", private=True,
         labels=("b", "a"),
         fallback=("v1", "v2"), energy_per_day_j=8.0, money_per_day=0.9, seconds_per_day=10.0,
+        max_slowdown=2.5,
     )  # fmt: skip
     assert task.as_dict() == {
         "task": "t",
@@ -87,4 +88,5 @@ def test_every_field_of_a_task_reaches_the_wire_under_its_name() -> None:
         "energy_per_day_j": 8.0,
         "money_per_day": 0.9,
         "seconds_per_day": 10.0,
+        "max_slowdown": 2.5,
     }

@@ -180,7 +180,7 @@ async def test_feedback_of_users_counts_once_a_request() -> None:
                 break
         assert now(e).phase == "withdrawn"
         trial = e.arbiter.rollouts._over[0].state.trial
-        assert trial.new_grades == graded["b"]
+        assert (trial.new_grades, trial.heard_new) == (0, graded["b"])
 
 
 async def test_pause_holds_the_share_and_resume_counts_anew() -> None:
