@@ -324,6 +324,7 @@ class Answer:
     def _end(self, failure: Failure | None) -> None:
         if self.outcome is not None:
             return
+        self._sink = None  # it knows this answer
         now = self._clock.monotonic()
         self.latency_s = now - self.began
         tokens_in, tokens_out = self.usage.tokens_in, self.usage.tokens_out

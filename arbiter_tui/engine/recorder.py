@@ -10,7 +10,7 @@ is acknowledged: ``commit`` returns after the commit.
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Callable, Sequence
 
 from ..core.cost import Outcome
@@ -21,7 +21,7 @@ from ..ports import Clock, Store
 FLUSH_S = 0.25
 BATCH = 256
 QUEUE = 10_000
-SEEN = 20_000
+SEEN = 2_500  # ids of one generation; two are kept. They are for what is not stored yet: the store knows all others
 
 
 class Recorder:
@@ -44,7 +44,8 @@ class Recorder:
         self._limit = queue
         self._fresh: deque[Outcome] = deque()
         self._unsaved: list[Outcome] = []
-        self._seen: OrderedDict[str, None] = OrderedDict()
+        self._seen: set[str] = set()
+        self._seen_before: set[str] = set()
         self._lock = asyncio.Lock()
         self._early: asyncio.Task[None] | None = None
         self.dropped = 0
@@ -95,7 +96,7 @@ class Recorder:
     async def commit(self, outcomes: Sequence[Outcome]) -> int:
         """Commit, then teach: for outcomes whose sender waits for the acknowledgement. Returns how many were new."""
         self.absorb()
-        fresh = [o for o in outcomes if o.id not in self._seen]
+        fresh = [o for o in outcomes if not self._known(o.id)]
         # What was reported long ago, or before a restart, is remembered by the store alone.
         stored = await self._store.known([o.id for o in fresh])
         fresh = [o for o in fresh if o.id not in stored]
@@ -117,10 +118,13 @@ class Recorder:
             await self.flush()
 
     def _new(self, outcome_id: str) -> bool:
-        if outcome_id in self._seen:
+        if self._known(outcome_id):
             self.duplicates += 1
             return False
-        self._seen[outcome_id] = None
-        if len(self._seen) > SEEN:
-            self._seen.popitem(last=False)
+        self._seen.add(outcome_id)
+        if len(self._seen) >= SEEN:
+            self._seen_before, self._seen = self._seen, set()
         return True
+
+    def _known(self, outcome_id: str) -> bool:
+        return outcome_id in self._seen or outcome_id in self._seen_before

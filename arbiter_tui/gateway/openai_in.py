@@ -163,14 +163,15 @@ _SETTINGS: Mapping[str, tuple[str, Callable[[Mapping[str, Any]], Any]]] = {
 
 
 def _message(told: Mapping[str, Any], where: str, media: list[tuple[str, str]]) -> Message:
+    speaker = _role(told, where)
     if len(told) == 2 and isinstance(content := told.get("content"), str):
-        return Message(_role(told, where), content)  # nearly every one
+        return Message(speaker, content)  # nearly every one
     calls = tuple(_call(c, f"{where}.tool_calls[{i}]") for i, c in enumerate(calls_of(told, where)))
     source = {key: _name(told, key, where) for key in ("tool_call_id", "name")}
     known = len(media)
-    text = _content(told, where, media, optional=bool(calls))
+    text = _content(told, where, media, optional=bool(calls) or speaker == "assistant")
     parts = tuple(told["content"]) if len(media) > known else ()
-    return Message(_role(told, where), text, calls, **source, parts=parts)
+    return Message(speaker, text, calls, **source, parts=parts)
 
 
 def _role(told: Mapping[str, Any], where: str) -> str:
@@ -183,7 +184,7 @@ def _content(told: Mapping[str, Any], where: str, media: list[tuple[str, str]], 
     content = told.get("content")
     if isinstance(content, str):
         return content
-    if content is None and (optional or told["role"] == "assistant"):
+    if content is None and optional:
         return ""
     if isinstance(content, list):
         return "".join([_part(p, f"{where}.content[{i}]", media) for i, p in enumerate(content)])

@@ -172,8 +172,17 @@ class GuardedProtocol(HttpToolsProtocol):
             running.disconnected = True  # uvicorn tells only the newest of requests that were sent ahead
             running.message_event.set()
         super().connection_lost(exc)
-        if running is not None and not running.response_complete:
+        if running is None or running.response_complete:
+            self._forget()
+        else:
             client_of(running.scope).leave()
+
+    def _forget(self) -> None:
+        """What its last request left, once the connection is gone: it knows this connection, too. Where each holds the
+        other they stay until all garbage is collected, a thousand connections later."""
+        self.scope = cast(Any, None)
+        self.cycle = cast(Any, None)
+        self._running = None
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         """One task serves the requests of a connection, one after another: making one for each is a tenth of the cost
@@ -191,12 +200,16 @@ class GuardedProtocol(HttpToolsProtocol):
         given: tuple[RequestResponseCycle, Any] | None = (cycle, app)
         while given is not None:
             cycle, app = given
-            client_of(cycle.scope).task = task
+            client = client_of(cycle.scope)
+            client.task = task
             self.tasks.add(task)  # the server waits for its end when it stops
             try:
                 await cycle.run_asgi(app)
             finally:
                 self.tasks.discard(task)
+                client.cycle = None  # each holds the other: apart they go at once, and not when all garbage does
+            if self.parser is None:  # lost
+                self._forget()
             if self._worker is not None or self.transport.is_closing() or task.cancelling():
                 return
             self._worker = self.loop.create_future()

@@ -10,6 +10,7 @@ An answer that is left before its end closes its connection, which makes the run
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 from urllib.parse import urlsplit
 
 import httptools
@@ -46,7 +47,7 @@ class _Connection(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._buffer: list[bytes] = []
         self.on_body = self._buffer.append  # as the parser's own: a stream has thousands of pieces
-        self._parser = httptools.HttpResponseParser(self)
+        self._parser: Any = httptools.HttpResponseParser(self)
         self._timer: asyncio.TimerHandle | None = None
         self._limit_s = 0.0
         self._begin()
@@ -97,7 +98,7 @@ class _Connection(asyncio.Protocol):
         self._wake()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self.transport = None
+        self.transport = self._parser = None  # it knows this connection
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

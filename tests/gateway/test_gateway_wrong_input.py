@@ -34,6 +34,8 @@ WRONG_FIELDS: list[tuple[dict[str, Any], str]] = [
     ({"messages": "hi"}, "messages"),
     ({"messages": ["hi"]}, "messages[0]"),
     ({"messages": [{"content": "hi"}]}, "messages[0].role"),
+    ({"messages": [{}]}, "messages[0].role"),
+    ({"messages": [{"prompt": "hi", "model": []}]}, "messages[0].role"),
     ({"messages": [{"role": "user"}]}, "messages[0].content"),
     ({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, "messages[0].content[0]"),
     ({"max_tokens": "many"}, "max_tokens"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -259,6 +260,22 @@ async def test_one_for_each_request_where_they_are_not_kept() -> None:
         for _ in range(3):
             await post(upstream)
         assert Keeping.made == 3
+
+
+async def test_a_connection_that_is_lost_is_gone_at_once() -> None:
+    """Not only when all garbage is collected: it and its parser know each other."""
+    gc.collect()
+    gc.disable()
+    try:
+        async with keeping() as upstream:
+            upstream.keep = False
+            for _ in range(3):
+                await post(upstream)
+            await until(
+                lambda: not any(isinstance(o, _upstream._Connection) for o in gc.get_objects()), "they are gone"
+            )
+    finally:
+        gc.enable()
 
 
 async def test_nothing_is_read_far_ahead_of_a_slow_reader() -> None:
