@@ -11,11 +11,12 @@ from dataclasses import replace
 from typing import Any
 
 from .core.cost import Outcome
+from .core.knowledge import KEPT, Heard, HeardOutcome, Said
 from .core.learning import TaskProfile
 from .core.registry import Registry
 from .core.routing import Route, RouteTable
 from .core.snapshot import SwapView
-from .ports import StoredState
+from .ports import Import, StoredState
 
 
 class MemoryStore:
@@ -31,6 +32,8 @@ class MemoryStore:
         self.outcomes: dict[str, Outcome] = {o.id: o for o in self.state.outcomes}
         self.decisions: dict[str, str] = {}
         self.notes: dict[str, str] = {}
+        self.said: dict[tuple[str, str, str], Said] = {}
+        self.heard_outcomes: dict[str, HeardOutcome] = {}
         self.ledger_lines: list[dict[str, Any]] = []
         self.expected: set[str] = set()
         self.closed = False
@@ -79,7 +82,32 @@ class MemoryStore:
         self.expected.add(outcome_id)
 
     async def known(self, ids: Sequence[str]) -> frozenset[str]:
-        return frozenset(id for id in ids if id in self.outcomes)
+        return frozenset(id for id in ids if id in self.outcomes or id in self.heard_outcomes)
+
+    async def heard(self) -> Heard:
+        return Heard(
+            said=[self.said[key] for key in sorted(self.said)],
+            outcomes=sorted(self.heard_outcomes.values(), key=lambda h: h.outcome.at),
+        )
+
+    async def take_in(self, change: Import) -> None:
+        self._check()
+        self.said.update({s.key: replace(s, data=json.loads(json.dumps(s.data))) for s in change.heard.said})
+        new = [h for h in change.heard.outcomes if h.outcome.id not in self.outcomes]
+        self.heard_outcomes = {**{h.outcome.id: h for h in new}, **self.heard_outcomes}
+        self._keep_newest()
+        self.profiles.update({p.task: p for p in change.profiles})
+        if change.registry is not None:
+            self.registry = change.registry
+        if change.tasks:
+            self.notes["tasks"] = json.dumps({**json.loads(self.notes.get("tasks", "{}")), **change.tasks})
+        await self.note_change(change.who, "import", change.subject)
+
+    def _keep_newest(self) -> None:
+        together: dict[tuple[str, str, str], list[HeardOutcome]] = {}
+        for h in sorted(self.heard_outcomes.values(), key=lambda h: h.outcome.at):
+            together.setdefault((h.origin, h.outcome.task, h.outcome.version), []).append(h)
+        self.heard_outcomes = {h.outcome.id: h for several in together.values() for h in several[-KEPT:]}
 
     async def record(self, outcomes: Sequence[Outcome]) -> None:
         self._check()

@@ -100,6 +100,13 @@ def _whole(text: str) -> int:
     return _positive(text)
 
 
+def _words(text: str) -> list[str]:
+    found = [word.strip() for word in text.split(",") if word.strip()]
+    if not found or any(word not in ARCHIVED for word in found):
+        raise argparse.ArgumentTypeError(f"some of {', '.join(ARCHIVED)} are needed, with commas, not {text!r}")
+    return found
+
+
 def _moments(text: str) -> tuple[int, ...]:
     return tuple(sorted({_whole(part.strip()) for part in text.split(",")}))
 
@@ -221,6 +228,13 @@ def build_parser() -> argparse.ArgumentParser:
     p = add("config", "check, show or describe the configuration; let the engine read it again")
     p.add_argument("action", choices=("check", "show", "schema", "reload"))
     p.add_argument("--dry-run", action="store_true", help="reload: only say what would change")
+    p = add("export", "everything learnt as a portable archive; no prompt, key or path is in it")
+    p.usage = "%(prog)s [FILE] [--what WORDS] [OPTIONS]"
+    p.add_argument("file", metavar="FILE", nargs="?", default="-", help=".gz packs it; without it, or -: the output")
+    p.add_argument("--what", metavar="WORDS", type=_words, default=None, help=f"only these: {', '.join(ARCHIVED)}")
+    p = add("import", "take an archive in: all of it or nothing; what is here wins")
+    p.add_argument("file", metavar="FILE", help="an archive, packed or not; -: standard input")
+    p.add_argument("--dry-run", action="store_true", help="say what would change")
     _add_key(add("key", "who may come in: keys for programs and for other machines"))
     add("ledger", "the chain of who changed what").add_argument("action", choices=("verify",))
     return top
@@ -279,20 +293,23 @@ def _add_replay(p: argparse.ArgumentParser, common: _Parser) -> None:
     add("judge", "how far can a judge's verdicts be trusted?", "item, label, judge, winner_asis, winner_swapped, ...")
 
 
+ARCHIVED = (  # core/archive.py has them; a test holds the two together
+    "models", "tasks", "profiles", "traffic", "aliases", "outcomes", "statistics", "history",
+)  # fmt: skip
 POLICIES = (  # core/policies.py has them; a test holds the two together
     "bandit", "score", "fixed", "round_robin", "epsilon_greedy", "ucb", "thompson", "exp3", "sliding_window",
 )  # fmt: skip
 COMMANDS = (
     "serve", "stop", "attach", "web", "demo", *_READS, "run", "select", "register", "discover", *_ON_VERSION, "alias",
-    "swap", "rollback", "rollout", "autopilot", "bench", "feedback", "explain", "replay", "doctor", "config", "key",
-    "ledger",
+    "swap", "rollback", "rollout", "autopilot", "bench", "feedback", "explain", "replay", "doctor", "config",
+    "export", "import", "key", "ledger",
 )  # fmt: skip
 
 _DOORS: dict[str | None, str] = {
     "serve": "serving:serve", "stop": "serving:stop", None: "serving:cockpit", "attach": "serving:attach",
     "web": "web:web", "demo": "demo:demo", "doctor": "doctor:doctor", "config": "local:config", "run": "work:run",
     "bench": "work:bench", "register": "work:register", "ledger": "local:ledger", "key": "keys:key",
-    "replay": "replay:replay",
+    "replay": "replay:replay", "export": "porting:export", "import": "porting:take_in",
     **dict.fromkeys(_READS, "read:show"),
 }  # fmt: skip
 

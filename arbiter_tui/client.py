@@ -23,6 +23,7 @@ __all__ = ["ControlClient", "Running", "error_from", "fetch_json", "use_own_key"
 
 V1 = "/arbiter/v1"
 ANSWER_S = 30.0
+ARCHIVE_S = 300.0  # until an archive has arrived
 
 
 class ControlClient:
@@ -82,6 +83,13 @@ class ControlClient:
         if answer.is_error:
             raise error_from(answer.status_code, answer.content)
         return parsed(self.url, answer.content)
+
+    async def _bytes(self, method: str, path: str, params: Mapping[str, Any] | None = None, **more: Any) -> bytes:
+        with translated(self.url):
+            answer = await self._http.request(method, path, params=params, **more)
+        if answer.is_error:
+            raise error_from(answer.status_code, answer.content)
+        return answer.content
 
     # ── looking ───────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -240,6 +248,22 @@ class ControlClient:
 
     async def feedback(self, request_id: str, score: float, comment: str = "") -> dict[str, Any]:
         return dict(await self.post(f"{V1}/feedback", {"request_id": request_id, "score": score, "comment": comment}))
+
+    async def export(self, what: Sequence[str] | None = None) -> dict[str, Any]:
+        """The operation; when it is done, ``archive(id)`` has what it made."""
+        return dict(await self.post(f"{V1}/export", {"what": list(what)} if what else {}))
+
+    async def archive(self, op_id: str) -> bytes:
+        """What an export made: JSON lines, packed by gzip."""
+        return await self._bytes("GET", f"{V1}/export/{_q(op_id)}")
+
+    async def import_archive(self, data: bytes, *, dry_run: bool = False) -> dict[str, Any]:
+        """The operation. ``data``: an archive, packed or not."""
+        content = await self._bytes(
+            "POST", f"{V1}/import", {"dry_run": "true"} if dry_run else {}, content=data,
+            headers={"content-type": "application/octet-stream"}, timeout=ARCHIVE_S,
+        )  # fmt: skip
+        return dict(parsed(self.url, content))
 
     async def register(
         self, provider: str, source: str, *, name: str | None = None, labels: Sequence[str] = ()

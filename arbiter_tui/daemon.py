@@ -202,6 +202,7 @@ class Daemon:
     def build(self, store: Store, clock: Clock, *, port: int | None = None) -> Arbiter:
         """``port``: the one that listens, where the configuration left the choice to the system."""
         from .adapters.hardware import open_probe
+        from .adapters.machine import fingerprint
         from .adapters.plugins import load_policies, load_providers
         from .config import merge_tasks
         from .config_rules import check_rule_tasks
@@ -225,6 +226,7 @@ class Daemon:
             new_id=ids(),
             suites={**bundled_suites(), **own_suites(tasks, self.config.path)},
             state_dir=str(self.state_dir.absolute()),
+            machine=fingerprint(),
         )
 
 

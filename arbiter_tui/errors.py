@@ -26,6 +26,7 @@
     │   ├── Unreachable             an HTTP runtime can't be reached
     │   ├── CircuitOpen             it failed again and again: nobody asks it for a moment (503)
     │   └── NotSupported            the provider has no such capability (embeddings, grammar ...)
+    ├── ArchiveInvalid              an archive that can't be taken in: names the line, the field, what would be right
     ├── StoreError                  the state folder
     │   ├── StateLocked             another engine owns it; carries pid and URL
     │   ├── StateReadOnly           it can't be written
@@ -173,6 +174,12 @@ class NotSupported(ProviderError):
     ) -> None:  # fmt: skip
         super().__init__(message, details=details)
         self.param = param
+
+
+class ArchiveInvalid(ArbiterError):
+    """``details``: ``line`` and ``field`` where one of them is at fault."""
+
+    code = "archive_invalid"
 
 
 class StoreError(ArbiterError):

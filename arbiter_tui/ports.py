@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from .core.cost import Outcome
+from .core.knowledge import Heard
 from .core.learning import TaskProfile
 from .core.registry import Registry
 from .core.routing import Route, RouteTable
@@ -53,6 +54,20 @@ class StoredState:
     lost: int | None = None  # outcomes known to be lost at the last crash; None if it ended cleanly
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Import:
+    """All that one archive changes. ``profiles``: of this state folder itself, as they were later; ``registry`` None:
+    the table of versions and aliases stays; ``tasks``: name -> the patch that is kept of it; ``who``, ``subject``: of
+    the ledger's line."""
+
+    heard: Heard
+    profiles: Sequence[TaskProfile] = ()
+    registry: Registry | None = None
+    tasks: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    who: str = "local"
+    subject: str = ""
+
+
 class Store(Protocol):
     async def load(self) -> StoredState: ...
 
@@ -80,8 +95,16 @@ class Store(Protocol):
         """Insert a batch, idempotent by id."""
         ...
 
+    async def heard(self) -> Heard:
+        """What was taken in from other state folders."""
+        ...
+
+    async def take_in(self, change: Import) -> None:
+        """All of it and its ledger line in ONE transaction; outcomes whose ids are known are left out."""
+        ...
+
     async def known(self, ids: Sequence[str]) -> frozenset[str]:
-        """Those of ``ids`` under which an outcome is stored."""
+        """Those of ``ids`` under which an outcome is stored, one of this state folder or one that was taken in."""
         ...
 
     async def set_quality(self, outcome_id: str, quality: float, source: str, comment: str = "") -> Outcome | None:

@@ -41,6 +41,12 @@ def error_from(status: int, content: bytes) -> e.ArbiterError:
     return _made(str(body.get("code", "error")), str(body.get("detail") or f"the engine answered {status}"), details)
 
 
+def error_from_problem(body: Mapping[str, Any], otherwise: str) -> e.ArbiterError:
+    """The error that ended an operation, from the problem details in its result."""
+    details = {k: v for k, v in body.items() if k not in _RESERVED}
+    return _made(str(body.get("code", "error")), str(body.get("detail") or otherwise), details)
+
+
 def _made(code: str, message: str, details: Mapping[str, Any]) -> e.ArbiterError:
     cls = next((c for c in _classes(e.ArbiterError) if c.__dict__.get("code") == code), e.ArbiterError)
     error = cls.__new__(cls)  # a class of its own signature (UnknownName) still gets the engine's very words

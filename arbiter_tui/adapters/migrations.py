@@ -55,7 +55,19 @@ def _estimates(db: Database) -> None:
     db.table("outcomes").add_column("tokens_estimated", int, not_null_default=0)
 
 
-MIGRATIONS: Sequence[Callable[[Database], None]] = (_first, _money, _estimates)
+def _heard(db: Database) -> None:
+    # What other state folders learnt, as they said it: it names their versions, and joins what is here when it is read.
+    db.table("heard").create(
+        {"kind": str, "origin": str, "name": str, "at": float, "data": str}, pk=("kind", "origin", "name")
+    )
+    db.table("heard_outcomes").create(
+        {"seq": int, "id": str, "origin": str, "task": str, "version": str, "at": float, "data": str}, pk="seq"
+    )
+    db.table("heard_outcomes").create_index(["id"], unique=True)
+    db.table("heard_outcomes").create_index(["origin", "task", "version", "at"])
+
+
+MIGRATIONS: Sequence[Callable[[Database], None]] = (_first, _money, _estimates, _heard)
 CURRENT = len(MIGRATIONS)
 
 

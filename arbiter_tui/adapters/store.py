@@ -16,13 +16,14 @@ from typing import Any, TypeVar
 
 from ..config import RetentionConfig
 from ..core.cost import Outcome
+from ..core.knowledge import Heard
 from ..core.learning import TaskProfile
 from ..core.registry import Registry
 from ..core.routing import Route
 from ..core.snapshot import SwapView
 from ..errors import StateDamaged
-from ..ports import Clock, StoredState
-from . import ledger, queries, records
+from ..ports import Clock, Import, StoredState
+from . import heard, ledger, queries, records
 from .database import FILE_NAME, Reader, Writer, open_database, translate
 from .losses import LossCounter
 from .state_folder import FolderLock
@@ -30,6 +31,7 @@ from .state_folder import translate as translate_os
 
 T = TypeVar("T")
 DAY_S = 86_400.0
+TASKS = "tasks"  # the note with what was changed of tasks at run time
 PRUNE_ROWS = 20_000  # a start may not wait for a year's worth
 
 
@@ -143,7 +145,23 @@ class SqliteStore:
         self._announced -= announced
 
     async def known(self, ids: Sequence[str]) -> frozenset[str]:
-        return await self._read(lambda connection: queries.known_outcomes(connection, ids))
+        return await self._read(lambda c: queries.known_outcomes(c, ids) | heard.known(c, ids))
+
+    async def heard(self) -> Heard:
+        return await self._read(heard.read)
+
+    async def take_in(self, change: Import) -> None:
+        def job(connection: sqlite3.Connection) -> None:
+            heard.write(connection, change.heard)
+            queries.write_profiles(connection, change.profiles)
+            if change.registry is not None:
+                queries.write_registry(connection, change.registry)
+            if change.tasks:
+                known = json.loads(queries.read_note(connection, TASKS) or "{}")
+                queries.write_note(connection, TASKS, records.dumps({**known, **change.tasks}))
+            self._note_change(connection, change.who, "import", change.subject)
+
+        await self._write(job)
 
     async def set_quality(self, outcome_id: str, quality: float, source: str, comment: str = "") -> Outcome | None:
         return await self._write(lambda c: queries.grade(c, outcome_id, quality, source, comment))

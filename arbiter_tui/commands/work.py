@@ -57,9 +57,9 @@ async def _bench(options: Namespace) -> int:
         body: dict[str, Any] = {"tasks": options.tasks or None, "versions": options.model or None}
         begun = asyncio.ensure_future(api.post(f"{V1}/bench", {k: v for k, v in body.items() if v}))
         try:
-            operation = await _follow(api, await asyncio.shield(begun), quiet=options.json)
+            operation = await follow(api, await asyncio.shield(begun), quiet=options.json)
         except asyncio.CancelledError:
-            await _cancel(api, await begun, options)
+            await cancelled(api, await begun, options)
             t.note("bench cancelled; what was measured is kept, the next `arbiter bench` goes on from there")
             raise
         snapshot = await api.get(f"{V1}/snapshot")
@@ -70,13 +70,13 @@ async def _bench(options: Namespace) -> int:
     return 0 if operation["state"] == "done" else 1
 
 
-async def _cancel(api: Any, operation: dict[str, Any], options: Namespace) -> None:
+async def cancelled(api: Any, operation: dict[str, Any], options: Namespace) -> None:
     await api.delete(f"{V1}/operations/{operation['id']}")
     if sys.stderr.isatty() and not options.json:
         sys.stderr.write("\n")  # below the line of its progress
 
 
-async def _follow(api: Any, operation: dict[str, Any], *, quiet: bool) -> dict[str, Any]:
+async def follow(api: Any, operation: dict[str, Any], *, quiet: bool) -> dict[str, Any]:
     """Poll until it ends; a line that grows in place on a terminal, a line a tenth elsewhere."""
     tty, shown = sys.stderr.isatty(), -1
     while operation["state"] == "running":
@@ -161,9 +161,9 @@ async def _pull(api: Any, body: dict[str, Any], options: Namespace) -> dict[str,
     """The version, once its runtime has fetched it; None where that failed, which has been said."""
     begun = asyncio.ensure_future(api.post(f"{V1}/models", {**body, "pull": True}))
     try:
-        operation = await _follow(api, await asyncio.shield(begun), quiet=options.json)
+        operation = await follow(api, await asyncio.shield(begun), quiet=options.json)
     except asyncio.CancelledError:
-        await _cancel(api, await begun, options)
+        await cancelled(api, await begun, options)
         t.note("pull cancelled; the same command goes on from there")
         raise
     if operation["state"] != "done":

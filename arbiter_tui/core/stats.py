@@ -20,6 +20,7 @@ T = TypeVar("T")
 _Graded = tuple[float, float, Mapping[str, float], Mapping[str, tuple[float, float]], Sequence[tuple[float, str]]]
 Dimensions = tuple[float | None, float | None, float | None, float | None]
 
+NOTHING = (0.0, 0.0)
 WINDOW = 200  # newest latencies and grades
 FEW = 40  # newest times to the first token and rates: only their medians are shown
 LATENCY_SHARES = (0.25, 0.5, 0.75, 0.95)
@@ -126,6 +127,41 @@ class Stats:
             return self.hits, self.misses, self.quality_sources, self.told, self.grades
         told[name] = good, bad
         return *_bounded(told), told, _grades(self.grades).keep(grades, sources, WINDOW)
+
+    def behind(self, older: Stats) -> Stats:
+        """With what was measured before all of it."""
+        if not older.samples and not older.told:
+            return self
+        if not self.samples and not self.told:
+            return older
+        told = {
+            name: (
+                sum(s.told.get(name, NOTHING)[0] for s in (older, self)),
+                sum(s.told.get(name, NOTHING)[1] for s in (older, self)),
+            )
+            for name in {**older.told, **self.told}
+        }
+        hits, misses, weights = _bounded(told)
+        mine = list(self.grades)
+        energies = min(self.energies[0] + older.energies[0], WINDOW)
+        aged = max(0, energies - self.energies[0])
+        return Stats(
+            samples=self.samples + older.samples,
+            successes=self.successes + older.successes,
+            failures=self.failures + older.failures,
+            hits=hits,
+            misses=misses,
+            quality_sources=weights,
+            told=told,
+            latencies=Brief.of(older.latencies).keep(list(self.latencies), WINDOW),
+            ttfts=Brief.of(older.ttfts).keep(list(self.ttfts), FEW),
+            rates=Brief.of(older.rates).keep(list(self.rates), FEW),
+            energies=(energies, (self.energies[0] * self.energies[1] + aged * older.energies[1]) / max(energies, 1)),
+            grades=_grades(older.grades).keep([grade for grade, _ in mine], [source for _, source in mine], WINDOW),
+            results=(bytes(older.results) + bytes(self.results))[-SUCCESS_WINDOW:],
+            memory_bytes=older.memory_bytes if self.memory_bytes is None else self.memory_bytes,
+            last_at=max([at for at in (older.last_at, self.last_at) if at is not None], default=None),
+        )
 
     def newest(self, grades: int) -> Stats:
         """Only what came after a detected change: the newest ``grades`` grades and as many of everything else."""

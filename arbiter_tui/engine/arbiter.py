@@ -33,11 +33,14 @@ from .catalogue import Catalogue
 from .criteria import criteria_with
 from .decisions import Decisions
 from .evidence import Evidence
+from .exports import Exports
 from .fallbacks import Fallbacks
 from .feed import Feed
 from .history import History
 from .hot_swap import Swapper
+from .imports import Imports
 from .keyring import KeyRing
+from .knowledge import Knowledge
 from .life import Life, budget
 from .live import Live
 from .matrix import cells
@@ -56,7 +59,8 @@ from .views import SHOWN_ROLLOUTS, Rate, build_snapshot
 
 
 class Arbiter:
-    """The engine. ``config.tasks`` are all its tasks; ``suites``: suite name -> its questions; ``state_dir``: to show.
+    """The engine. ``config.tasks`` are all its tasks; ``suites``: suite name -> its questions; ``state_dir``: to show;
+    ``machine``: a fingerprint of the hardware, by which outcomes of an archive are known to have been measured here.
 
     The pool's budget, where the configuration names none, is half of the memory that is available at construction
     (2 GiB where that can't be read).
@@ -73,6 +77,7 @@ class Arbiter:
         new_id: Callable[[], str],
         suites: Mapping[str, Sequence[SuiteItem]],
         state_dir: str = "",
+        machine: str = "",
     ) -> None:
         self.config = config
         self.store = store
@@ -124,6 +129,16 @@ class Arbiter:
         self.rollouts.questions.kept = self.history.kept
         self._reported = Reported(live, self.recorder, self.evidence, self.rollouts)
         self._life = Life(self)
+        self.knowledge = Knowledge(live, self.evidence, self.catalogue.kind, machine)
+        self.rush.joined = self.knowledge.traffic
+        self.exports = Exports(
+            live, self.evidence, self.recorder, self.knowledge, self.catalogue.kind,
+            rollouts=self.rollouts.views, traffic=lambda: self.rush.traffic,
+        )  # fmt: skip
+        self.imports = Imports(
+            live, self.evidence, self.knowledge, self.catalogue, origin=self.exports.origin,
+            check_task=self.admission.constitution.check_change, apply_task=self._life.apply_task,
+        )  # fmt: skip
 
     # ── what it holds ─────────────────────────────────────────────────────────────────────────────────────────
 
@@ -324,7 +339,8 @@ class Arbiter:
 
     def profile(self, task: str) -> TaskProfile:
         self.recorder.absorb()
-        return self.evidence.profile(self.live.task(task).name)
+        """What is known of it, what other state folders learnt included."""
+        return self.knowledge.profile(self.live.task(task).name)
 
     def bench_cells(self) -> list[dict[str, Any]]:
         """What the internal benchmark knows of each task with a suite and each version, and what it asks now."""

@@ -37,6 +37,11 @@ class Catalogue:
         self._providers = providers
         self._writing = asyncio.Lock()  # one change of the table at a time: each is computed from the newest
 
+    @property
+    def changing(self) -> asyncio.Lock:
+        """Held by whoever changes the table."""
+        return self._writing
+
     def provider(self, name: str) -> Provider:
         found = self._providers.get(name)
         if found is None:

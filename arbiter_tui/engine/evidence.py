@@ -192,6 +192,14 @@ class Evidence:
             taken = at + 1
         return stats.add_all(outcomes[taken:])
 
+    def hear(self, task: str, version: str, lesson: Sequence[Outcome] | Stats) -> None:
+        """What another state folder taught of a version here: it lies behind all that was measured here. Outcomes (the
+        oldest first) come without what the changes among them made untrue; none of them is a request of this engine."""
+        older = lesson if isinstance(lesson, Stats) else self._relearnt(EMPTY, lesson)
+        known = self._stats.setdefault(task, {})
+        known[version] = known.get(version, EMPTY).behind(older)
+        self._changed(task)
+
     def _changed(self, task: str) -> None:
         self._revision[task] = self._revision.get(task, 0) + 1
         self._live.on_dirty()
@@ -235,6 +243,10 @@ class Evidence:
 
     def profile(self, task: str) -> TaskProfile:
         return self._profiles.get(task) or TaskProfile(task=task)
+
+    def adopt_profile(self, profile: TaskProfile) -> None:
+        """This state folder's own, as it was later than what is here; it is stored already."""
+        self._profiles[profile.task] = profile
 
     def take_dirty_profiles(self) -> list[TaskProfile]:
         """Those that changed since the last call, to be stored."""

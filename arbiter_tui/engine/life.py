@@ -14,6 +14,7 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from ..config import Config, merge_patches, patch_task
+from ..core.access import masked
 from ..core.snapshot import HardwareView
 from ..core.tasks import AutopilotMode, Task
 from ..errors import ArbiterError, ConfigError
@@ -64,6 +65,7 @@ class Life:
         await a.spending.restore()
         await a.keyring.load()
         await self._restore_tasks()
+        await a.knowledge.restore()
         await a.swapper.recover(state.intents)
         await a.rollouts.restore()
         await a.schedule.restore()
@@ -77,6 +79,7 @@ class Life:
         await self._read_hardware()
         await a.catalogue.configured(a.config.models)
         await a.catalogue.discover_embedded()
+        await a.knowledge.look()
         await a.catalogue.fill_routes()
         a.admission.constitution.tell()
         live.state = "ready" if serving else OFFLINE
@@ -127,6 +130,7 @@ class Life:
         await a.rush.look()
         await a.autopilot.budgets.look()
         await a.retirement.look()
+        await a.knowledge.look()
         self._elsewhere.tick()
         self._ticks += 1
         if self._ticks % PROFILES_EVERY == 0:
@@ -176,7 +180,7 @@ class Life:
         patches: Mapping[str, Any] = await self._a.store.note("tasks") or {}
         for name, patch in patches.items():
             try:
-                self._apply(name, patch)
+                self.apply_task(name, patch)
             except ArbiterError as error:
                 self._a.live.alert("warning", f"a stored change of task {name} no longer applies: {error}", task=name)
 
@@ -185,8 +189,10 @@ class Life:
         if not isinstance(name, str):
             raise ConfigError("a task needs a name", details={"key": "name"})
         change = {k: v for k, v in patch.items() if k not in ("name", "task")}
+        if isinstance(change.get("description"), str):
+            change["description"] = masked(change["description"])  # it is stored, and shown to every reader
         before = self._a.live.tasks.get(name)
-        task = self._apply(name, change)
+        task = self.apply_task(name, change)
         stored = dict(await self._a.store.note("tasks") or {})
         stored[name] = merge_patches(stored.get(name, {}), change)
         try:
@@ -198,7 +204,8 @@ class Life:
         self._a.live.event("task", f"{name} changed", task=name)
         return task
 
-    def _apply(self, name: str, change: Mapping[str, Any]) -> Task:
+    def apply_task(self, name: str, change: Mapping[str, Any]) -> Task:
+        """It counts from here on; nothing is stored. Raises ConfigError, Unconstitutional."""
         live = self._a.live
         task = patch_task(live.tasks.get(name) or Task(name=name), change)
         self._a.admission.constitution.check_change(live.tasks.get(name), task)

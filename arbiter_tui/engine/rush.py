@@ -7,6 +7,7 @@ own absence is no quiet hour.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 
@@ -22,6 +23,7 @@ class Rush:
     def __init__(self, live: Live) -> None:
         self._live = live
         self.traffic = Traffic()
+        self.joined: Callable[[Traffic], Traffic] = lambda own: own  # knowledge.py's word: with what was seen elsewhere
         self._hour: int | None = None  # since 1970, local
         self._whole = False
         self._count = 0
@@ -59,7 +61,8 @@ class Rush:
             self.traffic = self.traffic.hour(_of_week(hour - 1), self._count)
             await self._live.store.save_note(NOTE, self.traffic.pack())
         self._whole, self._count = next_one, 0
-        self._busy, self._quiet_in = self.traffic.busy(_of_week(hour)), self.traffic.quiet_in(_of_week(hour))
+        known = self.joined(self.traffic)
+        self._busy, self._quiet_in = known.busy(_of_week(hour)), known.quiet_in(_of_week(hour))
 
 
 def _local(at: float) -> tuple[int, float]:

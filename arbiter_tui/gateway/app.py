@@ -27,6 +27,7 @@ from .calls import PREFIX, Ask, Call, Reply, mount
 from .control import Reads
 from .control_history import Histories
 from .control_keys import Keys
+from .control_porting import Porting
 from .control_writes import Reload, Writes
 from .exchange import PING_S
 from .generation import LOAD_WAIT_S, Generator
@@ -60,6 +61,7 @@ def build_app(
     reads = Reads(arbiter, operations)
     writes = Writes(arbiter, operations, reads, on_stop=on_stop, on_reload=on_reload)
     calls = [*reads.calls(), *writes.calls(), *Histories(arbiter).calls(), *Keys(arbiter).calls()]
+    calls += Porting(arbiter, operations).calls()
     calls.append(_described(calls))
     generator = Generator(arbiter, load_wait_s)
     door = OpenAIDoor(generator, body_limit=limit, ping_s=ping_s)

@@ -56,6 +56,7 @@ class Reply:
     body: Any
     status: int = 200
     headers: Headers = field(default_factory=list)
+    kind: bytes = JSON
 
 
 Handler = Callable[[Ask], Awaitable[Reply]]
@@ -80,6 +81,9 @@ class Call:
     lists: bool = False
     looks: Callable[[Any], bool] = lambda body: False  # a call with this body changes nothing
     opaque: bool = False  # the engine checks the fields (a task's are those of the configuration file)
+    raw: tuple[str, ...] = ()  # the body is one of these media types, and is handed on as it came
+    media: str | None = None  # of the answer, where that is no JSON
+    most: BodyLimit | None = None  # what the body may be, where that is not what others may
 
 
 class Keys:
@@ -120,7 +124,7 @@ def mount(calls: list[Call], *, body_limit: BodyLimit, audit: Audit) -> list[Rou
     return [
         Route(
             PREFIX + call.path,
-            Endpoint(_Work(call, keys, audit).run, body_limit=body_limit, dialect=PROBLEMS),
+            Endpoint(_Work(call, keys, audit).run, body_limit=call.most or body_limit, dialect=PROBLEMS),
             methods=[call.method],
         )
         for call in calls
@@ -143,7 +147,7 @@ class _Work:
         if call.method in READ:
             exchange.watch(streams=False)  # a reader that leaves stops waiting; a write that began is finished
         key = header(scope, b"idempotency-key")
-        if call.method in READ or call.looks(body):
+        if call.method in READ or call.looks(body) or query.get("dry_run"):
             await _send(exchange, await self._done(exchange, ask, key, raw))
             return
         action = masked(f"{call.method} {scope['path']}")[:LONGEST_ACTION]
@@ -171,6 +175,8 @@ class _Work:
 
     def _body(self, exchange: Exchange, raw: bytes) -> Any:
         kind = header(exchange.scope, b"content-type")
+        if self._call.raw:
+            return _as_it_came(raw, kind, self._call.raw)
         if (raw or kind is not None) and not _is_json(kind):
             raise BadRequest("the body must be application/json", status=415, code="unsupported_media_type")
         call = self._call
@@ -188,8 +194,18 @@ class _Work:
         return [checked] if call.lists else checked
 
 
+def _as_it_came(raw: bytes, kind: bytes | None, kinds: tuple[str, ...]) -> bytes:
+    """Raises BadRequest for another media type: a form that a web page posts is none of them."""
+    given = "" if kind is None else kind.decode("latin-1").split(";")[0].strip().lower()
+    if given not in kinds:
+        raise BadRequest(f"the body must be {' or '.join(kinds)}", status=415, code="unsupported_media_type")
+    return raw
+
+
 def told(body: Any) -> str:
     """A write's body for the ledger: its short fields in one line, and of a list how long it is; no free text."""
+    if isinstance(body, bytes):
+        return f"{len(body)} bytes"
     if isinstance(body, list):
         return f"{len(body)} items" if len(body) != 1 else told(body[0])
     pairs = ((k, v) for k, v in (body or {}).items() if k not in FREE_TEXT)
@@ -202,6 +218,9 @@ def _is_json(kind: bytes | None) -> bool:
 
 async def _send(exchange: Exchange, reply: Reply) -> None:
     data = reply.body if isinstance(reply.body, bytes) else json.dumps(reply.body, default=_plain).encode()
+    if reply.kind != JSON:
+        await exchange.answer(reply.status, data, list(reply.headers), kind=reply.kind)
+        return
     headers = list(reply.headers)
     accepts = header(exchange.scope, b"accept-encoding") or b""
     if len(data) >= GZIP_FROM and b"gzip" in accepts:

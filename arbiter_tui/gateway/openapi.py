@@ -55,11 +55,17 @@ def _operation(call: Call) -> dict[str, Any]:
         answers["200"] = _answer("It was there already", call.answer, "application/json")
     if call.method != "GET" and "wait" in call.query and call.status in (200, 201):
         answers["202"] = _answer("Goes on; watch it at Location", "OperationView", "application/json")
+    if call.media is not None:
+        content = {call.media: {"schema": {"type": "string", "format": "binary"}}}
+        answers[str(call.status)] = {"description": call.summary, "content": content}
     answers["default"] = _answer("What went wrong", "Problem", "application/problem+json")
     found: dict[str, Any] = {
         "summary": call.summary, "operationId": _name(call), "parameters": path + query, "responses": answers
     }  # fmt: skip
-    if call.body or call.opaque:
+    if call.raw:
+        file = {"schema": {"type": "string", "format": "binary"}}
+        found["requestBody"] = {"required": True, "content": dict.fromkeys(call.raw, file)}
+    elif call.body or call.opaque:
         found["requestBody"] = {"content": {"application/json": {"schema": _body(call)}}}
     return found
 

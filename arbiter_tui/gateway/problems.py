@@ -9,7 +9,8 @@ does. ::
       request; 400 403 404 405 408 411 413 415 422)
     ContextOverflow                         400      invalid_request_error / context_length_exceeded
     InvalidRequest, NotSupported            400      invalid_request_error / the error's own code
-    ModelUnusable, ConfigError              422      invalid_request_error / the error's own code
+    ModelUnusable, ConfigError,             422      invalid_request_error / the error's own code
+      ArchiveInvalid
     BudgetSpent                             402      insufficient_quota / budget_spent
     KeyNeeded                               401      invalid_request_error / invalid_api_key
     Forbidden                               403      invalid_request_error / the error's own code
@@ -48,6 +49,7 @@ _STATUS: tuple[tuple[type[e.ArbiterError], int], ...] = (  # the first match cou
     (e.NotSupported, 400),
     (e.ModelUnusable, 422),
     (e.ConfigError, 422),
+    (e.ArchiveInvalid, 422),
     (e.OutOfBudget, 409),
     (e.BudgetSpent, 402),
     (e.KeyNeeded, 401),

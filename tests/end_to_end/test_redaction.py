@@ -6,6 +6,7 @@ The servers behind it are the worst ones: they repeat the key that they were sen
 from __future__ import annotations
 
 import base64
+import gzip
 import json
 import threading
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ from engine_process import QUIET, V1, Engine, until
 PROVIDER = "planted-provider-key-7f3a91"
 HOOK, HOOK_PATH = "planted-webhook-secret-5e5e5e", "planted-hook-path-a1b2c3"
 PLANTED = (PROVIDER, HOOK, HOOK_PATH)
+PROMPT, COMMENT = "planted prompt of nobody's business", "planted comment of a person"
 PAID = ("anthropic", "openai")
 
 
@@ -136,6 +138,8 @@ def _search(engine: Engine, posted: list[str]) -> None:
         _make_trouble(http, tokens, said)
         until(lambda: any(HOOK_PATH in path for path in posted), "a webhook")
         _read_everything(http, said)
+    said["an export over the wire"] = _exported(engine.url, tokens[0])
+    said["export"] = engine.cli("export").stdout.encode()
     for words in (
         ("status",),
         ("models",),
@@ -151,6 +155,9 @@ def _search(engine: Engine, posted: list[str]) -> None:
         "the provider was never asked: nothing would be proven"
     )
     found = [leak for where, data in said.items() for leak in leaks(where, data, secrets)]
+    for where in ("export", "an export over the wire"):
+        assert b'"kind":"task"' in said[where], "nothing was exported: nothing would be proven"
+        found += leaks(where, said[where], [PROMPT, COMMENT, str(engine.state)])
     found += _in_files(engine, secrets, own)
     assert engine.stop() == 0
     found += _in_files(engine, secrets, own)
@@ -159,7 +166,7 @@ def _search(engine: Engine, posted: list[str]) -> None:
 
 def _make_trouble(http: httpx.Client, tokens: list[str], said: dict[str, bytes]) -> None:
     """Requests that fail behind a key, refusals that were shown one, writes that carry one in the wrong place."""
-    chat = {"messages": [{"role": "user", "content": "hi"}]}
+    chat = {"messages": [{"role": "user", "content": PROMPT}]}
     for stream in (False, True):
         answer = http.post("/v1/chat/completions", json={"model": "boxed", "stream": stream, **chat})
         said[f"chat {stream}"] = answer.content + str(answer.headers).encode()
@@ -177,6 +184,16 @@ def _make_trouble(http: httpx.Client, tokens: list[str], said: dict[str, bytes])
     http.get(f"{V1}/explain/{tokens[0]}")
     http.delete(f"{V1}/keys/{tokens[0]}")
     http.post(f"{V1}/feedback", json={"request_id": tokens[0], "score": 1})
+    http.put(f"{V1}/tasks/planted", json={"description": f"asked with {tokens[0]}"})
+    for request in http.get(f"{V1}/requests").json()["items"]:
+        http.post(f"{V1}/feedback", json={"request_id": request["id"], "score": 1, "comment": COMMENT})
+
+
+def _exported(url: str, token: str) -> bytes:
+    """All of an archive, as whoever fetches it unpacks it."""
+    with httpx.Client(base_url=url, headers={"x-api-key": token}, trust_env=False, timeout=60) as http:
+        made = http.post(f"{V1}/export?wait=30", json={})
+        return gzip.decompress(http.get(made.json()["archive"]).content)
 
 
 def _read_everything(http: httpx.Client, said: dict[str, bytes]) -> None:
