@@ -32,7 +32,7 @@ class MemoryStore:
         self.outcomes: dict[str, Outcome] = {o.id: o for o in self.state.outcomes}
         self.decisions: dict[str, str] = {}
         self.notes: dict[str, str] = {}
-        self.said: dict[tuple[str, str, str], Said] = {}
+        self.records: dict[tuple[str, str, str], Said] = {}
         self.heard_outcomes: dict[str, HeardOutcome] = {}
         self.ledger_lines: list[dict[str, Any]] = []
         self.expected: set[str] = set()
@@ -86,13 +86,16 @@ class MemoryStore:
 
     async def heard(self) -> Heard:
         return Heard(
-            said=[self.said[key] for key in sorted(self.said)],
+            said=await self.said(),
             outcomes=sorted(self.heard_outcomes.values(), key=lambda h: h.outcome.at),
         )
 
+    async def said(self) -> Sequence[Said]:
+        return [self.records[key] for key in sorted(self.records)]
+
     async def take_in(self, change: Import) -> None:
         self._check()
-        self.said.update({s.key: replace(s, data=json.loads(json.dumps(s.data))) for s in change.heard.said})
+        self.records.update({s.key: replace(s, data=json.loads(json.dumps(s.data))) for s in change.heard.said})
         new = [h for h in change.heard.outcomes if h.outcome.id not in self.outcomes]
         self.heard_outcomes = {**{h.outcome.id: h for h in new}, **self.heard_outcomes}
         self._keep_newest()

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from .core.cost import Outcome
-from .core.knowledge import Heard
+from .core.knowledge import Heard, Said
 from .core.learning import TaskProfile
 from .core.registry import Registry
 from .core.routing import Route, RouteTable
@@ -97,6 +97,10 @@ class Store(Protocol):
 
     async def heard(self) -> Heard:
         """What was taken in from other state folders."""
+        ...
+
+    async def said(self) -> Sequence[Said]:
+        """Its records alone."""
         ...
 
     async def take_in(self, change: Import) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
 from typing import Any
 
 from ..core.cost import Failure, Outcome
@@ -24,13 +23,18 @@ _BEYOND = (
 )
 
 
-def read(connection: sqlite3.Connection) -> Heard:
-    said = [
+def said(connection: sqlite3.Connection) -> list[Said]:
+    return [
         Said(kind=row["kind"], origin=row["origin"], name=row["name"], at=row["at"], data=json.loads(row["data"]))
         for row in connection.execute("SELECT * FROM heard ORDER BY kind, origin, name")
     ]
+
+
+def read(connection: sqlite3.Connection) -> Heard:
     rows = connection.execute("SELECT origin, data FROM heard_outcomes ORDER BY at, seq")
-    return Heard(said=said, outcomes=[HeardOutcome(row["origin"], _outcome_from(row["data"])) for row in rows])
+    return Heard(
+        said=said(connection), outcomes=[HeardOutcome(row["origin"], _outcome_from(row["data"])) for row in rows]
+    )
 
 
 def write(connection: sqlite3.Connection, heard: Heard) -> None:
@@ -59,7 +63,7 @@ def known(connection: sqlite3.Connection, ids: Sequence[str]) -> frozenset[str]:
 
 def _row(heard: HeardOutcome) -> tuple[Any, ...]:
     o = heard.outcome
-    data = {name: value for name, value in asdict(o).items() if value is not None}
+    data = {name: value for name in records.OUTCOME_COLUMNS if (value := getattr(o, name)) is not None}
     return o.id, heard.origin, o.task, o.version, o.at, records.dumps(data)
 
 

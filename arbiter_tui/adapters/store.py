@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from ..config import RetentionConfig
 from ..core.cost import Outcome
-from ..core.knowledge import Heard
+from ..core.knowledge import Heard, Said
 from ..core.learning import TaskProfile
 from ..core.registry import Registry
 from ..core.routing import Route
@@ -149,6 +149,9 @@ class SqliteStore:
 
     async def heard(self) -> Heard:
         return await self._read(heard.read)
+
+    async def said(self) -> Sequence[Said]:
+        return await self._read(heard.said)
 
     async def take_in(self, change: Import) -> None:
         def job(connection: sqlite3.Connection) -> None:

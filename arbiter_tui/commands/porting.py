@@ -132,6 +132,12 @@ def _check(operation: Mapping[str, Any]) -> None:
         raise ArbiterError(f"{operation['kind']} {operation['state']}: {operation['message']}")
 
 
+def _here(version: Mapping[str, Any]) -> str:
+    """What a version of the archive is called here."""
+    here = version["here"]
+    return "not here: kept" if not here else "the same" if here == [version["version"]] else ", ".join(here)
+
+
 def imported(told: Mapping[str, Any]) -> str:
     """The report of an import."""
     would = "would be new" if told["dry_run"] else "new"
@@ -143,12 +149,9 @@ def imported(told: Mapping[str, Any]) -> str:
         f"made {t.clock(told['made_at'])} by arbiter {told['arbiter']}, {where}",
         f"{would}: {', '.join(new)}" if new else "nothing is new: all of it is known here",
     ]
-    rows = [
-        [v["version"], ", ".join(v["here"]) or "not here: kept", str(v["outcomes"]), str(v["graded"])]
-        for v in told["versions"]
-    ]
+    rows = [[v["version"], _here(v), str(v["outcomes"]), str(v["graded"])] for v in told["versions"]]
     if rows:
-        lines += ["", t.table(["version there", "here", "outcomes", "graded"], rows, "llrr")]
+        lines += ["", t.table(["version", "here", "outcomes", "graded"], rows, "llrr")]
     if told["kept"]:
         lines += ["", "what is here stays:", *(f"  {k['what']}: {k['why']}" for k in told["kept"])]
     if told["skipped"]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from .. import __version__
@@ -29,9 +29,10 @@ from .evidence import Evidence
 from .knowledge import Knowledge
 from .live import Live
 from .recorder import Recorder
+from .slices import sliced
 
+OUTCOME = tuple(f.name for f in fields(Outcome))
 ORIGIN = "install"  # the note with this state folder's random name
-SLICE = 100  # lines between two turns of the loop: clients come first
 PAGE = 1000
 
 
@@ -69,12 +70,10 @@ class Exports:
         chosen, patches = kinds(what), await store.note("tasks") or {}
         known = len(state.outcomes) + len(heard.outcomes) + len(state.swaps) + 100
         body, counts, size = list[bytes](), dict[str, int](), 0
-        for kind, fields in self._lines(chosen, origin, state, heard, patches):
-            body.append(line(kind, fields))
+        async for kind, told in sliced(self._lines(chosen, origin, state, heard, patches)):
+            body.append(line(kind, told))
             counts[kind], size = counts.get(kind, 0) + 1, size + len(body[-1])
-            if len(body) % SLICE == 0:
-                tell(min(0.9, 0.9 * len(body) / known))
-                await asyncio.sleep(0)
+            tell(min(0.9, 0.9 * len(body) / known))
             if size > UNPACKED:
                 raise Refused(f"the archive would have more than {UNPACKED // 2**20} MiB: export less of it (--what)")
         header = {
@@ -111,7 +110,7 @@ class Exports:
         }  # fmt: skip
         for kind in (*TEACHING, "statistics", "swap", "rollout"):
             if kind in chosen:
-                yield from ((kind, fields) for fields in makers[kind]())
+                yield from ((kind, told) for told in makers[kind]())
 
     def _models(self, heard: Heard, origin: str) -> Iterator[Mapping[str, Any]]:
         for v in self._live.registry.versions.values():
@@ -191,8 +190,11 @@ def _traits(version: ModelVersion) -> dict[str, Any]:
 
 
 def _outcome(o: Outcome) -> dict[str, Any]:
-    told = asdict(o)
-    return {k: v for k, v in told.items() if k != "tokens_estimated" or v}
+    """What is unknown is left out (archive.py's ``line``), and so is what is nearly never true."""
+    told = {name: getattr(o, name) for name in OUTCOME}
+    if not told["tokens_estimated"]:
+        del told["tokens_estimated"]
+    return told
 
 
 def _swap(s: SwapView) -> dict[str, Any]:

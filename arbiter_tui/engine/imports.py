@@ -32,9 +32,9 @@ from .evidence import Evidence
 from .keyring import who
 from .knowledge import Knowledge
 from .live import Live
+from .slices import sliced
 
-SLICE = 50  # lines between two turns of the loop: clients come first
-IDS_AT_ONCE = 10_000
+IDS_AT_ONCE = 2_000
 _OUTCOME = frozenset(f for f in Outcome.__dataclass_fields__)
 _MODEL = (
     "version", "provider", "name", "digest", "quantization", "family", "parameters", "file_bytes", "context",
@@ -73,10 +73,8 @@ class Imports:
         """The report. ``tell`` hears the share (0..1) that is done. Raises ArchiveInvalid, StoreError: then nothing has
         changed. Once the commit has begun, it is too late to cancel."""
         read = Read()
-        for number, _ in enumerate(reading(data, read), start=1):
-            if number % SLICE == 0:
-                tell(0.8 * read.share)
-                await asyncio.sleep(0)
+        async for _ in sliced(reading(data, read)):
+            tell(0.8 * read.share)
         async with self._one_at_a_time, self._catalogue.changing:
             plan = await self._plan(read)
             tell(0.9)
@@ -117,8 +115,7 @@ class Imports:
         said, profiles = await self._new_records(read, own, machines, outcomes)
         registry, aliases, kept = self._aliases(read, machines)
         tasks, more = await self._tasks(read)
-        before = await self._live.store.heard()
-        after = {s.key: s for s in (*before.said, *said)}
+        after = {s.key: s for s in (*await self._live.store.said(), *said)}
         plan = Plan(
             heard=Heard(said=said, outcomes=outcomes), said=Heard(said=list(after.values())), profiles=profiles,
             registry=registry, tasks=tasks,
@@ -141,26 +138,24 @@ class Imports:
         """An outcome or alias speaks of a model that has a line, and no outcome stands there twice."""
         models = {(line.get("origin", origin), line["version"]) for _, kind, line in read.lines if kind == "model"}
         seen: dict[str, int] = {}
-        for number, kind, line in read.lines:
+        async for number, kind, line in sliced(read.lines, 500):
             if kind in ("outcome", "alias") and (line.get("origin", origin), line["version"]) not in models:
                 raise _at(
                     number, "version", f"{kind}): version must be one that has a model line, not {line['version']!r}"
                 )
             if kind == "outcome" and (first := seen.setdefault(line["id"], number)) != number:
                 raise _at(number, "id", f"outcome): id must be unique, and is that of line {first}")
-            if number % 1000 == 0:
-                await asyncio.sleep(0)
 
     async def _new_outcomes(self, read: Read, origin: str) -> list[HeardOutcome]:
         """Those whose id is known neither here nor from before."""
         found = [
             HeardOutcome(line.get("origin", origin), self._outcome(line))
-            for _, kind, line in read.lines if kind == "outcome"
+            async for _, kind, line in sliced(read.lines, 250) if kind == "outcome"
         ]  # fmt: skip
         known: set[str] = set()
         for start in range(0, len(found), IDS_AT_ONCE):
             known |= await self._live.store.known([h.outcome.id for h in found[start : start + IDS_AT_ONCE]])
-        return newest([h for h in found if h.outcome.id not in known])
+        return await asyncio.to_thread(newest, [h for h in found if h.outcome.id not in known])
 
     def _outcome(self, line: Mapping[str, Any]) -> Outcome:
         """A moment of the future is now: who made the archive with a wrong clock reports all the same."""
@@ -176,9 +171,9 @@ class Imports:
         """Records that prevail over what the same origin said before; and of this state folder itself the profiles that
         were later than those here, and what its lost outcomes need to be known by."""
         lost = {h.outcome.version for h in outcomes if h.origin == own}
-        before = {s.key: s for s in (await self._live.store.heard()).said}
+        before = {s.key: s for s in await self._live.store.said()}
         fresh, profiles = dict[tuple[str, str, str], Said](), list[TaskProfile]()
-        for one in self._records(read, machines):
+        async for one in sliced(self._records(read, machines)):
             if one.origin == own and one.kind == "profile":
                 if one.data["requests"] > self._evidence.profile(one.name).requests:
                     profiles.append(TaskProfile.from_dict(one.data))

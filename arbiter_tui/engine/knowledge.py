@@ -22,6 +22,7 @@ from ..core.registry import ModelVersion
 from ..core.traffic import Traffic
 from .evidence import Evidence
 from .live import Live
+from .slices import sliced
 
 Pair = tuple[str, str]  # origin and the version's name there
 
@@ -45,7 +46,7 @@ class Knowledge:
         """What is kept, and what it teaches of the versions that are registered now."""
         heard = await self._live.store.heard()
         self.known, self._joined = Known.of(heard.said), {}
-        self._learn(heard.outcomes, self._newly_joined())
+        await self._learn(heard.outcomes, self._newly_joined())
 
     async def look(self) -> None:
         """When versions were registered: what was heard of them before is learnt now."""
@@ -58,13 +59,13 @@ class Knowledge:
         """An import is committed. ``new``: its outcomes that were unknown; ``said``: all records as they stand now."""
         async with self._learning:
             joined = dict(self._joined)
-            self._learn(new, joined)
+            await self._learn(new, joined)
             self.known = Known.of(said)
             await self._learn_joined(self._newly_joined())
 
     async def _learn_joined(self, fresh: Mapping[Pair, frozenset[str]]) -> None:
         if fresh:
-            self._learn((await self._live.store.heard()).outcomes, fresh)
+            await self._learn((await self._live.store.heard()).outcomes, fresh)
 
     # ── joining ───────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -89,8 +90,8 @@ class Knowledge:
                 self._joined[pair] = self._joined.get(pair, frozenset()) | here
         return fresh
 
-    def _learn(self, outcomes: Iterable[HeardOutcome], joined: Mapping[Pair, frozenset[str]]) -> None:
-        for (origin, task, version), several in _together(outcomes).items():
+    async def _learn(self, outcomes: Iterable[HeardOutcome], joined: Mapping[Pair, frozenset[str]]) -> None:
+        async for (origin, task, version), several in sliced(_together(outcomes).items(), 1):
             if task not in self._live.tasks:
                 continue
             for name in sorted(joined.get((origin, version), ())):

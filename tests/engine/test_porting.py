@@ -326,7 +326,14 @@ async def test_nothing_is_registered_loaded_or_swapped() -> None:
 def state(one: Engine) -> Any:
     store = one.store
     kept = {k: v for k, v in store.notes.items() if k != "install"}
-    return dict(store.said), dict(store.heard_outcomes), kept, dict(store.profiles), store.ledger_lines[:], learnt(one)
+    return (
+        dict(store.records),
+        dict(store.heard_outcomes),
+        kept,
+        dict(store.profiles),
+        store.ledger_lines[:],
+        learnt(one),
+    )
 
 
 async def test_a_dry_run_changes_nothing_and_tells_the_same() -> None:

@@ -86,7 +86,7 @@ async def test_what_is_no_archive_is_refused_and_nothing_changes(
     for query in ("", "?wait=10", "?dry_run=true&wait=10"):
         answer = await inside.http.post(f"{V1}/import{query}", content=content, headers=headers)
         assert (answer.status_code, said in answer.json()["detail"]) == (status, True), answer.text
-    assert not inside.store.said
+    assert not inside.store.records
     assert (await inside.http.post(f"{V1}/export", json={"what": ["prompts"]})).status_code == 422
     assert (await inside.http.get(f"{V1}/export/none")).status_code == 404
 
