@@ -148,7 +148,7 @@ def test_a_verdict_shows_what_it_knew() -> None:
 
 def test_what_is_not_known_here_is_left_to_the_plain_record() -> None:
     """A newer engine's kind of record is no error."""
-    assert explain({"kind": "rollout", "id": "x"}) is None
+    assert explain({"kind": "of the future", "id": "x"}) is None
 
 
 def test_every_rule_has_words() -> None:
@@ -172,3 +172,56 @@ def test_one_is_singular() -> None:
     """And everything else is not."""
     assert [plural(n, "task") for n in (0, 1, 2)] == ["0 tasks", "1 task", "2 tasks"]
     assert share(-0.0) == ".00"
+
+
+STEP: dict[str, Any] = {
+    "id": "d1", "kind": "rollout", "task": "topic", "at": 1_790_000_000.0, "verdict": "withdrawn", "share": 0.0,
+    "to": "new", "sentence": "taken back: P(worse than 0.95 x the old one) is .993, over .99",
+    "why": [{"rule": "P(worse than 0.95 x the old one)", "value": 0.9934, "threshold": 0.99,
+             "would_change_if": "its answers were on average at most 0.100 worse than the old one's"}],
+    "effects": ["withdraw", "close"], "recomputed": True,
+    "rollout": {"id": "r1", "from": "old", "to": "new", "rule": "posterior", "pairs": 31, "canary_requests": 12,
+                "p_worse": 0.993, "slowdown": 1.25, "blocks": None, "started_at": 1_789_990_000.0,
+                "ramp": [[1_789_993_600.0, 0.1], [1_789_997_200.0, 0.2]]},
+}  # fmt: skip
+
+
+def test_a_step_of_a_trial_is_told_in_sentences() -> None:
+    """What it became, why, on what evidence, what was done; no key of the record stands there raw."""
+    text = explain(STEP) or ""
+    assert text.splitlines()[0].startswith("topic: new on trial beside old was taken back, 2026")
+    assert "because     taken back: P(worse than 0.95 x the old one) is .993, over .99" in text
+    assert "it would change if its answers were on average at most 0.100 worse" in text
+    assert "evidence    31 questions answered by both, 12 requests served by it, P(worse) .993, 1.25 times the" in text
+    assert "so          its clients are the old one's again; the trial is over" in text
+    assert "checked     computed again from this record: the same verdict" in text
+    assert "10% " in text
+    assert " → 20% " in text
+    assert "trial       r1, rule posterior, begun 2026" in text
+    assert "{" not in text
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"verdict": "canary", "share": 0.3, "effects": ["share"]}, "new on trial beside old serves at 30%, "),
+        ({"verdict": "promoting", "effects": ["promote"]}, "so          the task is swapped to it"),
+        ({"verdict": "aborted"}, "was ended by hand"),
+        ({"rollout": {**STEP["rollout"], "blocks": 2}}, "in turns: 2 blocks so far"),
+        ({"rollout": {**STEP["rollout"], "p_worse": None, "slowdown": None, "ramp": []}}, "12 requests served by it\n"),
+    ],
+)
+def test_each_kind_of_step_has_its_words(changed: dict[str, Any], said: str) -> None:
+    """Climbing, promoting, by hand, in blocks, and with what is not known left out."""
+    assert said in (explain({**STEP, **changed}) or "") + "\n"
+
+
+def test_a_verdict_says_what_its_swap_would_cost_and_of_what() -> None:
+    """Loads, reloads of others; nothing is said of a swap that costs nothing."""
+    costs = {"large": {"utility": 0.04, "sentence": "loading it takes 3 s; c must be loaded again: 9 s"},
+             "warm": {"utility": 0.0, "sentence": ""}}  # fmt: skip
+    found = {"kind": "autopilot", "task": "topic", "verdict": "none", "at": 1_790_000_000.0, "sentence": "so",
+             "why": [], "inputs": {"costs": costs}, "thresholds": {}}  # fmt: skip
+    text = explain(found) or ""
+    assert "cost        .04 of utility for large: loading it takes 3 s; c must be loaded again: 9 s" in text
+    assert "warm" not in text

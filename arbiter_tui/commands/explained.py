@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from ..core.words import UNITS, WORDS, change
+from ..core.words import UNITS, WORDS, chance, change, turns
 from . import text as t
 
 Record = Mapping[str, Any]
@@ -16,6 +16,10 @@ BY = {"manual": "by hand", "auto": "by the autopilot", "rollback": "by a rollbac
       "rollout": "by a rollout"}  # fmt: skip
 DID = {"swap": "swaps", "rollback": "rolls back", "hold": "would swap, and holds", "none": "leaves it so"}
 BECAME = {"rolled_back": "undone later", "done": "done", "failed": "failed", "running": "still running"}
+TRIAL = {"shadow": "stays in its shadow", "canary": "serves", "promoting": "is to serve everybody",
+         "promoted": "was promoted", "withdrawn": "was taken back", "aborted": "was ended by hand"}  # fmt: skip
+EFFECTS = {"share": "that share of the clients is assigned to it", "promote": "the task is swapped to it",
+           "withdraw": "its clients are the old one's again", "close": "the trial is over"}  # fmt: skip
 COLUMN = 12  # cells of a line's name
 AXIS = 41
 MARKS = {"good": "●", "poor": "○", "failed": "✕", "ungraded": "·"}
@@ -26,6 +30,7 @@ def explain(found: Record) -> str | None:
     """The explanation; None for a record of a kind that is not known here."""
     kinds: Mapping[str, Callable[[Record], Sequence[str]]] = {
         "swap": _swap, "task": _task, "request": _request, "autopilot": _verdict, "selection": _selection,
+        "rollout": _step,
     }  # fmt: skip
     told = kinds.get(str(found.get("kind")))
     return None if told is None else "\n".join(told(found))
@@ -128,12 +133,52 @@ def _verdict(found: Record) -> list[str]:
         *_checked(found),
         *[line for alarm in inputs.get("alarms") or () for line in _named("alarm", alarm)],
         *[line for v, why in (inputs.get("excluded") or {}).items() for line in _named("excluded", f"{v} {why}")],
+        *[line for v, c in (inputs.get("costs") or {}).items() if c.get("sentence") for line in _cost_of(v, c)],
         *_named("limits", _limits(limits)),
     ]
     rows = inputs.get("leaderboard") or ()
     if rows:
         lines += ["", *_ranking(rows, inputs.get("incumbent"))]
     return _closed(lines)
+
+
+def _cost_of(version: str, cost: Record) -> list[str]:
+    """What a swap to it was held to cost, and of what that is made."""
+    return _named("cost", f"{t.share(cost.get('utility'))} of utility for {version}: {cost['sentence']}")
+
+
+def _step(found: Record) -> list[str]:
+    """One step of a trial: what it became, on what evidence, and what was done."""
+    view = found.get("rollout") or {}
+    old, new = view.get("from") or "nobody", found.get("to") or view.get("to")
+    at = f" at {found['share']:.0%}" if found.get("verdict") == "canary" else ""
+    became = TRIAL.get(str(found.get("verdict")), str(found.get("verdict")))
+    lines = [
+        t.wrapped(f"{found['task']}: {new} on trial beside {old} {became}{at}, {_moment(found['at'])}", indent="  "),
+        "",
+        *_named("because", found.get("sentence")),
+        *_reasons(found.get("why") or ()),
+        *_named("evidence", _evidence(view)),
+        *_named("ramp", " → ".join(f"{share:.0%} {t.clock(moment)}" for moment, share in view.get("ramp") or ())),
+        *_named("so", "; ".join(EFFECTS.get(effect, effect) for effect in found.get("effects") or ())),
+        *_checked(found),
+        *_named("trial", f"{view['id']}, rule {view.get('rule')}, begun {_moment(view.get('started_at'))}")
+    ]  # fmt: skip
+    return _closed(lines)
+
+
+def _evidence(view: Record) -> str:
+    """What the trial had seen by then."""
+    parts = [f"{t.plural(view.get('pairs') or 0, 'question')} answered by both"]
+    if view.get("blocks") is not None:
+        parts.append(f"in turns: {turns(view['blocks'], running=bool(view.get('in_block')))}")
+    else:
+        parts.append(f"{t.plural(view.get('canary_requests') or 0, 'request')} served by it")
+    if view.get("p_worse") is not None:
+        parts.append(f"P(worse) {chance(view['p_worse'])}")
+    if view.get("slowdown") is not None:
+        parts.append(f"{view['slowdown']:g} times the old one's seconds")
+    return ", ".join(parts)
 
 
 def _selection(found: Record) -> list[str]:

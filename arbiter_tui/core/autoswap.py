@@ -5,10 +5,11 @@ Owns: the two triggers, the vetoes, the reasons with their figures. Never: carry
 1. Nobody serves yet: none.
 2. Trigger *degraded*: success < performance_threshold, or quality < quality_factor x the task's threshold, or a drift
    alarm, or the incumbent no longer qualifies. The best other version takes over if it is better than what the
-   incumbent has become by more than the cost of swapping; if it is the one which served before, that is a rollback.
-3. Trigger *better*: the lower bound of a challenger's lead is above the cost of swapping. By the policy ``score`` that
-   is the 90% interval of the difference (P(wrong) <= .05); by ``bandit`` the lead of its beliefs (posterior.py), at 2.6
-   standard deviations, for it looks again and again.
+   incumbent has become by more than the cost of swapping to it; if it is the one which served before, that is a
+   rollback.
+3. Trigger *better*: the lower bound of a challenger's lead is above the cost of swapping to it (swap_cost.py). By the
+   policy ``score`` that is the 90% interval of the difference (P(wrong) <= .05); by ``bandit`` the lead of its beliefs
+   (posterior.py), at 2.6 standard deviations, for it looks again and again.
 4. Vetoes on both: the operator's hold, the cooldown, too few samples on either side, new evidence owed after a
    rollback, the day's budget of swaps, going to and fro (A -> B -> A), mode off, mode observe. A vetoed verdict is
    "hold": it names who would serve and what it waits for.
@@ -101,11 +102,25 @@ def guards(given: AutoSwapInput) -> tuple[Guard, ...]:
     if any(sign.met for sign in found):
         able = _able(given, incumbent, leads)
         chosen = _first_free(given, able) if able else None
-        asked = alternative(given, max((lead.by for lead in leads), default=None), bool(able))
+        asked = _alternative(given, leads, bool(able))
     else:
         chosen = _closest(given, _nominated(given, leads))
         asked = better(given, chosen.row.version if chosen else "", chosen.low if chosen else None, incumbent)
     return (*found, asked, *conditions(given, chosen.row if chosen else None), *spendings(given))
+
+
+def challenger(given: AutoSwapInput) -> str | None:
+    """Whom the verdict would name: who takes over, or comes closest to it."""
+    incumbent = given.route.incumbent
+    if incumbent is None:
+        return None
+    leads = _leads(given, incumbent)
+    if any(sign.met for sign in signs(given, incumbent)):
+        able = _able(given, incumbent, leads)
+        chosen = _first_free(given, able) if able else next(iter(leads), None)
+    else:
+        chosen = _closest(given, _nominated(given, leads))
+    return None if chosen is None else chosen.row.version
 
 
 def _nobody() -> Guard:
@@ -120,7 +135,7 @@ def _replace(given: AutoSwapInput, incumbent: str, leads: Sequence[Lead], degrad
     ailing = f"{incumbent} is degraded on {given.task.name} ({_ailment(degraded)})"
     able = _able(given, incumbent, leads)
     if not able:
-        missing = alternative(given, max((lead.by for lead in leads), default=None), False).why
+        missing = _alternative(given, leads, False).why
         return _none(f"{ailing}, and no other version is better", *degraded, missing)
     lead = _first_free(given, able)
     back = lead.row.version == given.route.previous
@@ -131,7 +146,13 @@ def _replace(given: AutoSwapInput, incumbent: str, leads: Sequence[Lead], degrad
 def _able(given: AutoSwapInput, incumbent: str, leads: Sequence[Lead]) -> list[Lead]:
     """Those that are better than what a degraded incumbent has become; all, if it may not serve at all."""
     gone = incumbent in given.excluded
-    return [lead for lead in leads if gone or lead.by > given.limits.switching_cost]
+    return [lead for lead in leads if gone or lead.by > given.cost_of(lead.row.version)]
+
+
+def _alternative(given: AutoSwapInput, leads: Sequence[Lead], met: bool) -> Guard:
+    """``leads``: the largest beyond its cost first."""
+    best = next(iter(leads), None)
+    return alternative(given, None, met) if best is None else alternative(given, best.by, met, best.row.version)
 
 
 def _ailment(degraded: Sequence[Why]) -> str:
@@ -166,7 +187,7 @@ def _nominated(given: AutoSwapInput, leads: Sequence[Lead]) -> Sequence[Lead]:
 
 def _closest(given: AutoSwapInput, leads: Sequence[Lead]) -> Lead | None:
     """The one that is credibly better, if any is; else the largest lead."""
-    sure = [lead for lead in leads if lead.low > given.limits.switching_cost]
+    sure = [lead for lead in leads if lead.low > given.cost_of(lead.row.version)]
     return _first_free(given, sure) if sure else next(iter(leads), None)
 
 
@@ -174,7 +195,7 @@ def _closest(given: AutoSwapInput, leads: Sequence[Lead]) -> Lead | None:
 
 
 def _leads(given: AutoSwapInput, incumbent: str) -> list[Lead]:
-    """The challengers that qualify, the largest lead first."""
+    """The challengers that qualify, the largest lead beyond the cost of swapping first."""
     mine = next((row for row in given.rows if row.version == incumbent), RowView(version=incumbent))
     now = _utility_now(given, mine)
     believed = {belief.version: belief for belief in given.beliefs}
@@ -192,7 +213,7 @@ def _leads(given: AutoSwapInput, incumbent: str) -> list[Lead]:
         else:
             found = _lead(row, mine, now)
         leads.append(_charged(found, charge(given.budgets, incumbent) - charge(given.budgets, row.version)))
-    return sorted(leads, key=lambda lead: (-lead.by, lead.row.version))
+    return sorted(leads, key=lambda lead: (given.cost_of(lead.row.version) - lead.by, lead.row.version))
 
 
 def _lead(row: RowView, mine: RowView, now: float) -> Lead:

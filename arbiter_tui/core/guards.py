@@ -15,7 +15,7 @@ from .circumstances import SETTLE_S
 from .drift import Alarm, Signal
 from .scoring import EMPTY
 from .snapshot import RowView
-from .swap_input import MAX_COST as MAX_COST
+from .swap_cost import MAX_COST as MAX_COST
 from .swap_input import AutoSwapInput as AutoSwapInput
 from .swap_input import AutoSwapLimits as AutoSwapLimits
 from .swap_input import Guard as Guard
@@ -125,9 +125,10 @@ def _least(rule: str, value: float | None, threshold: float, met: bool, incumben
 # --- who would take over ----------------------------------------------------------------------------------------------
 
 
-def alternative(given: AutoSwapInput, best: float | None, met: bool) -> Guard:
-    """Whether anybody is better than what a degraded incumbent has become; ``best``: the largest lead in utility."""
-    cost = given.limits.switching_cost
+def alternative(given: AutoSwapInput, best: float | None, met: bool, version: str = "") -> Guard:
+    """Whether anybody is better than what a degraded incumbent has become; ``best``: the largest lead in utility beyond
+    its cost, and whose it is."""
+    cost = given.cost_of(version)
     wanted = "no other version were better" if met else f"another version led by more than {share(cost)}"
     return Guard(rule="alternative", kind="condition", met=met, value=best, threshold=cost, unit="share",
                  would_change_if=wanted)  # fmt: skip
@@ -135,7 +136,7 @@ def alternative(given: AutoSwapInput, best: float | None, met: bool) -> Guard:
 
 def better(given: AutoSwapInput, version: str, low: float | None, incumbent: str) -> Guard:
     """Whether ``version`` is credibly better; ``low``: the lower bound of its lead in utility."""
-    cost = given.limits.switching_cost
+    cost = given.cost_of(version)
     if low is None:
         wanted = "another version qualified"
     elif low > cost:

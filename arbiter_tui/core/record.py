@@ -24,6 +24,7 @@ from .routing import Route
 from .scoring import Scored
 from .snapshot import RowView, Why, from_wire, to_wire
 from .stats import Stats
+from .swap_cost import SwapCost
 from .tasks import AutopilotMode, Criteria, Preference, Task, Weights
 from .trial import Trial
 
@@ -100,6 +101,7 @@ def pack_input(given: AutoSwapInput) -> Basis:
         "moves": [asdict(move) for move in given.moves], "beliefs": [asdict(belief) for belief in given.beliefs],
         "nominee": given.nominee, "around": asdict(given.around),
         "budgets": [asdict(budget) for budget in given.budgets],
+        "costs": {version: asdict(cost) for version, cost in given.costs.items()},
     }  # fmt: skip
 
 
@@ -118,6 +120,7 @@ def unpack_input(data: Mapping[str, Any]) -> AutoSwapInput:
         beliefs=tuple(Belief(**belief) for belief in data.get("beliefs", ())), nominee=data.get("nominee"),
         around=_unpack_around(data.get("around", {})),
         budgets=tuple(Budget(**budget) for budget in data.get("budgets", ())),
+        costs={v: SwapCost(**{**c, "evicts": tuple(c["evicts"])}) for v, c in data.get("costs", {}).items()},
     )  # fmt: skip
 
 

@@ -16,15 +16,13 @@ from .posterior import Belief
 from .routing import Route
 from .scoring import MIN_SAMPLES, Stats
 from .snapshot import RowView, Why
+from .swap_cost import SwapCost, of_seconds
 from .tasks import AutopilotMode, Task
-
-AMORTISED_S = 300.0  # a load pays off over this long: its seconds as a share of them are the cost, in utility
-MAX_COST = 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AutoSwapLimits:
-    """``load_cost_s``: seconds until the challenger could serve (0 when it is warm), evictions' reloads included.
+    """``load_cost_s``: seconds that a swap to a version costs whose own cost is not told (AutoSwapInput.costs).
     ``swaps_per_day``: the autopilot's own swaps of one task in any 24 hours, 0: as many as it finds reasons for.
     ``oscillation_s``: so long it remembers whom it replaced, 0: not at all. ``heat_holds``: no swap while heat holds
     the machine back. ``quiet_only``: a better one waits for an hour that is usually quiet."""
@@ -43,7 +41,7 @@ class AutoSwapLimits:
     @property
     def switching_cost(self) -> float:
         """In utility."""
-        return min(MAX_COST, max(0.0, self.load_cost_s) / AMORTISED_S)
+        return of_seconds(self.load_cost_s)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +63,7 @@ class AutoSwapInput:
     words; empty: at any time). ``beliefs``: those of the policy ``bandit``; without any, the score decides.
     ``nominee``: whom a plugin's policy would have serve: nobody else takes over for being better. ``around``: the
     machine's circumstances. ``budgets``: the task's of today, whose prices every version pays by what it costs.
+    ``costs``: what swapping to each version would cost; of one that is not in it, what the limits say.
     """
 
     task: Task
@@ -85,6 +84,12 @@ class AutoSwapInput:
     nominee: str | None = None
     around: Circumstances = NORMAL
     budgets: Sequence[Budget] = ()
+    costs: Mapping[str, SwapCost] = field(default_factory=dict)
+
+    def cost_of(self, version: str) -> float:
+        """Of swapping to it, in utility."""
+        known = self.costs.get(version)
+        return self.limits.switching_cost if known is None else known.utility
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

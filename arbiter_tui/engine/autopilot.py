@@ -15,7 +15,7 @@ from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any
 
-from ..core.autoswap import AutoSwapInput, AutoSwapLimits, AutoSwapVerdict, decide, guards
+from ..core.autoswap import AutoSwapInput, AutoSwapLimits, AutoSwapVerdict, challenger, decide, guards
 from ..core.posterior import gain
 from ..core.recompute import of_verdict
 from ..core.record import pack_input
@@ -35,10 +35,10 @@ from .narrator import Narrator
 from .pool import Pool
 from .recorder import Recorder
 from .sentinels import Sentinels
+from .swap_costs import SwapCosts
 
 ASKS = frozenset({"oscillation", "budget"})  # vetoes that an operator should know of
 MEASURING = frozenset({"fixed", "round_robin"})  # policies under which nothing is swapped by itself
-COLD_LOAD_S = 2.0  # what a load is taken to cost when the version was never loaded here
 
 
 class Autopilot:
@@ -64,6 +64,7 @@ class Autopilot:
         self.moves = Moves(live)
         self.beliefs = Beliefs(live, evidence)
         self.budgets = Budgets(live)
+        self._costs = SwapCosts(live, pool)
         self.announcements = Announcements(live, decisions, swapper)
         self.narrator = Narrator(live, evidence, self._verdicts, self.announcements.known)
         self.busy: Callable[[], bool] = lambda: False  # whether a client's request is running
@@ -129,13 +130,16 @@ class Autopilot:
         return {"policy": self._live.task(name).policy, "beliefs": told, "expected": expected}
 
     def inputs(self, name: str) -> AutoSwapInput:
+        """What a verdict on one task goes by now."""
+        return self._costs.priced(self._unpriced(name))
+
+    def _unpriced(self, name: str) -> AutoSwapInput:
         live, evidence, config = self._live, self._evidence, self._live.config.autopilot
         route = self._resolved(live.routes.get(name))
-        rows = evidence.leaderboard(name)
         return AutoSwapInput(
             task=live.task(name),
             route=route,
-            rows=rows,
+            rows=evidence.leaderboard(name),
             stats=evidence.stats(name),
             now=live.clock.now(),
             mode=live.mode(name),
@@ -147,7 +151,6 @@ class Autopilot:
                 triggers=() if live.task(name).policy in MEASURING else config.triggers,
                 swaps_per_day=config.swaps_per_day,
                 oscillation_s=config.oscillation_s,
-                load_cost_s=self._load_cost(rows[0].version if rows else None),
                 quiet_only=live.config.schedule.quiet,
                 heat_holds=live.config.schedule.heat == "hold",
             ),
@@ -177,12 +180,6 @@ class Autopilot:
         """Outside the configured windows it only observes."""
         local = datetime.fromtimestamp(self._live.clock.now())
         return self._live.config.schedule.allows(local.weekday(), local.hour * 60 + local.minute)
-
-    def _load_cost(self, version: str | None) -> float:
-        if version is None or self._pool.is_ready(version):
-            return 0.0
-        view = self._pool.view(version)
-        return view.load_s if view is not None and view.load_s is not None else COLD_LOAD_S
 
     # ── acting ────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -240,6 +237,9 @@ class Autopilot:
                 "leaderboard": [to_wire(row) for row in given.rows],
                 "policy": self._live.task(name).policy,
                 "beliefs": [asdict(belief) for belief in given.beliefs],
+                "costs": {
+                    v: {**asdict(c), "utility": c.utility, "sentence": c.sentence} for v, c in given.costs.items()
+                },
             },
             "thresholds": {
                 "cooldown_s": given.limits.cooldown_s,
@@ -247,7 +247,7 @@ class Autopilot:
                 "performance_threshold": given.limits.performance_threshold,
                 "quality_factor": given.limits.quality_factor,
                 "triggers": list(given.limits.triggers),
-                "switching_cost": given.limits.switching_cost,
+                "switching_cost": given.cost_of(verdict.to or challenger(given) or ""),
                 "swaps_per_day": given.limits.swaps_per_day,
                 "oscillation_s": given.limits.oscillation_s,
             },

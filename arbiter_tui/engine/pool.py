@@ -276,6 +276,10 @@ class Pool:
         """Versions that would be unloaded to make room if ``version`` were loaded now. A question: changes nothing."""
         return self._scheduler.would_evict(version) if version.provider in self._providers else ()
 
+    def expected_load_s(self, name: str) -> float | None:
+        """Of its last load, else by size from another one of its provider; None if neither is known."""
+        return None if (one := self._instances.get(name)) is None else self._keeper.expected_load_s(one)
+
     def is_ready(self, name: str) -> bool:
         instance = self._instances.get(name)
         return instance is not None and instance.state is State.READY

@@ -28,6 +28,7 @@ from arbiter_tui.core.routing import Route
 from arbiter_tui.core.scoring import leaderboard
 from arbiter_tui.core.selection import select
 from arbiter_tui.core.stats import Stats
+from arbiter_tui.core.swap_cost import SwapCost
 from arbiter_tui.core.tasks import AutopilotMode, Criteria, Preference, Task, Weights
 from arbiter_tui.core.trial import Trial
 from arbiter_tui.testing import Behaviour, FakeClock
@@ -89,6 +90,7 @@ def an_input(chance: random.Random) -> AutoSwapInput:
         excluded=chance.choice(({}, {}, {"a": "lacks code"})), owed=chance.choice(({}, {"b": 100})),
         closed=chance.random() < 0.1, windows=chance.choice(("", "22:00–06:00")),
         beliefs=believed, nominee=chance.choice((None, None, None, "b")),
+        costs={n: SwapCost(load_s=9.0 * chance.random(), evicts=("z",)) for n in NAMES if chance.random() < 0.5},
         moves=[Move(at=NOW - chance.random() * 1e5, from_=chance.choice(NAMES), to="a") for _ in range(2)],
     )  # fmt: skip
 
