@@ -121,6 +121,13 @@ def _above_zero(text: str, *, whole: bool = False) -> float:
     return value
 
 
+def _above_one(text: str) -> float:
+    value = _above_zero(text)
+    if value < 1.01:
+        raise argparse.ArgumentTypeError(f"a number from 1.01 on is needed, not {text!r}")
+    return value
+
+
 def _span(text: str) -> float:
     """Seconds."""
     units = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
@@ -269,19 +276,24 @@ def _add_replay(p: argparse.ArgumentParser, common: _Parser) -> None:
     p.add_argument("--degrade", type=_moments, default=(), metavar="A,B", help="best and median model exchanged then")
     p.add_argument("--policy", choices=POLICIES, default="bandit", help="who decides (default bandit)")
 
-    p = add("rollout", "would a new version be promoted or taken back?", "item, old, new[, old_latency_s, ...]")
+    p = add("rollout", "would a new version be promoted or taken back?",
+            "item, old, new[, old_latency_s, new_latency_s, old_success, new_success, at]")  # fmt: skip
     p.add_argument("--seed", type=int, default=1, help="of the order; the same seed gives the same answer (default 1)")
     p.add_argument(
         "--rule", choices=("posterior", "literal"), default="posterior", help="how the new version is judged"
     )
     p.add_argument("--repeat", type=_positive, default=1, metavar="N", help="in so many orders, with the rates")
     p.add_argument("--incumbent-results", type=_whole, default=500, metavar="N", help="known of the old one (500)")
-    p.add_argument("--requests-per-hour", type=_above_zero, default=120.0, metavar="N", help="the ramp's clock (120)")
+    p.add_argument("--requests-per-hour", type=_above_zero, default=None, metavar="N",
+                   help="the ramp's clock; without it column `at`, else 120")  # fmt: skip
+    p.add_argument("--max-latency-s", type=_above_zero, default=None, metavar="S", help="taken back when it is slower")
+    p.add_argument("--max-slowdown", type=_above_one, default=None, metavar="X", help="... than X times the old one")
+    p.add_argument("--max-steps", type=_positive, default=30, metavar="N", help="without a verdict it ends then (30)")
     p.add_argument("--shadow", type=_share, default=1.0, metavar="SHARE", help="rows that both answer (1.0)")
     p.add_argument("--one-fits", action="store_true", help="only one fits into memory: the new one answers in blocks")
 
     p = add(
-        "detect", "when would a change for the worse have been noticed?", "quality[, latency_s, success, tokens_in]"
+        "detect", "when would a change for the worse have been noticed?", "quality[, latency_s, success, tokens_in, at]"
     )
     p.add_argument(
         "--change-at", type=_whole, default=None, metavar="K", help="so many requests came before the change"

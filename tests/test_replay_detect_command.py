@@ -41,7 +41,7 @@ def test_a_declared_change_has_a_delay_and_what_came_before_it_is_false(worse: P
     assert 400 < latency["at"] <= 430
     assert found["false_alarms_per_1000"] == 0.0
     assert found["requests"] == 500
-    assert quality.keys() == {"at", "signal", "before", "after", "since", "samples", "sentence"}
+    assert quality.keys() == {"at", "at_s", "signal", "before", "after", "since", "samples", "sentence"}
     late = replayed(worse, capsys, "--change-at", str(quality["at"]))
     assert late["false_alarms_per_1000"] == round(1000 / quality["at"], 4)
     assert late["delay"] == latency["at"] - quality["at"]
@@ -54,7 +54,36 @@ def test_without_a_declared_change_each_alarm_is_false(worse: Path, capsys: Capt
     found = replayed(worse, capsys)
     assert (found["change_at"], found["delay"], found["false_alarms_per_1000"]) == (None, None, 4.0)
     assert replayed(worse, capsys, "--change-at", "0")["false_alarms_per_1000"] is None
-    assert replayed(worse, capsys, "--change-at", "9999")["false_alarms_per_1000"] == 4.0
+    assert replayed(worse, capsys, "--change-at", "499")["delay"] is None
+
+
+@pytest.mark.parametrize("beyond", ["500", "9999"])
+def test_a_change_beyond_the_file_is_refused(worse: Path, beyond: str, capsys: Capture) -> None:
+    """Nothing comes after it that could notice it: the answer would be about nothing."""
+    assert cli.main(["replay", "detect", str(worse), "--change-at", beyond]) == 2
+    said = capsys.readouterr().err
+    assert f"--change-at {beyond}: " in said
+    assert "has 500 requests, so from 0 to 499 of them" in said
+
+
+def test_alarms_tell_their_moment_by_the_column_at(worse: Path, tmp_path: Path, capsys: Capture) -> None:
+    """A request a second without it; seconds or dates with it, from the first row on; in some rows only: refused."""
+    plain = replayed(worse, capsys)["alarms"]
+    assert [alarm["at_s"] for alarm in plain] == [alarm["at"] - 1.0 for alarm in plain]
+    head, *rows = worse.read_text().splitlines()
+    days = [f"2026-01-{1 + n // 24:02}T{n % 24:02}:00:00" for n in range(500)]
+    for name, told in (("s.csv", [str(1000 + 60 * n) for n in range(500)]), ("d.csv", days)):
+        file = tmp_path / name
+        file.write_text("\n".join([f"at,{head}", *(f"{at},{row}" for at, row in zip(told, rows, strict=True))]))
+        step = 60.0 if name == "s.csv" else 3600.0
+        found = replayed(file, capsys)["alarms"]
+        assert [(a["at"], a["at_s"]) for a in found] == [(a["at"], step * (a["at"] - 1)) for a in plain]
+    (tmp_path / "gap.csv").write_text("at,quality\n1,1\n,1\n")
+    assert cli.main(["replay", "detect", str(tmp_path / "gap.csv")]) == 2
+    assert "column at is filled in 1 of 2 rows: in all of them, or in none" in capsys.readouterr().err
+    (tmp_path / "odd.csv").write_text("at,quality\nsoon,1\n")
+    assert cli.main(["replay", "detect", str(tmp_path / "odd.csv")]) == 2
+    assert "row 2: at is 'soon': seconds, or a time like" in capsys.readouterr().err
 
 
 def test_the_same_file_gives_the_same_bytes(worse: Path, capsys: Capture) -> None:

@@ -12,6 +12,7 @@ import json
 import math
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,29 @@ def amount(value: Any, where: str) -> float | None:
     if found is not None and found < 0.0:
         raise ConfigError(f"{where} is {value!r}: it can't be negative")
     return found
+
+
+def moment(value: Any, where: str) -> float | None:
+    """Seconds of any clock, or a date and time as ISO 8601 writes them (UTC where no zone is told); None where it is
+    not told. Raises ConfigError."""
+    try:
+        return number(value, where)
+    except ConfigError:
+        try:
+            found = datetime.fromisoformat(str(value).strip())
+        except ValueError:
+            raise ConfigError(f"{where} is {value!r}: seconds, or a time like 2026-01-31T12:00:00") from None
+        return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
+
+
+def clock(moments: Sequence[float | None], file: str) -> list[float] | None:
+    """Seconds since the first of them; None where no row tells its moment. Raises ConfigError."""
+    known = [at for at in moments if at is not None]
+    if known and len(known) < len(moments):
+        raise ConfigError(
+            f"{file}: column at is filled in {len(known)} of {len(moments)} rows: in all of them, or in none"
+        )
+    return [at - min(known) for at in known] if known else None
 
 
 def count(value: Any, where: str) -> int | None:

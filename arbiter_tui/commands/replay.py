@@ -13,7 +13,7 @@ import statistics
 import time
 from argparse import Namespace
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import reduce
 from typing import Any, cast
 
@@ -28,10 +28,10 @@ from ..core.words import chance
 from ..errors import ConfigError
 from . import replay_history, replay_judge
 from . import text as t
-from .recorded import Row, amount, count, read_rows, seconds, share, yes
+from .recorded import Row, amount, clock, count, moment, read_rows, seconds, share, yes
 
 Answer = dict[str, Any]
-BLOCK = RolloutConfig().block_questions
+BLOCK, PER_HOUR = RolloutConfig().block_questions, 120.0
 
 
 def replay(options: Namespace) -> int:
@@ -52,24 +52,31 @@ def replay(options: Namespace) -> int:
 
 def rollout(options: Namespace) -> Answer:
     """One order, or ``--repeat`` of them."""
-    pairs = [_pair(row, where) for where, row in read_rows(options.file, ("old", "new"))]
-    plan = Plan(rule=cast(Rule, options.rule))
+    rows = list(read_rows(options.file, ("old", "new"), gaps=True))
+    pairs = [_pair(row, where) for where, row in rows]
+    moments = clock([moment(row.get("at"), f"{where}: at") for where, row in rows], options.file)
+    if moments is not None and options.requests_per_hour is None:
+        pairs = sorted((replace(p, at=at) for p, at in zip(pairs, moments, strict=True)), key=lambda p: p.at or 0.0)
+    plan = Plan(rule=cast(Rule, options.rule), max_steps=options.max_steps, max_slowdown=options.max_slowdown)
     runs = [_one(options, pairs, plan, repeat) for repeat in range(max(1, options.repeat))]
     first = _as_dict(runs[0])
     return first if options.repeat <= 1 else {**first, "repeats": len(runs), "rates": _rates(runs)}
 
 
 def _one(options: Namespace, pairs: Sequence[Pair], plan: Plan, repeat: int) -> RolloutReplay:
+    """Rows that tell their moment come as they came; in further orders others come at those moments."""
     chance = random.Random(f"{options.seed}/{repeat}")
     order = list(pairs)
-    chance.shuffle(order)
-    known = Trial()
-    if options.incumbent_results > 0:
-        before = chance.choices(pairs, k=options.incumbent_results)
-        known = known.known(sum(p.old for p in before) / len(before), len(before))
+    if pairs[0].at is None or options.repeat > 1:
+        chance.shuffle(order)
+        order = [replace(p, at=then.at) for p, then in zip(order, pairs, strict=True)]
+    known, graded = Trial(), [p.old for p in pairs if p.old is not None]
+    if options.incumbent_results > 0 and graded:
+        before = chance.choices(graded, k=options.incumbent_results)
+        known = known.known(sum(before) / len(before), len(before))
     given: Any = {
-        "plan": plan, "known": known, "requests_per_hour": options.requests_per_hour, "shadow": options.shadow,
-        "salt": f"{options.seed}/{repeat}",
+        "plan": plan, "known": known, "requests_per_hour": options.requests_per_hour or PER_HOUR,
+        "shadow": options.shadow, "salt": f"{options.seed}/{repeat}", "limit_s": options.max_latency_s,
     }  # fmt: skip
     return replay_in_blocks(order, **given, block=BLOCK) if options.one_fits else replay_rollout(order, **given)
 
@@ -121,36 +128,56 @@ def _say_rollout(answer: Mapping[str, Any]) -> str:
 
 
 def _pair(row: Row, where: str) -> Pair:
+    old_ok, new_ok = (yes(row.get(f"{side}_success"), f"{where}: {side}_success") for side in ("old", "new"))
     return Pair(
-        share(row["old"], f"{where}: old"), share(row["new"], f"{where}: new"),
+        _graded(row, "old", where, ok=old_ok), _graded(row, "new", where, ok=new_ok),
         seconds(row.get("old_latency_s"), f"{where}: old_latency_s"),
-        seconds(row.get("new_latency_s"), f"{where}: new_latency_s"),
+        seconds(row.get("new_latency_s"), f"{where}: new_latency_s"), old_ok=old_ok, new_ok=new_ok,
     )  # fmt: skip
+
+
+def _graded(row: Row, side: str, where: str, *, ok: bool) -> float | None:
+    """A failed answer has no grade, as in the engine."""
+    if row[side] in (None, ""):
+        if ok:
+            raise ConfigError(f"{where}: no {side}; it has {', '.join(row)}")
+        return None
+    found = share(row[side], f"{where}: {side}")
+    return found if ok else None
 
 
 # ── detect ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def detect(options: Namespace) -> Answer:
-    rows = read_rows(options.file, ("quality",), gaps=True)
-    found = replay_detect((_outcome(n, row, where) for n, (where, row) in enumerate(rows)), change_at=options.change_at)
+    rows = list(read_rows(options.file, ("quality",), gaps=True))
+    if options.change_at is not None and options.change_at >= len(rows):
+        raise ConfigError(
+            f"--change-at {options.change_at}: {options.file} has {t.plural(len(rows), 'request')}, so from 0 to "
+            f"{len(rows) - 1} of them came before a change that could be noticed"
+        )
+    told = clock([moment(row.get("at"), f"{where}: at") for where, row in rows], options.file)
+    moments = [float(n) for n in range(len(rows))] if told is None else told
+    several = (_outcome(n, row, where, at) for n, ((where, row), at) in enumerate(zip(rows, moments, strict=True)))
+    found = replay_detect(several, change_at=options.change_at)
     rate = found.false_alarms_per_1000
     return {
         "requests": found.requests,
         "change_at": found.change_at,
         "alarms": [
-            {"at": raised.at, **asdict(raised.alarm), "sentence": raised.alarm.sentence} for raised in found.alarms
+            {"at": raised.at, "at_s": round(raised.at_s, 6), **asdict(raised.alarm), "sentence": raised.alarm.sentence}
+            for raised in found.alarms
         ],
         "delay": found.delay,
         "false_alarms_per_1000": None if rate is None else round(rate, 4),
     }
 
 
-def _outcome(number: int, row: Row, where: str) -> Outcome:
+def _outcome(number: int, row: Row, where: str, at: float) -> Outcome:
     tokens = count(row.get("tokens_in"), f"{where}: tokens_in")
     quality = row["quality"]
     return Outcome(
-        id=str(number), task="", version="", at=float(number), success=yes(row.get("success"), f"{where}: success"),
+        id=str(number), task="", version="", at=at, success=yes(row.get("success"), f"{where}: success"),
         quality=None if quality in (None, "") else share(quality, f"{where}: quality"), tokens_in=tokens,
         latency_s=seconds(row.get("latency_s"), f"{where}: latency_s"),
     )  # fmt: skip
@@ -159,7 +186,7 @@ def _outcome(number: int, row: Row, where: str) -> Outcome:
 def _say_detect(answer: Mapping[str, Any]) -> str:
     alarms, changed = answer["alarms"], answer["change_at"]
     lines = [f"{t.plural(len(alarms), 'alarm')} in {t.plural(answer['requests'], 'request')}"]
-    lines += [f"  at {alarm['at']}: {alarm['sentence']}" for alarm in alarms]
+    lines += [f"  at {alarm['at']}, after {t.duration(alarm['at_s'])}: {alarm['sentence']}" for alarm in alarms]
     if changed is not None:
         found = f"found after {t.plural(answer['delay'], 'request')}" if answer["delay"] is not None else "not found"
         lines.append(f"the change after {t.plural(changed, 'request')}: {found}")
@@ -179,6 +206,12 @@ def select(options: Namespace) -> Answer:
         if item in of:
             raise ConfigError(f"{where}: {model} has answered item {item} of {task} already")
         of[item] = _seen(row, where)
+    late = [at for at in options.degrade if at >= options.requests]
+    if late:
+        raise ConfigError(
+            f"--degrade {','.join(map(str, late))}: each task has {t.plural(options.requests, 'request')} "
+            f"(--requests), so a moment from 0 to {options.requests - 1} is needed"
+        )
     settings = Settings(
         seed=options.seed, requests=options.requests, prior=options.prior, degrade=options.degrade,
         policy=options.policy,

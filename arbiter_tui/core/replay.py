@@ -1,4 +1,5 @@
-"""Replay: the rules of live decisions on recorded outcomes. One request is one row, in the order that is given.
+"""Replay: the rules of live decisions on recorded outcomes. One request is one row, in the order that is given, at its
+recorded moment or one after the other at an even rate.
 
 Owns: how a row becomes the events of a rollout, or an outcome for the detectors. Never: reads a file, draws the order
 (the caller does), another rule than the live one.
@@ -7,6 +8,7 @@ Owns: how a row becomes the events of a rollout, or an outcome for the detectors
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -20,12 +22,16 @@ from .words import plural
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """One question's recorded answers: qualities 0..1, latencies in seconds."""
+    """One question's recorded answers: qualities 0..1 (None: nobody graded it, or it failed), latencies in seconds.
+    ``at``: seconds after the first row; of all rows or of none."""
 
-    old: float
-    new: float
+    old: float | None
+    new: float | None
     old_s: float | None = None
     new_s: float | None = None
+    old_ok: bool = True
+    new_ok: bool = True
+    at: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,14 +51,16 @@ class RolloutReplay:
 
 
 def replay_rollout(
-    rows: Sequence[Pair], *, plan: Plan, known: Trial, requests_per_hour: float, shadow: float, salt: str
-) -> RolloutReplay:
+    rows: Sequence[Pair], *, plan: Plan, known: Trial, requests_per_hour: float, shadow: float, salt: str,
+    limit_s: float | None = None,
+) -> RolloutReplay:  # fmt: skip
     """``known``: what the old version had shown before; ``shadow``: share of the rows whose other answer is asked for,
-    too; ``salt`` decides who belongs to the trial."""
+    too; ``salt`` decides who belongs to the trial; ``limit_s``: the task's ``max_latency_s``. ``requests_per_hour`` is
+    the clock of rows without a moment."""
     state = step(begin(plan, 0.0, known), Event(kind=Kind.READY), 0.0)[0]
     canary = seen = 0
     for number, row in enumerate(rows):
-        now = number * 3600.0 / requests_per_hour
+        now = number * 3600.0 / requests_per_hour if row.at is None else row.at
         state, _ = step(state, Event(kind=Kind.TICK), now)
         if not state.open:
             break
@@ -60,7 +68,7 @@ def replay_rollout(
         new = in_share(str(number), salt, state.share)
         canary += new
         paired = plan.rule == "posterior" and in_share(str(number), f"{salt}/shadow", shadow)
-        trial = _shown(state.trial, row, new=new, paired=paired)
+        trial = _shown(state.trial, row, new=new, paired=paired, limit_s=limit_s)
         state, _ = step(state, Event(kind=Kind.EVIDENCE, trial=trial), now)
         if not state.open:
             break
@@ -68,42 +76,49 @@ def replay_rollout(
 
 
 def replay_in_blocks(
-    rows: Sequence[Pair], *, plan: Plan, known: Trial, requests_per_hour: float, shadow: float, salt: str, block: int
-) -> RolloutReplay:
+    rows: Sequence[Pair], *, plan: Plan, known: Trial, requests_per_hour: float, shadow: float, salt: str, block: int,
+    limit_s: float | None = None,
+) -> RolloutReplay:  # fmt: skip
     """As ``replay_rollout``, but only one version fits into memory: clients are served by the old one alone, and
     the requests kept meanwhile (``shadow``: the share of them) are answered by both in blocks of at most ``block``, one
     each ``plan.load_every_s``; the last ones after the rows have ended."""
     state = begin(replace(plan, blocks=True), 0.0, known)
     per_s, kept, seen = requests_per_hour / 3600.0, list[Pair](), 0
-    arriving = iter(enumerate(rows))
+    arriving, moments = iter(enumerate(rows)), [row.at for row in rows if row.at is not None]
     while state.open and (seen < len(rows) or kept):
         now = (state.blocks + 1) * plan.load_every_s
-        while seen < min(len(rows), math.floor(now * per_s)):
+        came = bisect_right(moments, now) if moments else min(len(rows), math.floor(now * per_s))
+        while seen < came:
             number, row = next(arriving)
             seen = number + 1
-            state = replace(state, trial=state.trial.served(new=False, success=True))
-            if in_share(str(number), f"{salt}/shadow", shadow):
+            state = replace(state, trial=state.trial.served(new=False, success=row.old_ok))
+            if row.old_ok and in_share(str(number), f"{salt}/shadow", shadow):
                 kept.append(row)
         state = step(state, Event(kind=Kind.BLOCK), now)[0]
-        state, kept = _one_block(state, kept, block, now)
+        state, kept = _one_block(state, kept, block, now, limit_s)
         state = step(state, Event(kind=Kind.TICK), now)[0]
     return _result(state, 0, seen)
 
 
-def _one_block(state: Rollout, kept: list[Pair], block: int, now: float) -> tuple[Rollout, list[Pair]]:
+def _one_block(
+    state: Rollout, kept: list[Pair], block: int, now: float, limit_s: float | None
+) -> tuple[Rollout, list[Pair]]:  # fmt: skip
     for row in kept[:block]:
-        trial = state.trial.served(new=True, success=True).pair(row.old, row.new, row.old_s, row.new_s)
+        trial = state.trial.served(new=True, success=row.new_ok, latency_s=row.new_s, limit_s=limit_s)
+        if row.old is not None and row.new is not None:
+            trial = trial.pair(row.old, row.new, row.old_s, row.new_s)
         state, _ = step(state, Event(kind=Kind.EVIDENCE, trial=trial), now)
         if not state.open:
             break
     return state, kept[block:]
 
 
-def _shown(trial: Trial, row: Pair, *, new: bool, paired: bool) -> Trial:
-    trial = trial.served(new=new, success=True)
-    if paired:
+def _shown(trial: Trial, row: Pair, *, new: bool, paired: bool, limit_s: float | None) -> Trial:
+    ok, seconds, grade = (row.new_ok, row.new_s, row.new) if new else (row.old_ok, row.old_s, row.old)
+    trial = trial.served(new=new, success=ok, latency_s=seconds, limit_s=limit_s)
+    if paired and row.old is not None and row.new is not None:
         return trial.pair(row.old, row.new, row.old_s, row.new_s)
-    return trial.grade(row.new if new else row.old, new=new)
+    return trial if grade is None else trial.grade(grade, new=new)
 
 
 def _result(state: Rollout, canary: int, seen: int) -> RolloutReplay:
@@ -132,9 +147,10 @@ def _reason(state: Rollout) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Raised:
-    """An alarm after ``at`` requests (the first one is 1)."""
+    """An alarm after ``at`` requests (the first one is 1), ``at_s`` seconds after the first one."""
 
     at: int
+    at_s: float
     alarm: Alarm
 
 
@@ -166,9 +182,9 @@ class DetectReplay:
 
 def replay_detect(outcomes: Iterable[Outcome], *, change_at: int | None = None) -> DetectReplay:
     """The live detectors over the outcomes of one version on one task, in order."""
-    detectors, raised, count = Detectors(), [], 0
+    detectors, raised, count, began = Detectors(), [], 0, math.inf
     for outcome in outcomes:
-        count += 1
+        count, began = count + 1, min(began, outcome.at)
         detectors, alarms = detectors.observe(outcome)
-        raised += [Raised(at=count, alarm=alarm) for alarm in alarms]
+        raised += [Raised(at=count, at_s=outcome.at - began, alarm=alarm) for alarm in alarms]
     return DetectReplay(requests=count, change_at=change_at, alarms=tuple(raised))
