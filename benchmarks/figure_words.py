@@ -214,7 +214,18 @@ def prediction(m: Measured) -> str:
     return (
         f"{number(every['coverage'])} ({number(span['low'])}–{number(span['high'])}), {number(every['width'])} wide; "
         f"{share(every['lower_by'])} lower ({number(every['error'])}; {share(m['reported']['lower_by'])} on the tasks "
-        "that no constant saw)"
+        f"that no constant saw){_seconds(m)}"
+    )
+
+
+def _seconds(m: Measured) -> str:
+    """Of the one recording that has them; nothing where it was not measured."""
+    if (found := m.get("seconds")) is None:
+        return ""
+    span = found["coverage_interval"]
+    return (
+        f"; seconds ({found['models']} models): {number(found['coverage'])} ({number(span['low'])}–"
+        f"{number(span['high'])}), within a factor of {number(found['width_factor'])}"
     )
 
 

@@ -177,12 +177,22 @@ def _reach(near: Sequence[Traits], tables: Sequence[Table]) -> float:
     return sorted(misses)[math.ceil(level * len(misses)) - 1]
 
 
-def predict_amount(new: Traits, known: Sequence[Traits], table: Table) -> Expectation | None:
-    """Seconds or bytes: as logarithms, in proportion to the size where all sizes are known."""
+def predict_amount(
+    new: Traits, known: Sequence[Traits], table: Table, *, beside: Sequence[Table] = ()
+) -> Expectation | None:
+    """Seconds or bytes: as logarithms, in proportion to the size where all sizes are known. ``beside``: what the same
+    versions took on other tasks; the interval learns from those misses, too, and without them is too narrow."""
     told = [t for t in known if table.get(t.name, 0.0) > 0.0]
     scaled = bool(new.size) and all(t.size for t in told)
-    logs = {t.name: math.log(table[t.name] / (t.size if scaled and t.size else 1.0)) for t in told}
-    (found,) = predict(new, told, [logs], bounds=(-700.0, 700.0))
+    logs = [
+        {
+            t.name: math.log(one[t.name] / (t.size if scaled and t.size else 1.0))
+            for t in told
+            if one.get(t.name, 0.0) > 0.0
+        }
+        for one in (table, *beside)
+    ]
+    found = predict(new, told, logs, bounds=(-700.0, 700.0))[0]
     if found is None:
         return None
     size = new.size if scaled and new.size else 1.0

@@ -137,3 +137,18 @@ def test_seconds_and_bytes_grow_with_the_size() -> None:
     assert plain is not None
     assert plain.value == pytest.approx(2.0)
     assert predict_amount(KNOWN[0], known, {"ada-2-7b": 7.0, "bob-7b-q4_0": 0.0}) is None
+
+
+def test_seconds_learn_their_interval_from_other_tasks_too() -> None:
+    """Where other tasks show that alike versions took very different times, the interval is wider, the value the same;
+    tasks without any of them say nothing."""
+    table = {"ada-2-7b": 7.0, "bob-7b-q4_0": 7.0, "cid-13b-instruct": 13.0}
+    known = [t for t in KNOWN if t.name in table]
+    alone = predict_amount(read_name("eve-30b"), known, table)
+    wild = {"ada-2-7b": 1.0, "bob-7b-q4_0": 70.0, "cid-13b-instruct": 3.0}
+    wider = predict_amount(read_name("eve-30b"), known, table, beside=[wild])
+    assert alone is not None
+    assert wider is not None
+    assert wider.value == alone.value
+    assert wider.low < alone.low <= alone.high < wider.high
+    assert predict_amount(read_name("eve-30b"), known, table, beside=[{}, {"ada-2-7b": 0.0}]) == alone
