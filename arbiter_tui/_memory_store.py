@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from .core.cost import Outcome
+from .core.grading import Grading, replaces
 from .core.knowledge import KEPT, Heard, HeardOutcome, Said
 from .core.learning import TaskProfile
 from .core.registry import Registry
@@ -117,13 +118,14 @@ class MemoryStore:
         for outcome in outcomes:
             self.outcomes.setdefault(outcome.id, outcome)
 
-    async def set_quality(self, outcome_id: str, quality: float, source: str, comment: str = "") -> Outcome | None:
+    async def set_quality(self, outcome_id: str, quality: float, source: str, comment: str = "") -> Grading | None:
         self._check()
         known = self.outcomes.get(outcome_id)
         if known is None:
             return None
-        self.outcomes[outcome_id] = replace(known, quality=quality, quality_source=source)
-        return self.outcomes[outcome_id]
+        if replaces(source, known):
+            self.outcomes[outcome_id] = replace(known, quality=quality, quality_source=source)
+        return Grading(known, self.outcomes[outcome_id], source)
 
     async def save_decision(self, decision_id: str, record: Mapping[str, Any]) -> None:
         self._check()

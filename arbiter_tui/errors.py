@@ -6,6 +6,7 @@
     ├── ConfigError                 the configuration file: names file, key, value, nearest valid key
     ├── UnknownName                 no such model / task / alias / swap; carries the nearest valid ones
     ├── Refused                     a guard, read-only mode or a missing confirmation said no (carries why)
+    │   ├── Impossible              a value that can't be true; names its field (422)
     │   ├── NoQualifyingModel       nothing can serve the task; carries each model's reason
     │   ├── Incompatible            a swap would lose a capability or cannot fit even alone
     │   ├── SwapInProgress          the task already has a running and a waiting swap; carries its id
@@ -75,6 +76,16 @@ class Refused(ArbiterError):
     """Carries ``details['why']``: a list of {rule, value, threshold, would_change_if}."""
 
     code = "refused"
+
+
+class Impossible(Refused):
+    """``param``: the field whose value can't be true."""
+
+    code = "invalid_value"
+
+    def __init__(self, param: str, message: str) -> None:
+        super().__init__(message)
+        self.param = param
 
 
 class NoQualifyingModel(Refused):

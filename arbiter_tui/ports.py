@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from .core.cost import Outcome
+from .core.grading import Grading
 from .core.knowledge import Heard, Said
 from .core.learning import TaskProfile
 from .core.registry import Registry
@@ -111,8 +112,8 @@ class Store(Protocol):
         """Those of ``ids`` under which an outcome is stored, one of this state folder or one that was taken in."""
         ...
 
-    async def set_quality(self, outcome_id: str, quality: float, source: str, comment: str = "") -> Outcome | None:
-        """Feedback on a recorded outcome; None if there is no such id."""
+    async def set_quality(self, outcome_id: str, quality: float, source: str, comment: str = "") -> Grading | None:
+        """A grade of a recorded outcome, where it may stand (core/grading.py); None if there is no such id."""
         ...
 
     async def save_decision(self, decision_id: str, record: Mapping[str, Any]) -> None: ...

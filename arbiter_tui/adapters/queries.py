@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from itertools import chain
 from typing import Any
 
 from ..core.cost import Outcome
+from ..core.grading import Grading, replaces
 from ..core.learning import TaskProfile
 from ..core.registry import Registry
 from ..core.routing import Route, RouteTable
@@ -179,13 +181,21 @@ def _pairs(connection: sqlite3.Connection) -> Iterable[tuple[str, str]]:
         yield last
 
 
-def grade(connection: sqlite3.Connection, id: str, quality: float, source: str, comment: str) -> Outcome | None:
-    connection.execute(
-        "UPDATE outcomes SET quality = ?, quality_source = ?, comment = ? WHERE id = ?",
-        (quality, source, comment or None, id),
-    )
+def grade(connection: sqlite3.Connection, id: str, quality: float, source: str, comment: str) -> Grading | None:
+    """A grade that may not stand leaves its comment all the same."""
     found = connection.execute("SELECT * FROM outcomes WHERE id = ?", (id,)).fetchone()
-    return None if found is None else records.outcome_from(found)
+    if found is None:
+        return None
+    before = after = records.outcome_from(found)
+    if replaces(source, before):
+        after = replace(before, quality=quality, quality_source=source)
+        connection.execute(
+            "UPDATE outcomes SET quality = ?, quality_source = ?, comment = ? WHERE id = ?",
+            (quality, source, comment or None, id),
+        )
+    elif comment:
+        connection.execute("UPDATE outcomes SET comment = ? WHERE id = ?", (comment, id))
+    return Grading(before, after, source)
 
 
 def write_profiles(connection: sqlite3.Connection, profiles: Iterable[TaskProfile]) -> None:

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 from ..config import RetentionConfig
 from ..core.cost import Outcome
+from ..core.grading import Grading
 from ..core.knowledge import Heard, Said
 from ..core.learning import TaskProfile
 from ..core.registry import Registry
@@ -166,7 +167,7 @@ class SqliteStore:
 
         await self._write(job)
 
-    async def set_quality(self, outcome_id: str, quality: float, source: str, comment: str = "") -> Outcome | None:
+    async def set_quality(self, outcome_id: str, quality: float, source: str, comment: str = "") -> Grading | None:
         return await self._write(lambda c: queries.grade(c, outcome_id, quality, source, comment))
 
     async def save_decision(self, decision_id: str, record: Mapping[str, Any]) -> None:

@@ -113,7 +113,10 @@ def _say(o: Namespace, answer: Any) -> str:
         case "autopilot":
             return f"autopilot {answer['mode']} for " + (o.task or f"all {t.plural(len(answer['tasks']), 'task')}")
         case "feedback":
-            return f"thank you: {o.request_id} scored {o.score:g}"
+            if answer.get("counts", True):
+                return f"thank you: {o.request_id} scored {o.score:g}"
+            stands = f"{answer['quality_source']} has graded this answer already, {answer['quality']:g}"
+            return f"noted, and not counted: {stands}, and that stands"
         case "alias":
             return f"{o.name} now means {answer.get('version', o.model)}"
         case "discover":

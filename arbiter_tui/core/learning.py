@@ -162,6 +162,10 @@ class TaskProfile:
             return self
         return replace(self, quality_n=self.quality_n + 1, quality_sum=self.quality_sum + min(1.0, max(0.0, quality)))
 
+    def regraded(self, before: float, after: float) -> TaskProfile:
+        """With one grade corrected."""
+        return replace(self, quality_sum=max(0.0, self.quality_sum + after - before))
+
     def prefer(self, preference: Preference) -> TaskProfile:
         """Remember that an operator asked for this preference on this task."""
         return replace(self, preferences={**self.preferences, preference: self.preferences.get(preference, 0) + 1})

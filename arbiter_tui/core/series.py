@@ -187,6 +187,10 @@ class Grades(Sequence[tuple[float, str]]):
         given = bytes([places[name] for name in sources])
         return Grades((self.shares + _codes(shares))[-most:], old + given, names)
 
+    def regraded(self, at: int, share: float) -> Grades:
+        """With another share in the place ``at``, by the same source."""
+        return Grades(self.shares[:at] + _codes([share]) + self.shares[at + 1 :], self.sources, self.names)
+
     def __len__(self) -> int:
         return len(self.shares)
 

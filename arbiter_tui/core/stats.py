@@ -49,8 +49,10 @@ class Stats:
     weigh at most ALONE grades, or t / (1 - t) of what the firm ones do, and so move the mean by no more than t of the
     way. ``told``: source -> its hits and misses before that bound; ``quality_sources``: source -> what it weighs.
     Latencies are those of answered requests, without the wait in the queue (that is the load's, not the model's).
-    ``energies``: how many were measured, at most WINDOW, and their mean. Windows are packed (series.py): a version's
-    state takes at most 2 KB, compressed, however long it serves.
+    ``seen``: how many grades there ever were, and ``forgotten`` how many of them, the oldest, a detected change made
+    untrue: so the place of a grade says whether it still counts. ``energies``: how many were measured, at most WINDOW,
+    and their mean. Windows are packed (series.py): a version's state takes at most 2 KB, compressed, however long it
+    serves.
     """
 
     samples: int = 0
@@ -65,6 +67,8 @@ class Stats:
     rates: Sequence[float] = ()
     energies: tuple[int, float] = (0, 0.0)
     grades: Sequence[tuple[float, str]] = ()
+    seen: int = 0
+    forgotten: int = 0
     results: Sequence[int] = ()
     memory_bytes: int | None = None
     last_at: float | None = None
@@ -95,6 +99,8 @@ class Stats:
             rates=_keep(self.rates, [o.tokens_per_second for o in good], FEW),
             energies=_eased(self.energies, [o.energy_j for o in good if o.energy_j is not None]),
             grades=grades,
+            seen=self.seen + sum(o.quality is not None for o in seen),
+            forgotten=self.forgotten,
             results=(bytes(self.results) + bytes([o.success for o in seen]))[-SUCCESS_WINDOW:],
             memory_bytes=held,
             last_at=at if self.last_at is None else max(self.last_at, at),
@@ -105,6 +111,24 @@ class Stats:
         if quality is None:
             return self
         hits, misses, weights, told, grades = self._graded([(quality, source)])
+        return replace(
+            self, hits=hits, misses=misses, quality_sources=weights, told=told, grades=grades, seen=self.seen + 1
+        )
+
+    def regraded(self, place: int, before: float, after: float, source: str) -> Stats:
+        """With a grade corrected by its source; ``place``: how many had been seen before it. One that a detected change
+        made untrue is not brought back."""
+        if not self.forgotten <= place < self.seen or source not in self.told:
+            return self
+        trust, (good, bad) = trust_of(source), self.told[source]
+        told = {
+            **self.told,
+            source: (max(0.0, good + trust * (after - before)), max(0.0, bad + trust * (before - after))),
+        }
+        hits, misses, weights = _bounded(told)
+        grades, at = _grades(self.grades), place - self.seen + len(self.grades)
+        if at >= 0:
+            grades = grades.regraded(at, after)
         return replace(self, hits=hits, misses=misses, quality_sources=weights, told=told, grades=grades)
 
     def _graded(self, several: Sequence[tuple[float | None, str | None]]) -> _Graded:
@@ -178,6 +202,7 @@ class Stats:
             quality_sources=weights,
             told=told,
             grades=kept,
+            forgotten=self.seen - len(kept),
             latencies=_tail(self.latencies, grades),
             ttfts=_tail(self.ttfts, grades),
             rates=_tail(self.rates, grades),

@@ -60,7 +60,7 @@ class Trial:
     @property
     def graded(self) -> int:
         """Answers of the new version that can be held against the old one's, whoever graded them."""
-        return self.firm + (self.heard_new if self.usual is not None else 0)
+        return self.firm + self.heard_new if self.heard_new and self.usual is not None else self.firm
 
     @property
     def heard(self) -> int:
@@ -88,11 +88,15 @@ class Trial:
 
     @property
     def old_mean(self) -> float | None:
+        if not self.heard_old:
+            return self.firm_mean
         weight = self.old_grades + self.share_old * self.trust_old
         return (self.old_sum + self.share_old * self.told_old) / weight if weight else None
 
     @property
     def new_mean(self) -> float | None:
+        if not self.heard_new:
+            return self.new_sum / self.new_grades if self.new_grades else None
         weight = self.new_grades + self.share_new * self.trust_new
         return (self.new_sum + self.share_new * self.told_new) / weight if weight else None
 
@@ -108,8 +112,8 @@ class Trial:
     @property
     def hearsay(self) -> tuple[float, float, float]:
         """Of the weak grades of the new version, bounded: their weight, and the sums of d and d squared."""
-        usual = self.usual
-        if usual is None or not self.heard_new:
+        usual = self.usual if self.heard_new else None
+        if usual is None:
             return 0.0, 0.0, 0.0
         share, weight = self.share_new, self.trust_new
         d = self.told_new - usual * weight

@@ -85,7 +85,7 @@ class Evidence:
         self._requests: dict[str, int] = {}
         self._boards: dict[str, tuple[object, float, tuple[RowView, ...]]] = {}
         self._revision: dict[str, int] = {}
-        self._graded: OrderedDict[str, None] = OrderedDict()
+        self._graded: OrderedDict[str, int] = OrderedDict()  # who was graded by feedback -> the grade's place
         self._barred: dict[tuple[str, str], int] = {}
         self._dirty_profiles: set[str] = set()
         self.intake: Counter[str] = Counter()  # what was wrong with outcomes and grades, and how often
@@ -132,25 +132,39 @@ class Evidence:
     def _count(self, task: str, version: str, outcomes: Sequence[Outcome]) -> None:
         self.watch.settle(task, version, outcomes)
         known = self._stats.setdefault(task, {})
+        if any(o.quality_source == "feedback" for o in outcomes):
+            self._remember_grades(outcomes, known.get(version, EMPTY).seen)
         known[version] = known.get(version, EMPTY).add_all(outcomes)
 
-    def grade(self, outcome: Outcome, quality: float, source: str) -> None:
-        """A grade for an outcome that was learnt before; a second one of the same answer teaches nothing more."""
-        if outcome.id in self._graded:
-            return
+    def grade(self, outcome: Outcome, quality: float, source: str, before: float | None = None) -> None:
+        """A grade for an outcome that was learnt before; ``before``: the one of the same source that it corrects."""
         if not 0.0 <= quality <= 1.0:
             self.intake["quality is outside 0..1"] += 1
-            return
-        self._remember_grade(outcome.id)
+        elif before is None:
+            self._graded_first(outcome, quality, source)
+        elif before != quality:
+            self._corrected(outcome, before, quality, source)
+
+    def _corrected(self, outcome: Outcome, before: float, after: float, source: str) -> None:
+        """In the place of the former one, if that still counts; the detectors have seen it, and don't look again."""
+        place, stats = self._graded.get(outcome.id), self._stats.get(outcome.task, {}).get(outcome.version)
+        self._profiles[outcome.task] = self.profile(outcome.task).regraded(before, after)
+        self._dirty_profiles.add(outcome.task)
+        if place is not None and stats is not None:
+            self._stats[outcome.task][outcome.version] = stats.regraded(place, before, after, source)
+        self._changed(outcome.task)
+
+    def _graded_first(self, outcome: Outcome, quality: float, source: str) -> None:
         known = self._stats.setdefault(outcome.task, {})
+        self._remember_grade(outcome.id, known.get(outcome.version, EMPTY).seen)
         known[outcome.version] = known.get(outcome.version, EMPTY).graded(quality, source)
         self._profiles[outcome.task] = self.profile(outcome.task).graded(quality)
         self._dirty_profiles.add(outcome.task)
         self._note_alarms(outcome, self.watch.grade(outcome.task, outcome.version, quality, outcome.tokens_in))
         self._changed(outcome.task)
 
-    def _remember_grade(self, outcome_id: str) -> None:
-        self._graded[outcome_id] = None
+    def _remember_grade(self, outcome_id: str, place: int) -> None:
+        self._graded[outcome_id] = place
         if len(self._graded) > KEPT_GRADED:
             self._graded.popitem(last=False)
 
@@ -173,16 +187,23 @@ class Evidence:
         for outcome in outcomes:
             kept = sound(outcome, flaws(outcome, now), now)
             together.setdefault((kept.task, kept.version), []).append(kept)
-            if kept.quality_source == "feedback":
-                self._remember_grade(kept.id)
         for (task, version), several in together.items():
             self._totals[version] = self._totals.get(version, Totals()).add(several)
             if task:
                 known = self._stats.setdefault(task, {})
+                self._remember_grades(several, known.get(version, EMPTY).seen)
                 known[version] = self._relearnt(known.get(version, EMPTY), several)
                 asked = sum(o.source == "request" for o in several)
                 self._requests[task] = self._requests.get(task, 0) + asked
         self._profiles.update({p.task: p for p in profiles})
+
+    def _remember_grades(self, outcomes: Sequence[Outcome], place: int) -> None:
+        """Whom feedback has graded may be graded better by it; ``place``: how many grades were seen before these."""
+        for outcome in outcomes:
+            if outcome.quality is not None and (outcome.failure is None or outcome.counts):
+                if outcome.quality_source == "feedback":
+                    self._remember_grade(outcome.id, place)
+                place += 1
 
     def _relearnt(self, stats: Stats, outcomes: Sequence[Outcome]) -> Stats:
         """With these, the oldest first, and without what the changes among them made untrue."""

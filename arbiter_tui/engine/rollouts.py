@@ -144,13 +144,15 @@ class Rollouts:
         running.seen.add(outcome.id)
         self._shown(running, with_outcome(running.state.trial, outcome, new=new, limit_s=limit_s))
 
-    def graded(self, outcome: Outcome, score: float, source: str) -> None:
-        """A grade that came after its request; one request is graded once."""
+    def graded(self, outcome: Outcome, score: float, source: str, before: float | None = None) -> None:
+        """A grade that came after its request; ``before``: the one of the same source that it corrects."""
         running = self._open.get(outcome.task)
         if running is None or outcome.id not in running.seen:
             return
-        running.seen.discard(outcome.id)
-        self._shown(running, running.state.trial.told(score, source, new=outcome.version == running.new))
+        trial, new = running.state.trial, outcome.version == running.new
+        if before is not None:
+            trial = trial.untold(before, source, new=new)
+        self._shown(running, trial.told(score, source, new=new))
 
     def _shown(self, running: Running, trial: Trial) -> None:
         running.state = replace(running.state, trial=trial)

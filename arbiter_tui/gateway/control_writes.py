@@ -16,6 +16,7 @@ from ..config import OPTIONAL
 from ..core.cost import Failure, Outcome
 from ..core.snapshot import SwapView, to_wire
 from ..engine.arbiter import Arbiter
+from ..engine.reported import SOURCE
 from ..errors import Refused, UnknownName
 from .bodies import Field, Fields, invalid
 from .calls import WAIT, Ask, Call, Reply
@@ -100,7 +101,8 @@ class Writes:
                  do=self.veto, body={}),
             Call(method="POST", path="/outcomes", summary="Report requests measured elsewhere: one, a list, or {items}",
                  do=self.outcomes, body=OUTCOME, lists=True, status=202),
-            Call(method="POST", path="/feedback", summary="A user's grade of an answer", do=self.feedback,
+            Call(method="POST", path="/feedback", summary="A user's grade of an answer, or its correction",
+                 do=self.feedback,
                  body={"request_id": NAME, "score": Field("number", required=True, low=0, high=1),
                        "comment": Field("text")}),
             Call(method="POST", path="/bench", summary="Run the internal benchmark", do=self.bench,
@@ -292,7 +294,8 @@ class Writes:
             told = f"{error}: a request's id is the header X-Arbiter-Request-Id of its answer"
             raise BadRequest(told, status=404, code=error.code, details=error.details) from error
         return Reply({"request_id": outcome.id, "task": outcome.task, "version": outcome.version,
-                      "quality": outcome.quality, "quality_source": outcome.quality_source})  # fmt: skip
+                      "quality": outcome.quality, "quality_source": outcome.quality_source,
+                      "counts": outcome.quality_source == SOURCE})  # fmt: skip
 
     async def bench(self, ask: Ask) -> Reply:
         view = await self._arbiter.start_bench(ask.body.get("tasks"), ask.body.get("versions"))

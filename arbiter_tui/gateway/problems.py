@@ -14,6 +14,7 @@ does. ::
     BudgetSpent                             402      insufficient_quota / budget_spent
     KeyNeeded                               401      invalid_request_error / invalid_api_key
     Forbidden                               403      invalid_request_error / the error's own code
+    Impossible                              422      invalid_request_error / invalid_value
     Refused and its other children,         409      conflict_error / the error's own code
       OutOfBudget
     Overloaded                              429      rate_limit_error / overloaded
@@ -54,6 +55,7 @@ _STATUS: tuple[tuple[type[e.ArbiterError], int], ...] = (  # the first match cou
     (e.BudgetSpent, 402),
     (e.KeyNeeded, 401),
     (e.Forbidden, 403),
+    (e.Impossible, 422),
     (e.Refused, 409),
     (e.Overloaded, 429),
     (e.WorkerDied, 502),

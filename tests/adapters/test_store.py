@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sqlite3
 import stat
 from collections.abc import AsyncIterator
@@ -16,6 +17,7 @@ from arbiter_tui.adapters.database import Writer, connect
 from arbiter_tui.adapters.store import SqliteStore
 from arbiter_tui.config import RetentionConfig
 from arbiter_tui.core.cost import Failure, Outcome
+from arbiter_tui.core.grading import Grading
 from arbiter_tui.core.learning import TaskProfile
 from arbiter_tui.core.registry import Lifecycle, ModelVersion, Registry
 from arbiter_tui.core.routing import Route
@@ -124,12 +126,28 @@ async def test_recording_is_idempotent_by_id(store: SqliteStore) -> None:
 
 
 async def test_feedback_reaches_the_recorded_outcome(store: SqliteStore) -> None:
-    """Quality and its source are stored; an unknown id is None."""
+    """Quality and its source are stored, a correction in the place of the first; an unknown id is None."""
     await store.record([outcome(1)])
-    graded = await store.set_quality(outcome(1).id, 0.5, "feedback", "meh")
-    assert graded == outcome(1, quality=0.5, quality_source="feedback")
-    assert await store.list_outcomes() == [graded]
+    first, second = (outcome(1, quality=q, quality_source="feedback") for q in (0.5, 0.75))
+    assert await store.set_quality(first.id, 0.5, "feedback", "meh") == Grading(outcome(1), first, "feedback")
+    assert await store.list_outcomes() == [first]
+    found = await store.set_quality(first.id, 0.75, "feedback")
+    assert found == Grading(first, second, "feedback")
+    assert found.corrects == 0.5
+    assert await store.list_outcomes() == [second]
     assert await store.set_quality("nobody", 1.0, "feedback") is None
+
+
+async def test_feedback_replaces_no_grade_of_another_source(store: SqliteStore) -> None:
+    """What a suite has said stands, on the disk, too; the comment is kept."""
+    graded = outcome(1, quality=1.0, quality_source="suite")
+    await store.record([graded])
+    found = await store.set_quality(graded.id, 0.0, "feedback", "but it is rude")
+    assert found is not None
+    assert (found.taken, found.corrects, found.after) == (False, None, graded)
+    assert await store.list_outcomes() == [graded]
+    with contextlib.closing(sqlite3.connect(store.path)) as connection:
+        assert connection.execute("SELECT comment FROM outcomes").fetchone() == ("but it is rude",)
 
 
 async def _pages(store: Store) -> list[list[str]]:

@@ -271,8 +271,11 @@ async def test_an_outcome_beyond_belief_is_refused_and_named(inside: Stand) -> N
     good = {"task": "chat", "version": "fake-a", "success": True}
     for wrong in ({"tokens_in": 10**23}, {"latency_s": 1e300}, {"memory_bytes": 10**16}):
         answer = await inside.http.post(f"{V1}/outcomes", json=[good, {**good, **wrong}])
-        assert 400 <= answer.status_code < 500
-        assert f"outcome 2 of 2, of fake-a: {next(iter(wrong))} is too large" in answer.json()["detail"]
+        problem, field = answer.json(), next(iter(wrong))
+        assert answer.status_code == 422
+        assert answer.headers["content-type"].startswith("application/problem+json")
+        assert (problem["status"], problem["param"], problem["code"]) == (422, field, "invalid_value")
+        assert f"outcome 2 of 2, of fake-a: {field} is too large" in problem["detail"]
     assert (await inside.http.get(f"{V1}/outcomes")).json()["items"] == []
 
 
@@ -280,8 +283,10 @@ async def test_feedback_and_reported_outcomes_count_once(inside: Stand) -> None:
     """A thumb becomes quality; a report is idempotent by id; both are committed when acknowledged."""
     request_id = (await inside.chat("arbiter/chat")).headers["x-arbiter-request-id"]
     graded = await inside.http.post(f"{V1}/feedback", json={"request_id": request_id, "score": 1})
-    assert graded.json()["quality"] == 1.0
+    assert (graded.json()["quality"], graded.json()["counts"]) == (1.0, True)
     assert inside.store.outcomes[request_id].quality == 1.0
+    corrected = await inside.http.post(f"{V1}/feedback", json={"request_id": request_id, "score": 0.5})
+    assert corrected.json()["quality"] == inside.store.outcomes[request_id].quality == 0.5
     assert (await inside.http.post(f"{V1}/feedback", json={"request_id": "x", "score": 1})).status_code == 404
     outcome = {"id": "mine", "task": "chat", "version": "fake-a", "success": True, "latency_s": 0.5}
     for body in (outcome, [outcome], {"items": [outcome]}):
