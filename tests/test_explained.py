@@ -191,6 +191,7 @@ def test_a_step_of_a_trial_is_told_in_sentences() -> None:
     text = explain(STEP) or ""
     assert text.splitlines()[0].startswith("topic: new on trial beside old was taken back, 2026")
     assert "because     taken back: P(worse than 0.95 x the old one) is .993, over .99" in text
+    assert "rule        P(worse than 0.95 x the old one): .993, limit .99" in text
     assert "it would change if its answers were on average at most 0.100 worse" in text
     assert "evidence    31 questions answered by both, 12 requests served by it, P(worse) .993, 1.25 times the" in text
     assert "so          its clients are the old one's again; the trial is over" in text

@@ -221,14 +221,19 @@ def _reasons(why: Sequence[Record]) -> list[str]:
     lines = []
     for w in why:
         named, before = WORDS.get(w["rule"], (str(w["rule"]), "limit"))
-        unit = UNITS.get(w["rule"], "")
-        limit = "" if w.get("threshold") is None else f", {before or 'limit'} {t.figure(w['threshold'], unit)}"
-        lines += _named("rule", f"{named}: {t.figure(w.get('value'), unit)}{limit}")
+        limit = "" if w.get("threshold") is None else f", {before or 'limit'} {_figure(w['rule'], w['threshold'])}"
+        lines += _named("rule", f"{named}: {_figure(w['rule'], w.get('value'))}{limit}")
         if w.get("would_change_if"):
             lines.append(
                 t.wrapped(f"it would change if {w['would_change_if']}", first=" " * COLUMN, indent=" " * COLUMN)
             )
     return lines
+
+
+def _figure(rule: str, value: Any) -> str:
+    """A probability shows where it lies beside its limit."""
+    known = rule.startswith("P(") and isinstance(value, float)
+    return chance(value) if known else t.figure(value, UNITS.get(rule, ""))
 
 
 def _sides(evidence: Record) -> list[str]:

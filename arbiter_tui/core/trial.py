@@ -244,8 +244,8 @@ def _wanted(trial: Trial, vote: Verdict, factor: float) -> str:
     """How good its answers would have to be, beside those of the old version, for another verdict."""
     if trial.graded < MIN_PAIRS:
         return f"at least {MIN_PAIRS} of its answers were graded; {trial.graded} are"
-    mean, _, graded = _difference(trial)
-    seen = mean / graded
+    weight, d, _ = trial.hearsay
+    seen = (trial.sum_d + d) / (trial.firm + weight)
     back, on = seen + _shift(trial, factor, BACK_ABOVE), seen + _shift(trial, factor, PROMOTE_BELOW)
     told = {
         Verdict.ROLL_BACK: _from(back),
