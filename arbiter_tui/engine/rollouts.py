@@ -141,7 +141,7 @@ class Rollouts:
             return
         limit_s = self._live.task(outcome.task).criteria.max_latency_s
         new = outcome.version == running.new
-        running.seen.add(outcome.id)
+        running.saw(outcome.id)
         self._shown(running, with_outcome(running.state.trial, outcome, new=new, limit_s=limit_s))
 
     def graded(self, outcome: Outcome, score: float, source: str, before: float | None = None) -> None:

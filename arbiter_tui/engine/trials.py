@@ -17,6 +17,8 @@ from ..core.trial import Trial
 from ..core.words import plural, turns
 from ..provider import Request
 
+KEPT_SEEN = 20_000
+
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class Running:
@@ -35,11 +37,16 @@ class Running:
     ended_at: float | None = None
     changed: bool = False  # since it was last stored
     asked: int = 0  # pairs of questions so far
-    seen: set[str] = field(default_factory=set)  # requests of the trial that feedback may still grade
+    seen: dict[str, None] = field(default_factory=dict)  # its newest requests, which feedback may grade
     halves: dict[str, tuple[float, float | None]] = field(default_factory=dict)
     done: set[str] = field(default_factory=set)
     ungraded: int = 0
     in_block: bool = False  # the new version has its turn in memory now
+
+    def saw(self, request: str) -> None:
+        self.seen[request] = None
+        if len(self.seen) > KEPT_SEEN:
+            del self.seen[next(iter(self.seen))]
 
     def view(self) -> RolloutView:
         state, trial = self.state, self.state.trial

@@ -9,6 +9,7 @@ from arbiter_tui.config import RolloutConfig, merge_patches, parse, patch_task
 from arbiter_tui.core.recompute import same
 from arbiter_tui.core.tasks import Task
 from arbiter_tui.core.trial import CLIMB_BELOW
+from arbiter_tui.engine.trials import KEPT_SEEN
 from arbiter_tui.errors import ConfigError
 from arbiter_tui.testing import Behaviour
 
@@ -96,3 +97,30 @@ def test_a_task_may_set_and_unset_its_own_limit() -> None:
     for wrong in ("max_slowdown = 0.9", "max_steps = 0"):
         with pytest.raises(ConfigError, match=wrong.split()[0]):
             parse(f"[rollout]\n{wrong}\n")
+
+
+async def test_a_correction_counts_once_in_a_trial() -> None:
+    """The newest score of each answer is what the trial knows, of both sides; an answer from before it is none of its
+    business; and only the newest requests are remembered for that."""
+    plain = RolloutConfig(every_s=1000.0, start=0.5, shadow_per_hour=0.0)
+    async with engine(rollout=plain, questions=0) as e:
+        before = await e.arbiter.execute("work", asked_by(0))
+        view = await begin(e)
+        await e.clock.advance(1001.0)
+        await until_stage(e, "canary")
+        newest: dict[str, dict[str, float]] = {"a": {}, "b": {}}
+        for user in range(30):
+            answer = await e.arbiter.begin("arbiter/work", asked_by(user))
+            await read(answer)
+            for score in (0.0, 1.0, user / 30):
+                await e.arbiter.feedback(answer.id, score)
+                newest[answer.version.version][answer.id] = score
+        await e.arbiter.feedback(before.id, 0.0)
+        running = e.arbiter.rollouts._find(view.id)
+        trial = running.state.trial
+        assert (trial.heard_old, trial.heard_new) == (len(newest["a"]), len(newest["b"]))
+        assert trial.told_new == pytest.approx(0.6 * sum(newest["b"].values()))
+        assert trial.told_old == pytest.approx(0.6 * sum(newest["a"].values()))
+        for n in range(KEPT_SEEN + 5):
+            running.saw(str(n))
+        assert (len(running.seen), "4" in running.seen, "5" in running.seen) == (KEPT_SEEN, False, True)
