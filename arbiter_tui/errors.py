@@ -83,8 +83,10 @@ class Impossible(Refused):
 
     code = "invalid_value"
 
-    def __init__(self, param: str, message: str) -> None:
-        super().__init__(message)
+    def __init__(
+        self, message: str, *, details: Mapping[str, Any] | None = None, param: str | None = None
+    ) -> None:  # fmt: skip
+        super().__init__(message, details=details)
         self.param = param
 
 

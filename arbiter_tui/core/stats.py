@@ -182,6 +182,8 @@ class Stats:
             rates=Brief.of(older.rates).keep(list(self.rates), FEW),
             energies=(energies, (self.energies[0] * self.energies[1] + aged * older.energies[1]) / max(energies, 1)),
             grades=_grades(older.grades).keep([grade for grade, _ in mine], [source for _, source in mine], WINDOW),
+            seen=self.seen,  # places of grades are told from the newest on: what lies behind them moves none
+            forgotten=self.forgotten,
             results=(bytes(older.results) + bytes(self.results))[-SUCCESS_WINDOW:],
             memory_bytes=older.memory_bytes if self.memory_bytes is None else self.memory_bytes,
             last_at=max([at for at in (older.last_at, self.last_at) if at is not None], default=None),

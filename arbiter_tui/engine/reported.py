@@ -31,7 +31,7 @@ class Reported:
         answer that a suite, a sentinel, a verifier or a report has graded that grade stands, and is in what returns.
         Raises UnknownName, Impossible."""
         if not 0.0 <= score <= 1.0:
-            raise Impossible("score", f"a score is between 0 and 1, not {score}")
+            raise Impossible(f"a score is between 0 and 1, not {score}", param="score")
         async with self._grading.setdefault(request_id, asyncio.Lock()):  # two at once are taught in the store's order
             await self._recorder.flush()
             found = await self._live.store.set_quality(request_id, score, SOURCE, comment)
@@ -61,7 +61,7 @@ class Reported:
             if wrong:
                 self._evidence.intake.update(wrong)
                 first = next(name for name in found if name != "at")
-                raise Impossible(first, f"{said}: {', '.join(wrong)}; none of them was taken")
+                raise Impossible(f"{said}: {', '.join(wrong)}; none of them was taken", param=first)
             if unwelcome(version):
                 self._evidence.intake.update(["version is archived"])
                 raise Refused(f"{said}: version is archived; none of them was taken")

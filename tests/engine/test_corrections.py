@@ -144,6 +144,20 @@ def test_what_a_change_made_untrue_is_not_brought_back_by_a_correction() -> None
     assert later.regraded(91, 1.0, 0.0, "feedback") == later, "no such grade"
 
 
+def test_what_another_folder_taught_moves_no_place() -> None:
+    """Grades that lie behind those of here are nobody's to correct, and those of here still are."""
+    older, mine = EMPTY, EMPTY
+    for _ in range(12):
+        older = older.graded(1.0, "suite")
+    for grade in (0.0, 0.25, 0.5):
+        mine = mine.graded(grade, "feedback")
+    both = mine.behind(older).regraded(1, 0.25, 1.0, "feedback")
+    assert [grade for grade, _ in both.grades][-3:] == [0.0, 1.0, 0.5]
+    assert both.told == {"suite": (12.0, 0.0), "feedback": (pytest.approx(0.9), pytest.approx(0.9))}
+    kept = since(both, Alarm(signal=Signal.QUALITY, before=1.0, after=0.5, since=5, samples=15))
+    assert kept.regraded(2, 0.5, 1.0, "feedback").hits == pytest.approx(kept.hits + 0.3)
+
+
 def test_grades_beyond_the_window_are_corrected_in_the_sums() -> None:
     """The 200 newest are kept one by one; older ones live in the sums alone."""
     stats = EMPTY

@@ -72,6 +72,10 @@ def a_task(chance: random.Random) -> Task:
     return Task(name="t", criteria=criteria, priors={"m-a": chance.random()})
 
 
+def some_costs(chance: random.Random) -> dict[str, SwapCost]:
+    return {n: SwapCost(load_s=9.0 * chance.random(), evicts=("z",)) for n in NAMES if chance.random() < 0.5}
+
+
 def an_input(chance: random.Random) -> AutoSwapInput:
     task, stats = a_task(chance), {name: statistics(chance) for name in NAMES}
     versions = [version(name, chance) for name in NAMES]
@@ -90,7 +94,7 @@ def an_input(chance: random.Random) -> AutoSwapInput:
         excluded=chance.choice(({}, {}, {"a": "lacks code"})), owed=chance.choice(({}, {"b": 100})),
         closed=chance.random() < 0.1, windows=chance.choice(("", "22:00–06:00")),
         beliefs=believed, nominee=chance.choice((None, None, None, "b")),
-        costs={n: SwapCost(load_s=9.0 * chance.random(), evicts=("z",)) for n in NAMES if chance.random() < 0.5},
+        costs=some_costs(random.Random(str(route))),
         moves=[Move(at=NOW - chance.random() * 1e5, from_=chance.choice(NAMES), to="a") for _ in range(2)],
     )  # fmt: skip
 
