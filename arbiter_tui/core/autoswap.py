@@ -201,6 +201,7 @@ def _leads(given: AutoSwapInput, incumbent: str) -> list[Lead]:
     believed = {belief.version: belief for belief in given.beliefs}
     fallen = (mine.utility or 0.0) - now
     floor = QUALITY_FLOOR * max((s.quality_interval[0] for s in given.stats.values()), default=0.0)
+    paid = charge(given.budgets, incumbent)
     leads = []
     for row in given.rows:
         known = given.stats.get(row.version, EMPTY)
@@ -212,8 +213,9 @@ def _leads(given: AutoSwapInput, incumbent: str) -> list[Lead]:
             found = _believed(row, believed[row.version], believed[incumbent], fallen)
         else:
             found = _lead(row, mine, now)
-        leads.append(_charged(found, charge(given.budgets, incumbent) - charge(given.budgets, row.version)))
-    return sorted(leads, key=lambda lead: (given.cost_of(lead.row.version) - lead.by, lead.row.version))
+        leads.append(_charged(found, paid - charge(given.budgets, row.version)) if given.budgets else found)
+    usual, costs = given.limits.switching_cost, {version: cost.utility for version, cost in given.costs.items()}
+    return sorted(leads, key=lambda lead: (costs.get(lead.row.version, usual) - lead.by, lead.row.version))
 
 
 def _lead(row: RowView, mine: RowView, now: float) -> Lead:
