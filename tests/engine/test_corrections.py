@@ -75,6 +75,28 @@ async def test_statistics_after_a_restart_are_those_before(seed: int) -> None:
         assert again.quality_sum == pytest.approx(sum(graded))
 
 
+async def test_a_change_that_feedback_told_of_is_the_same_after_a_restart() -> None:
+    """Sixty good answers, thirty bad ones, graded later in their order: what the change made untrue is gone, a
+    correction does not bring it back, one of what came since counts, and a restart knows all that."""
+    async with Engine(drift_min_samples=10) as e:
+        store, now = e.store, e.clock.now()
+        await e.arbiter.report([Outcome(id=f"r{n}", task="work", version="a", at=now, success=True) for n in range(90)])
+        for n in range(90):
+            await e.arbiter.feedback(f"r{n}", float(n < 60))
+        cut = e.arbiter.evidence.stats("work")["a"]
+        assert cut.forgotten >= 55
+        assert (cut.quality or 0.0) < 0.2
+        await e.arbiter.feedback("r0", 0.75)
+        assert e.arbiter.evidence.stats("work")["a"] == cut
+        await e.arbiter.feedback("r89", 0.5)
+        before = figures(e.arbiter.evidence.stats("work")["a"])
+        assert before["quality"] > (cut.quality or 0.0)
+    async with Engine(drift_min_samples=10, store=store) as e:
+        assert figures(e.arbiter.evidence.stats("work")["a"]) == before
+        await e.arbiter.feedback("r89", 0.0)
+        assert e.arbiter.evidence.stats("work")["a"].quality == pytest.approx(cut.quality)
+
+
 async def test_the_newest_feedback_of_an_answer_counts_once() -> None:
     """In the statistics, the answer's record and the reply alike, before a restart and after it."""
 
