@@ -22,6 +22,7 @@ from arbiter_tui.provider import Chunk, Done, EventSink, InstanceStats, Request,
 from . import _openai_wire as wire
 from ._relay import Tail, Told, whole
 from ._upstream import Cut, Reply, Upstream
+from ._upstream_tls import TlsReply, TlsUpstream
 
 LONGEST_WAIT_S = 3600.0  # that we hand on, whatever a server asks for
 QUICK_S = 5.0  # for what never waits for a model: lists, health
@@ -42,8 +43,11 @@ class Runtime:
         self._headers = {"Authorization": f"Bearer {key}"} if key else {}
         self._stall_s = stall_s
         self._session: aiohttp.ClientSession | None = None
-        plain = self.base_url.startswith("http://")
-        self.hot = Upstream(self.base_url, headers=self._headers, stall_s=stall_s) if plain else None
+        self.hot: Upstream | TlsUpstream
+        if self.base_url.startswith("http://"):
+            self.hot = Upstream(self.base_url, headers=self._headers, stall_s=stall_s)
+        else:
+            self.hot = TlsUpstream(self.base_url, headers=self._headers, stall_s=stall_s, session=self._http)
 
     async def models(self) -> list[dict[str, Any]]:
         """The entries of /v1/models; LM Studio's own list where there is one tells more."""
@@ -128,13 +132,16 @@ class Runtime:
     def error(self, status: int, body: bytes, *, name: str) -> ProviderError | Overloaded:
         return wire.error(status, self.hidden(body), name=name)
 
-    async def refusal(self, response: aiohttp.ClientResponse, *, name: str) -> ProviderError | Overloaded:
-        """The error that ``response`` is, with the server's own word for when to come again."""
-        found = self.error(response.status, await bounded(response), name=name)
-        wait_s = response.headers.get("Retry-After", "")
-        if wait_s.isdecimal():  # a date, which is allowed too, is not worth a parser
-            found.retry_after_s = min(float(wait_s), LONGEST_WAIT_S)
+    def refused(self, status: int, body: bytes, again: bytes, *, name: str) -> ProviderError | Overloaded:
+        """``error``, with the server's own word for when to come again."""
+        found = self.error(status, body, name=name)
+        if again.isdigit():  # a date, which is allowed too, is not worth a parser
+            found.retry_after_s = min(float(again), LONGEST_WAIT_S)
         return found
+
+    async def refusal(self, response: aiohttp.ClientResponse, *, name: str) -> ProviderError | Overloaded:
+        again = response.headers.get("Retry-After", "").encode("latin-1", "replace")
+        return self.refused(response.status, await bounded(response), again, name=name)
 
     def hidden(self, body: bytes) -> bytes:
         """A server may quote our key: it does not go on."""
@@ -144,8 +151,7 @@ class Runtime:
         if self._session is not None:
             await self._session.close()
             self._session = None
-        if self.hot is not None:
-            self.hot.close()
+        self.hot.close()
 
     def _http(self) -> aiohttp.ClientSession:
         # One connection a request: closing it is how a request is cancelled, and none is left half read.
@@ -203,30 +209,28 @@ class OpenAiModel:
         yield done
 
     def relay(self, request: Request) -> AsyncGenerator[bytes | Done, Sink | None] | None:
-        told, hot = request.original, self._runtime.hot
-        body = None if hot is None else self._words(request)
-        if told is None or hot is None or body is None:
+        told, body = request.original, self._words(request)
+        if told is None or body is None:
             return None
-        return self._relay(hot, told.path, body) if told.stream else self._piece(self._whole(hot, told.path, body))
+        return self._relay(told.path, body) if told.stream else self._piece(self._whole(told.path, body))
 
     def whole(self, request: Request) -> Awaitable[tuple[bytes, Done]] | None:
-        told, hot = request.original, self._runtime.hot
-        body = None if hot is None else self._words(request)
-        return None if told is None or told.stream or hot is None or body is None else self._whole(hot, told.path, body)
+        told, body = request.original, self._words(request)
+        return None if told is None or told.stream or body is None else self._whole(told.path, body)
 
     def _words(self, request: Request) -> bytes | None:
         """The client's own, for this model; None where it has to be asked in ours."""
         return wire.original(request, self._dialect)
 
-    async def _relay(self, hot: Upstream, path: str, body: bytes) -> AsyncGenerator[bytes | Done, Sink | None]:
+    async def _relay(self, path: str, body: bytes) -> AsyncGenerator[bytes | Done, Sink | None]:
         self._check()
         tail, began = Tail(), False
         try:
-            async with hot.post(path, body) as reply:
+            async with self._runtime.hot.post(path, body) as reply:
                 if reply.status != 200 or "json" in reply.kind:
                     told = await self._all(reply)
                     status = 500 if reply.status == 200 else reply.status
-                    raise self._runtime.error(status, told, name=self.version.version)
+                    raise self._runtime.refused(status, told, reply.retry_after, name=self.version.version)
                 began = True
                 while data := await reply.next():
                     tail.add(data)
@@ -240,18 +244,19 @@ class OpenAiModel:
             raise self._gone("its server ended the answer in the middle")
         yield ended
 
-    async def _whole(self, hot: Upstream, path: str, body: bytes) -> tuple[bytes, Done]:
+    async def _whole(self, path: str, body: bytes) -> tuple[bytes, Done]:
         self._check()
+        runtime = self._runtime
         try:
-            status, _, told = await hot.whole(path, body, most=_MOST_BYTES)
+            status, again, told = await runtime.hot.whole(path, body, most=_MOST_BYTES, alive=runtime.healthy)
         except Cut as error:
-            raise self._gone(self._runtime.broken(error.cause, began=True)) from error.cause
+            raise self._gone(runtime.broken(error.cause, began=True)) from error.cause
         except OSError as error:
-            raise self._gone(self._runtime.broken(error, began=False)) from error
+            raise self._gone(runtime.broken(error, began=False)) from error
         if told is None:
-            raise ProviderError(f"{self._runtime.base_url} sends an answer without end")
+            raise ProviderError(f"{runtime.base_url} sends an answer without end")
         if status != 200:
-            raise self._runtime.error(status, told, name=self.version.version)
+            raise runtime.refused(status, told, again, name=self.version.version)
         return told, whole(told)
 
     async def _piece(self, coming: Awaitable[tuple[bytes, Done]]) -> AsyncGenerator[bytes | Done, Sink | None]:
@@ -259,7 +264,7 @@ class OpenAiModel:
         yield told
         yield done
 
-    async def _all(self, reply: Reply) -> bytes:
+    async def _all(self, reply: Reply | TlsReply) -> bytes:
         data = bytearray()
         while piece := await reply.next():
             data += piece
@@ -303,7 +308,9 @@ class OpenAiModel:
             raise WorkerDied(f"{self.version.version} was unloaded")
 
     def _gone(self, why: str) -> ProviderError:
-        if not self._told and not self._unloaded:
+        if self._unloaded:
+            return WorkerDied(f"{self.version.version} was unloaded before the end of its answer")
+        if not self._told:
             self._told = True
             self._on_event(WorkerEvent(version=self.version.version, kind="exited", message=why))
         return WorkerDied(f"{self.version.version}: {why}")

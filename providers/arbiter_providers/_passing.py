@@ -14,6 +14,7 @@ from arbiter_tui.provider import Done, Sink
 
 from ._openai_runtime import Runtime, bounded
 from ._streams import Reader
+from ._upstream import LONGEST_S
 
 
 async def passed(
@@ -21,10 +22,12 @@ async def passed(
     gone: Callable[[str], Exception], whole: Callable[[bytes], Done] | None = None,
 ) -> AsyncGenerator[bytes | Done, Sink | None]:  # fmt: skip
     """The answer's pieces as they come, then Done. ``whole`` reads one that is not streamed; ``gone`` makes the error
-    of a server that went away. What it says of a failure is raised, before the piece that says so goes on."""
+    of a server that went away. What it says of a failure is raised, before the piece that says so goes on. One that is
+    not streamed is silent until all of it is made: how long that takes says nothing."""
     done: Done | None = None
+    longest_s = None if whole is None else LONGEST_S
     try:
-        async with runtime.request("POST", path, body) as response:
+        async with runtime.request("POST", path, body, timeout_s=longest_s, patient=whole is not None) as response:
             if response.status != 200:
                 raise await runtime.refusal(response, name=name)
             if whole is not None:

@@ -54,6 +54,7 @@ class Child:
         self._asked = False
         self._hung = False
         self._failure: str | None = None
+        self._waiting = ""  # for what, in its own words
         self._figures: psutil.Process | None = None
         self._tasks = [asyncio.create_task(self._read_log()), asyncio.create_task(self._read_messages())]
         self._end = asyncio.create_task(self._await_end())
@@ -151,6 +152,8 @@ class Child:
                     self._settle(message)
                 case "failed":
                     self._failure = str(message.get("message"))  # it ends now; its last words may say more
+                case "waiting":
+                    self._waiting = f" ({message.get('message')})"
                 case _ if self.on_message is not None:
                     self.on_message(message)
 
@@ -246,7 +249,7 @@ async def launch(
     except TimeoutError:
         child.abandon()
         await child.ended()
-        raise LoadFailed(f"{version} was not ready within {timeout_s:g} s; {child._words()}") from None
+        raise LoadFailed(f"{version} was not ready within {timeout_s:g} s{child._waiting}; {child._words()}") from None
     except BaseException:
         child.abandon()
         await child.ended()

@@ -37,7 +37,7 @@ def main() -> None:
         return
     ending = threading.Event()
     channel.listen(lambda message: None, last=lambda: _end(server, ending, given["stop_s"]))
-    if _wait_healthy(server, given):
+    if _wait_healthy(server, given, channel):
         channel.send({"event": "ready", "pid": server.pid})
         server.wait()
     _follow(channel, server, given["command"][0], ending)
@@ -51,20 +51,30 @@ def _end_with_us() -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def _wait_healthy(server: subprocess.Popen[bytes], given: dict[str, Any]) -> bool:
-    """Ask until it says yes. False if it ended before."""
+def _wait_healthy(server: subprocess.Popen[bytes], given: dict[str, Any], channel: Channel) -> bool:
+    """Ask until it says yes; what it says instead is told. False if it ended before."""
+    told = 200
     while server.poll() is None:
-        connection = http.client.HTTPConnection(given["host"], given["port"], timeout=5.0)
-        try:
-            connection.request("GET", given["health"])
-            if connection.getresponse().status == 200:
-                return True
-        except (OSError, http.client.HTTPException):
-            pass  # it is not there yet
-        finally:
-            connection.close()
+        status = _asked(given)
+        if status == 200:
+            return True
+        if status not in (None, told):
+            told = status
+            channel.send({"event": "waiting", "message": f"GET {given['health']} answers {status}, not 200"})
         time.sleep(_POLL_S)
     return False
+
+
+def _asked(given: dict[str, Any]) -> int | None:
+    """The status that its health is answered with; None: it is not there yet."""
+    connection = http.client.HTTPConnection(given["host"], given["port"], timeout=5.0)
+    try:
+        connection.request("GET", given["health"])
+        return connection.getresponse().status
+    except (OSError, http.client.HTTPException):
+        return None
+    finally:
+        connection.close()
 
 
 def _end(server: subprocess.Popen[bytes], ending: threading.Event, grace_s: float) -> None:

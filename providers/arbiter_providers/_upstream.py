@@ -10,6 +10,7 @@ An answer that is left before its end closes its connection, which makes the run
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -23,6 +24,9 @@ IDLE_S = 4.0  # below the idle limits of common servers: llama-server and uvicor
 AHEAD_BYTES = 256 * 1024  # so much may wait for a reader until nothing more is read
 MOST_IDLE = 128
 HEAD_BYTES = 64 * 1024
+LONGEST_S = 3600.0  # a silent answer that is wanted whole, however well its server says it is
+
+Alive = Callable[[], Awaitable[bool]]
 
 
 class Broken(OSError):
@@ -38,7 +42,8 @@ class Cut(Broken):
 
 
 class _Connection(asyncio.Protocol):
-    """One connection: one exchange at a time. ``status`` 0: no head yet."""
+    """One connection: one exchange at a time. ``status`` 0: no head yet. ``alive``: asked before silence is an error,
+    for an answer that comes whole is silent as long as it is made."""
 
     def __init__(self) -> None:
         self.transport: asyncio.Transport | None = None
@@ -48,6 +53,8 @@ class _Connection(asyncio.Protocol):
         self._buffer: list[bytes] = []
         self.on_body = self._buffer.append  # as the parser's own: a stream has thousands of pieces
         self._parser: Any = httptools.HttpResponseParser(self)
+        self.alive: Alive | None = None
+        self._looking: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._limit_s = 0.0
         self._begin()
@@ -56,6 +63,7 @@ class _Connection(asyncio.Protocol):
         """The parser goes on to the next answer by itself: a connection is used again only after a whole one."""
         self.status = 0
         self.kind = ""
+        self.retry_after = b""
         self.over = False
         self.error: OSError | None = None
         self._keeps = False
@@ -83,9 +91,9 @@ class _Connection(asyncio.Protocol):
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserError as error:
-            self._fail(Broken(f"no HTTP: {error}"))
+            self.fail(Broken(f"no HTTP: {error}"))
         if self.status == 0 and self._head_seen > HEAD_BYTES:
-            self._fail(Broken("a head without end"))
+            self.fail(Broken("a head without end"))
         self._held += len(data)  # with its framing
         if self.sink is not None and not self.over and self.error is None:
             data = self.take()
@@ -119,6 +127,8 @@ class _Connection(asyncio.Protocol):
             self._length = int(value) if value.isdigit() else None
         elif name == b"transfer-encoding":
             self._framed = b"chunked" in value.lower()
+        elif name == b"retry-after":
+            self.retry_after = value
 
     def on_headers_complete(self) -> None:
         self.status = self._parser.get_status_code()
@@ -141,11 +151,12 @@ class _Connection(asyncio.Protocol):
     def rest(self) -> None:
         self._idle_since = self._loop.time()
 
-    def ask(self, request: bytes, outbox: Outbox, under_way: int) -> None:
+    def ask(self, request: bytes, outbox: Outbox, under_way: int, alive: Alive | None) -> None:
         if not self.fresh:
             self._begin()
         assert self.transport is not None
-        self._idle_since, self._heard_at = None, self._loop.time()
+        self.alive, self._idle_since, self._heard_at = alive, None, self._loop.time()
+        self._asked_at = self._heard_at
         outbox.put(self.transport, request, under_way)
 
     async def wait(self, limit_s: float) -> None:
@@ -167,8 +178,22 @@ class _Connection(asyncio.Protocol):
         left = self._heard_at + self._limit_s - self._loop.time()
         if left > 0:
             self._timer = self._loop.call_later(left, self._silent)
+        elif self.alive is not None and self._loop.time() - self._asked_at < LONGEST_S:
+            self._looking = self._loop.create_task(self._look(self.alive, self._waiter), name="upstream-alive")
         else:
-            self._fail(TimeoutError(f"nothing for {self._limit_s:g} s"))
+            self.fail(TimeoutError(f"nothing for {self._limit_s:g} s"))
+
+    async def _look(self, alive: Alive, waiter: asyncio.Future[None]) -> None:
+        """It is silent: is it at work, or gone?"""
+        well = await alive()
+        self._looking = None
+        if self._waiter is not waiter:
+            return  # something came meanwhile
+        if not well:
+            self.fail(TimeoutError(f"nothing for {self._limit_s:g} s, and it does not answer"))
+            return
+        self._heard_at = self._loop.time()
+        self._timer = self._timer or self._loop.call_later(self._limit_s, self._silent)
 
     def take(self) -> bytes:
         """All that was read; empty if nothing was."""
@@ -186,7 +211,7 @@ class _Connection(asyncio.Protocol):
         if self.transport is not None:
             self.transport.abort()
 
-    def _fail(self, error: OSError) -> None:
+    def fail(self, error: OSError) -> None:
         self.error = self.error or error
         self.close()
         self._wake()
@@ -202,6 +227,7 @@ class Reply:
     def __init__(self, connection: _Connection, stall_s: float) -> None:
         self.status = connection.status
         self.kind = connection.kind
+        self.retry_after = connection.retry_after
         self._connection, self._stall_s = connection, stall_s
 
     async def next(self) -> bytes:
@@ -251,7 +277,7 @@ class Upstream:
         self._head = "".join(f"{name}: {value}\r\n" for name, value in told.items())
         self._stall_s = stall_s
         self._idle: list[_Connection] = []
-        self._under_way = 0  # connections that were given out
+        self._busy: set[_Connection] = set()  # given out
         self._outbox = Outbox()
         self._heads: dict[tuple[str, bool], bytes] = {}  # path, whether connections are kept -> all up to the length
 
@@ -260,10 +286,13 @@ class Upstream:
         meanwhile gives way to a new one: nothing of the request was answered yet."""
         return _Exchange(self, self._request(path, body))
 
-    async def whole(self, path: str, body: bytes, *, most: int) -> tuple[int, str, bytes | None]:
-        """One exchange whose answer is wanted at once: its status, its content type, its body; None for one of more
-        than ``most`` bytes. Raises what entering ``post`` does, and Cut for an answer that had begun."""
-        connection = await self.begin(self._request(path, body))
+    async def whole(
+        self, path: str, body: bytes, *, most: int, alive: Alive | None = None
+    ) -> tuple[int, bytes, bytes | None]:
+        """One exchange whose answer is wanted at once: its status, when to come again, its body; None for one of more
+        than ``most`` bytes. Raises what entering ``post`` does, and Cut for an answer that had begun. It may be silent
+        as long as its server is ``alive``: nothing of it comes before all of it is made."""
+        connection = await self.begin(self._request(path, body), alive)
         try:
             data = connection.take()
             while not connection.over:
@@ -272,8 +301,8 @@ class Upstream:
                 await connection.wait(self._stall_s)
                 data += connection.take()
                 if len(data) > most:
-                    return connection.status, connection.kind, None
-            return connection.status, connection.kind, data
+                    return connection.status, connection.retry_after, None
+            return connection.status, connection.retry_after, data
         finally:
             self.back(connection)
 
@@ -285,13 +314,13 @@ class Upstream:
             self._heads[path, self.keep] = head
         return b"%s%d\r\n\r\n%s" % (head, len(body), body)
 
-    async def begin(self, request: bytes) -> _Connection:
+    async def begin(self, request: bytes, alive: Alive | None = None) -> _Connection:
         """A connection on which the head of an answer to ``request`` has come; give it ``back``."""
         connection = self._kept() or await self._connect()
-        self._under_way += 1
+        self._busy.add(connection)
         try:
             while True:
-                connection.ask(request, self._outbox, self._under_way)
+                connection.ask(request, self._outbox, len(self._busy), alive)
                 while connection.status < 200 and connection.error is None:
                     await connection.wait(self._stall_s)
                 error = connection.error
@@ -300,9 +329,11 @@ class Upstream:
                 if connection.fresh or isinstance(error, TimeoutError) or connection.status:
                     raise error
                 connection.close()
+                self._busy.discard(connection)
                 connection = await self._connect()
+                self._busy.add(connection)
         except BaseException:
-            self._under_way -= 1
+            self._busy.discard(connection)
             connection.close()
             raise
 
@@ -324,7 +355,7 @@ class Upstream:
 
     def back(self, connection: _Connection) -> None:
         """To the idle ones if its answer was read to its end, else it is closed: the runtime stops decoding."""
-        self._under_way -= 1
+        self._busy.discard(connection)
         if connection.reusable and self.keep and len(self._idle) < MOST_IDLE:
             connection.fresh = False
             connection.rest()
@@ -333,9 +364,11 @@ class Upstream:
             connection.close()
 
     def close(self) -> None:
-        """Idempotent."""
+        """What is under way is broken off, and told so. Idempotent."""
         while self._idle:
             self._idle.pop().close()
+        for connection in list(self._busy):
+            connection.fail(Broken("closed by us"))
 
 
 class _Exchange:

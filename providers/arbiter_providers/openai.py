@@ -20,7 +20,7 @@ class OpenAiProvider(PaidProvider):
     __doc__ = PaidProvider.__doc__
 
     kind = "openai"
-    relays = (wire.CHAT,)
+    relays = ()
     default_url = "https://api.openai.com"
     key_example = "env:OPENAI_API_KEY"
     vendor = "openai"

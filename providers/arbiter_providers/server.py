@@ -9,14 +9,24 @@ import asyncio
 import re
 import shutil
 import socket
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Mapping, Sequence
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
 from arbiter_tui.core.registry import ModelVersion
 from arbiter_tui.errors import ModelUnusable, Overloaded, ProviderError, WorkerDied
-from arbiter_tui.provider import Chunk, EventSink, InstanceStats, LoadedModel, ProviderConfig, Request
+from arbiter_tui.provider import (
+    Chunk,
+    Done,
+    EventSink,
+    InstanceStats,
+    LoadedModel,
+    ProviderConfig,
+    Request,
+    Sink,
+    poured,
+)
 
 from . import _openai_wire as wire
 from . import _tools
@@ -152,6 +162,39 @@ class ServerModel:
         except WorkerDied as error:
             raise await self._dead(error) from error
 
+    def relay(self, request: Request) -> AsyncGenerator[bytes | Done, Sink | None] | None:
+        """The server's own bytes."""
+        relayed = self._speaker.relay(request)
+        return None if relayed is None else self._relay(relayed)
+
+    async def _relay(
+        self, relayed: AsyncGenerator[bytes | Done, Sink | None]
+    ) -> AsyncGenerator[bytes | Done, Sink | None]:
+        if not self._child.alive:
+            raise self._child.died()
+        try:
+            with self._vigil.request():
+                async with aclosing(relayed):
+                    piece = await anext(relayed, None)
+                    while piece is not None:
+                        self._vigil.touch()
+                        sink = yield piece
+                        told = None if sink is None else _Watched(sink, self._vigil)
+                        piece = await (anext(relayed, None) if told is None else poured(relayed, told))
+        except WorkerDied as error:
+            raise await self._dead(error) from error
+
+    def whole(self, request: Request) -> Awaitable[tuple[bytes, Done]] | None:
+        coming = self._speaker.whole(request)
+        return None if coming is None else self._whole(coming)
+
+    async def _whole(self, coming: Awaitable[tuple[bytes, Done]]) -> tuple[bytes, Done]:
+        try:
+            with self._vigil.request():
+                return await coming
+        except WorkerDied as error:
+            raise await self._dead(error) from error
+
     async def embed(self, texts: Sequence[str]) -> list[list[float]]:
         if not self._child.alive:
             raise self._child.died()
@@ -195,6 +238,19 @@ class ServerModel:
         except TimeoutError:
             return ProviderError(str(error))
         return self._child.died()
+
+
+class _Watched:
+    """A sink on whose way the pieces count as progress."""
+
+    __slots__ = ("_sink", "_vigil", "drain")
+
+    def __init__(self, sink: Sink, vigil: Vigil) -> None:
+        self._sink, self._vigil, self.drain = sink, vigil, sink.drain
+
+    def write(self, data: bytes) -> bool:
+        self._vigil.touch()
+        return self._sink.write(data)
 
 
 def _is_file(source: str) -> bool:

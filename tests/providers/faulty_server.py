@@ -18,7 +18,7 @@ from typing import Any
 RESET = "reset"  # cut the connection with a TCP reset
 HANG = "hang"  # send nothing more until the client leaves
 ENDLESS = "endless"  # go on with the last piece for ever
-Piece = bytes | str
+Piece = bytes | str | asyncio.Event  # an event: what follows waits for it
 
 
 def answer(body: bytes | dict[str, Any], *, status: int = 200, kind: str = "application/json") -> list[Piece]:
@@ -103,6 +103,8 @@ class FaultyServer:
                 while True:
                     writer.write(last)
                     await writer.drain()
+            elif isinstance(piece, asyncio.Event):
+                await piece.wait()
             elif isinstance(piece, bytes):
                 last = piece
                 writer.write(piece)

@@ -9,10 +9,24 @@ from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
+import aiohttp
 import pytest
-from arbiter_providers import _upstream
+from arbiter_providers import _openai_runtime, _upstream
 from arbiter_providers.openai_compatible import OpenAiCompatibleProvider
-from faulty_server import DONE, ENDLESS, HANG, RESET, FaultyServer, Piece, answer, event, faulty_server, stream, word
+from faulty_server import (
+    DONE,
+    ENDLESS,
+    HANG,
+    RESET,
+    FaultyServer,
+    Piece,
+    answer,
+    event,
+    faulty_server,
+    stream,
+    untrusted,
+    word,
+)
 from provider_kit import until
 
 from arbiter_tui.errors import ArbiterError, InvalidRequest, ModelUnusable, Overloaded, ProviderError, WorkerDied
@@ -44,6 +58,21 @@ async def loaded(fault: FaultyServer, **options: Any) -> AsyncIterator[tuple[Any
     finally:
         await provider.close()
         await until(lambda: fault.open == 0, "no connection is left open")
+
+
+@pytest.fixture(params=[False, True], ids=["plain", "tls"])
+def tls(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Whether the server is behind TLS; its certificate is trusted here, for it is no matter of the bytes."""
+
+    def trusting(self: _openai_runtime.Runtime) -> aiohttp.ClientSession:
+        self._session = self._session or aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, force_close=True, ssl=False)
+        )
+        return self._session
+
+    if request.param:
+        monkeypatch.setattr(_openai_runtime.Runtime, "_http", trusting)
+    return bool(request.param)
 
 
 async def read(relayed: AsyncGenerator[bytes | Done, None]) -> tuple[bytes, Done]:
@@ -146,9 +175,11 @@ WRONG: list[tuple[str, Sequence[Piece], type[ArbiterError], str]] = [
 
 
 @pytest.mark.parametrize(("pieces", "kind", "words"), [case[1:] for case in WRONG], ids=[case[0] for case in WRONG])
-async def test_a_wrong_answer_is_a_typed_error(pieces: Sequence[Piece], kind: type[ArbiterError], words: str) -> None:
+async def test_a_wrong_answer_is_a_typed_error(
+    pieces: Sequence[Piece], kind: type[ArbiterError], words: str, tls: bool
+) -> None:
     """As for an answer that is read: the error of that kind, without the key; the next request is answered."""
-    async with faulty_server() as fault:
+    async with faulty_server(untrusted() if tls else None) as fault:
         fault.script(CHAT, pieces, GOOD)
         async with loaded(fault) as (model, events):
             with pytest.raises(kind, match=words) as seen:
@@ -311,10 +342,10 @@ class Tray:
 
 
 @pytest.mark.parametrize("full", [False, True])
-async def test_the_rest_goes_into_a_sink_by_itself(full: bool) -> None:
+async def test_the_rest_goes_into_a_sink_by_itself(full: bool, tls: bool) -> None:
     """Byte for byte, never while the sink is full, and Done after it with what the end says."""
     pieces = [CUT, *(word(f"w{n}" * 900) for n in range(200)), TIMED, DONE]
-    async with faulty_server() as fault:
+    async with faulty_server(untrusted() if tls else None) as fault:
         fault.script(CHAT, stream(*pieces))
         async with loaded(fault) as (model, _):
             relayed, tray = model.relay(asked()), Tray(full=full)
@@ -351,12 +382,68 @@ async def test_words_that_nobody_asked_for_are_no_answer() -> None:
         assert Keeping.made == 2
 
 
-async def test_an_answer_that_is_wanted_whole_comes_without_a_generator() -> None:
+async def test_an_answer_that_is_wanted_whole_comes_without_a_generator(tls: bool) -> None:
     """The same bytes and the same end; a stream, and what can't be asked in the client's words, is not for it."""
-    async with faulty_server() as fault:
+    async with faulty_server(untrusted() if tls else None) as fault:
         told = json.dumps({"choices": [{"finish_reason": "stop"}], "usage": {"completion_tokens": 2}}).encode()
         fault.script(CHAT, answer(told), answer(told))
         async with loaded(fault) as (model, _):
             assert await model.whole(asked(streams=False)) == await read(model.relay(asked(streams=False)))
             assert model.whole(asked()) is None
             assert model.whole(Request(messages=(Message("user", "hi"),))) is None
+
+
+@pytest.mark.parametrize("streams", [True, False])
+async def test_when_to_come_again_is_the_servers_own_word(streams: bool, tls: bool) -> None:
+    """Its Retry-After goes on with the refusal, whichever way it was asked."""
+    [said] = answer({"error": {"message": "busy"}}, status=429)
+    assert isinstance(said, bytes)
+    async with faulty_server(untrusted() if tls else None) as fault:
+        fault.script(CHAT, [said.replace(b"Content-Type", b"Retry-After: 17\r\nContent-Type")])
+        async with loaded(fault) as (model, _):
+            with pytest.raises(Overloaded) as seen:
+                await read(model.relay(asked(streams=streams)))
+            assert seen.value.retry_after_s == 17
+
+
+async def test_a_whole_answer_may_take_as_long_as_its_server_is_well(tls: bool) -> None:
+    """Nothing of it comes before all of it is made: while the server says that it is well, silence is no failure."""
+    made = asyncio.Event()
+    told = json.dumps({"choices": [{"finish_reason": "stop"}]}).encode()
+    async with faulty_server(untrusted() if tls else None) as fault:
+        fault.script(CHAT, [made, *answer(told)]).script("/health", answer({}))
+        async with loaded(fault) as (model, events):
+            model._runtime.hot._stall_s = 0.02
+            coming = asyncio.ensure_future(model.whole(asked(streams=False)))
+            await until(lambda: [path for path, _, _ in fault.asked].count("/health") >= 3, "it was asked three times")
+            assert not coming.done()
+            made.set()
+            assert (await coming)[0] == told
+            assert events == []
+
+
+async def test_a_whole_answer_of_a_server_that_is_not_well_is_given_up(tls: bool) -> None:
+    """It is silent and does not say that it is well: that is a stall."""
+    async with faulty_server(untrusted() if tls else None) as fault:
+        fault.script(CHAT, [HANG]).script("/health", answer({}, status=500))
+        async with loaded(fault) as (model, events):
+            model._runtime.hot._stall_s = 0.02
+            with pytest.raises(WorkerDied, match="no answer in time"):
+                await model.whole(asked(streams=False))
+            assert [e.kind for e in events] == ["exited"]
+
+
+@pytest.mark.parametrize("streams", [True, False])
+async def test_what_is_under_way_when_the_engine_stops_is_told_so(streams: bool, tls: bool) -> None:
+    """Whoever reads gets a typed error, not silence: the address is closed under it."""
+    async with faulty_server(untrusted() if tls else None) as fault:
+        fault.script(CHAT, stream(CUT, HANG) if streams else [HANG])
+        async with loaded(fault) as (model, events):
+            relayed = model.relay(asked(streams=streams))
+            reading = asyncio.ensure_future(read(relayed))
+            await until(lambda: fault.answering == 1, "it is under way")
+            await model.unload()
+            await model._runtime.close()
+            with pytest.raises(WorkerDied, match="was unloaded before the end of its answer"):
+                await reading
+            assert events == []
