@@ -9,6 +9,7 @@ its provider starts its processes itself and hands nothing on to other nodes. Wh
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
@@ -24,6 +25,12 @@ from .live import Live
 
 OWN_PROCESSES = frozenset({"llama_server", "llama_cpp", "server", "transformers", "onnx", "mlx", "coreml"})
 OTHER_NODES = ("rpc", "ray_address")
+# The same in a command's own words (llama.cpp, vLLM; programs that run another one elsewhere), and in its environment.
+NODE_WORDS = re.compile(
+    r"--?rpc|ray|--(data-parallel|master)-addr(ess)?|--nnodes|--node-rank|ssh|kubectl|srun|mpirun|mpiexec|mlx\.launch",
+    re.IGNORECASE,
+)
+NODE_VARIABLES = frozenset({"LLAMA_ARG_RPC", "RAY_ADDRESS", "MASTER_ADDR"})
 CLOUD = "cloud"  # Ollama's own servers answer for a model with such a tag, through the local address
 
 
@@ -76,8 +83,7 @@ class Constitution:
             hosts = [urlsplit(str(address)).hostname for address in addresses]
             handed_on = provider.kind == "ollama" and version.source.rpartition(":")[2].endswith(CLOUD)
             return all(host is not None and is_loopback(host) for host in hosts) and not handed_on
-        options = self._options.get(provider.name, {})
-        return provider.kind in OWN_PROCESSES and not any(options.get(name) for name in OTHER_NODES)
+        return provider.kind in OWN_PROCESSES and not hands_on(self._options.get(provider.name, {}))
 
     def tell(self) -> None:
         """At the start, and when they change: which waivers hold, and which tasks are routed against a rule."""
@@ -93,6 +99,18 @@ class Constitution:
             if found is not None and version is not None:
                 text = f"{task} is refused until it is swapped: {found.sentence}"
                 self._live.alert("error", text, task=task, version=version.version)
+
+
+def hands_on(options: Mapping[str, Any]) -> bool:
+    """Whether a managed server may pass its work to other machines, by its block: what may is taken as if it did."""
+    command, told = options.get("command") or (), options.get("env")
+    variables = {str(name).upper() for name in told} if isinstance(told, Mapping) else set()
+    words = [part.rpartition("/")[2] for word in command for part in re.split(r"[\s=]+", str(word))]
+    return (
+        any(options.get(name) for name in OTHER_NODES)
+        or not variables.isdisjoint(NODE_VARIABLES)
+        or any(NODE_WORDS.fullmatch(word) for word in words)
+    )
 
 
 def forbidden(found: Breach) -> Unconstitutional:

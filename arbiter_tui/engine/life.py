@@ -3,12 +3,13 @@
 Owns: background loops and their supervision. Never: requests, decisions.
 
 Start: state -> half-made swaps -> configured and discovered models -> first incumbents -> ready -> loops.
-Stop: refuse -> loops and swaps end -> drain -> instances end -> flush -> providers and probe close. One deadline.
+Stop: refuse -> loops and swaps end -> drain -> instances end -> providers close -> flush -> probe closes. One deadline.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
@@ -32,6 +33,7 @@ DEFAULT_BUDGET = 2 * 1024**3
 TICK_S = 1.0
 PROFILES_EVERY = 5  # ticks between two commits of changed profiles
 CLOSE_WITHIN_S = 2.0
+TOLD_WITHIN_S = 0.5  # for those who are cut off to hear it
 
 
 def budget(config: Config, probe: HardwareProbe) -> int:
@@ -239,11 +241,19 @@ class Life:
         await a.bench.stop()
         await a.swapper.settle()
         await a.pool.close(deadline_s)
-        await a.recorder.flush()
-        await self._save_profiles()
         for provider in a.providers.values():
             await self._close(provider.name, provider.close)
+        await self._cut_off()
+        await a.recorder.close()
+        await self._save_profiles()
         await self._close("hardware", a.live.probe.close)
+
+    async def _cut_off(self) -> None:
+        """What was not finished in time has lost its runtime by now: its client is told, and its record is kept."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(TOLD_WITHIN_S):
+                while self._a.asked.open:  # noqa: ASYNC110 - the ends of answers, each in its client's own task
+                    await asyncio.sleep(0.01)
 
     async def _close(self, name: str, close: Callable[[], Awaitable[None]]) -> None:
         """One that hangs or fails must not keep the others from closing."""

@@ -48,13 +48,14 @@ class Recorder:
         self._seen_before: set[str] = set()
         self._lock = asyncio.Lock()
         self._early: asyncio.Task[None] | None = None
+        self._closed = False
         self.dropped = 0
         self.saved = 0
         self.duplicates = 0  # outcomes with an id that was there already: they teach nothing
 
     def append(self, outcome: Outcome) -> bool:
-        """Constant time, never waits. False if the queue was full: the outcome is dropped and counted."""
-        if len(self._fresh) + len(self._unsaved) >= self._limit:
+        """Constant time, never waits. False if the queue was full, or is closed: the outcome is dropped and counted."""
+        if self._closed or len(self._fresh) + len(self._unsaved) >= self._limit:
             self.dropped += 1
             return False
         self._store.expect(outcome.id)  # so that a crash before its commit is known to have cost it
@@ -92,6 +93,12 @@ class Recorder:
                 self._unsaved = batch + self._unsaved
                 raise
             self.saved += len(batch)
+
+    async def close(self) -> None:
+        """Commit what waits. Whatever ends from now on is too late: its store may be closed already."""
+        await self.flush()
+        self._closed = True
+        await self.flush()  # what came meanwhile
 
     async def commit(self, outcomes: Sequence[Outcome]) -> int:
         """Commit, then teach: for outcomes whose sender waits for the acknowledgement. Returns how many were new."""

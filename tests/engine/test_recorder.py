@@ -93,3 +93,14 @@ async def test_a_reported_outcome_that_was_not_committed_is_not_acknowledged() -
         await desk.recorder.commit([outcome(1)])
     assert desk.learnt == []
     assert await desk.recorder.commit([outcome(1)]) == 1
+
+
+async def test_what_ends_after_the_close_is_dropped_and_counted() -> None:
+    """The store is gone by then: what was waiting is committed, what comes later touches nothing."""
+    desk = Desk()
+    desk.recorder.append(outcome(1))
+    await desk.recorder.close()
+    assert list(desk.store.outcomes) == ["o1"]
+    assert not desk.recorder.append(outcome(2))
+    await desk.recorder.flush()
+    assert (list(desk.store.outcomes), desk.recorder.dropped) == (["o1"], 1)
