@@ -11,14 +11,13 @@ texts like "2GiB"; times are seconds. A model's or provider's meaning is checked
 from __future__ import annotations
 
 import os
-import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from .config_gates import SECRET_SCHEMES, RuleBlock, WebhookBlock, check_rules, check_webhooks
+from .config_gates import RuleBlock, WebhookBlock, check_rules, check_secrets, check_webhooks
 from .config_reader import Setting, Where, read_values, schema_of, setting, setting_schema, settings
 from .config_rules import RuleConfig, check_task_rules
 from .config_server import LimitsConfig, ServerConfig, check_server
@@ -49,7 +48,6 @@ APP = "arbiter"
 TRIGGERS = ("degraded", "better")
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 TIME_OF_DAY = r"([01]\d|2[0-3]):[0-5]\d"
-_SECRET_KEY = re.compile(r"(.*_)?(key|token|password|secret)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -330,10 +328,7 @@ def _provider(table: Any, where: Where) -> ProviderBlock:
     known = settings(ProviderBlock)
     named = read_values(known, {k: v for k, v in table.items() if k in known}, where)
     options = {k: v for k, v in table.items() if k not in known}
-    for key, value in options.items():
-        if _SECRET_KEY.fullmatch(key) and not (isinstance(value, str) and value.startswith(SECRET_SCHEMES)):
-            # The value itself is kept out of the message: it may well be the key.
-            raise where.key(key).error("…", "must be a reference: env:NAME, keyring:NAME or file:PATH, never a value")
+    check_secrets(options, where)
     return ProviderBlock(**named, options=options)
 
 
@@ -347,6 +342,8 @@ def _check(config: Config, where: Where) -> None:
     check_webhooks(config.webhooks, where.key("webhooks"))
     check_rules(config.constitution, where.key("constitution"))
     check_task_rules(config.rules, where.key("rules"))
+    for i, model in enumerate(config.models):
+        check_secrets(model.options, where.key("models").item(i).key("options"))
     for action, key in config.tui.keys.items():
         if not isinstance(key, str) or not key:
             raise where.key("tui").key("keys").key(action).error(key, 'must be a key, as in "w" or "ctrl+s"')

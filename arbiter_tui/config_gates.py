@@ -1,13 +1,16 @@
-"""The [[constitution]] blocks (rules that hold whatever is measured, and their waivers) and the [[webhooks]] blocks.
+"""The [[constitution]] blocks (rules that hold whatever is measured, and their waivers), the [[webhooks]] blocks, and
+where secrets may not stand.
 
 Owns: their keys and checks. Never: what a rule means (core/constitution.py), who breaks it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
+from typing import Any
 
 from .config_reader import Where, setting
 from .core.constitution import Rule, Waiver
@@ -15,6 +18,8 @@ from .core.registry import VERSION_NAME
 
 SECRET_SCHEMES = ("env:", "keyring:", "file:")
 WEBHOOK_EVENTS = ("swap-started", "swap-complete", "swap-failed", "rolled-back")
+_SECRET_KEY = re.compile(r"(?i)(.*[_-])?(api)?(key|token|password|passwd|secret|authorization)")
+_SECRET_FLAG = re.compile(r"(?i)--?([\w-]*[_-])?(api[_-]?key|token|password|secret)")
 NAME = VERSION_NAME.pattern.strip("^$")
 
 
@@ -50,6 +55,33 @@ class WebhookBlock:
     url: str = setting(kind="text", required=True, help="https://…, or a reference to it")
     events: tuple[str, ...] = setting(WEBHOOK_EVENTS, kind="texts", choices=WEBHOOK_EVENTS, help="which")
     secret: str | None = setting(None, kind="text", help="signs each message: env:NAME, keyring:NAME or file:PATH")
+
+
+def check_secrets(options: Mapping[str, Any], where: Where) -> None:
+    """What is named like a secret is a reference, at any depth. Raises ConfigError, which never shows the value: it may
+    well be the key."""
+    for key, value in options.items():
+        at = where.key(str(key))
+        if isinstance(value, Mapping):
+            check_secrets(value, at)
+        elif _SECRET_KEY.fullmatch(str(key)) and not _is_reference(value):
+            raise at.error("…", "must be a reference: env:NAME, keyring:NAME or file:PATH, never a value")
+        elif isinstance(value, list | tuple) and (flag := _told_a_secret(value)) is not None:
+            problem = f"{flag} would be seen by everybody on this machine: give the secret in env, by reference"
+            raise at.error("…", problem)
+
+
+def _is_reference(value: object) -> bool:
+    return isinstance(value, str) and value.startswith(SECRET_SCHEMES)
+
+
+def _told_a_secret(words: Sequence[Any]) -> str | None:
+    """The flag of a command behind which a secret stands."""
+    for word, following in zip(words, (*words[1:], ""), strict=True):
+        flag, _, told = str(word).partition("=")
+        if _SECRET_FLAG.fullmatch(flag) and (told or following):
+            return flag
+    return None
 
 
 def check_webhooks(blocks: Sequence[WebhookBlock], where: Where) -> None:

@@ -204,16 +204,12 @@ class Daemon:
         from .adapters.hardware import open_probe
         from .adapters.machine import fingerprint
         from .adapters.plugins import load_policies, load_providers
-        from .config import merge_tasks
-        from .config_rules import check_rule_tasks
-        from .config_tasks import check_policies
-        from .data import bundled_suites, bundled_tasks
+        from .config_whole import tasks_of
+        from .data import bundled_suites
         from .engine.arbiter import Arbiter
 
-        tasks = merge_tasks(bundled_tasks(), self.config.tasks)
         load_policies()
-        check_policies(tasks, file=str(self.config.path))
-        check_rule_tasks(self.config.rules, (t.name for t in tasks), file=str(self.config.path))
+        tasks = tasks_of(self.config)
         server = self.config.server if port is None else replace(self.config.server, port=port)
         return Arbiter(
             replace(self.config, tasks=tasks, server=server),
@@ -325,15 +321,13 @@ class Rereader:
 
     def _read(self) -> tuple[str | None, Config, dict[str, tuple[SuiteItem, ...]], list[Hook]]:
         """All that can be wrong with a file is found here."""
-        from .adapters.plugins import check_kinds
-        from .config import load, merge_tasks
-        from .config_rules import check_rule_tasks
-        from .data import bundled_suites, bundled_tasks
+        from .config import load
+        from .config_whole import check_blocks, tasks_of
+        from .data import bundled_suites
 
         fresh = load(self._file.path)
-        check_kinds(fresh.providers, file=str(fresh.path))
-        tasks = merge_tasks(bundled_tasks(), fresh.tasks)
-        check_rule_tasks(fresh.rules, (t.name for t in tasks), file=str(fresh.path))
+        check_blocks(fresh, self._arbiter.providers)
+        tasks = tasks_of(fresh)
         if fresh.server.port == self._file.server.port:  # the one that listens may be --port's, or the system's choice
             fresh = replace(fresh, server=replace(fresh.server, port=self._arbiter.config.server.port))
         suites = {**bundled_suites(), **own_suites(tasks, fresh.path)}

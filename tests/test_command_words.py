@@ -160,6 +160,44 @@ def test_a_provider_kind_that_nobody_provides_is_found_before_the_engine_starts(
     assert "ollama" in said
 
 
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('[[providers]]\nname = "b"\nkind = "openai_compatible"\nbase_url = "http://x"\nmodles = ["m"]\n',
+         "provider 'b': modles is no option; nearest: models"),
+        ('[[providers]]\nname = "b"\nkind = "ollama"\ncontext = "big"\n',
+         "context must be a number above 0, not 'big'"),
+        ('[[providers]]\nname = "b"\nkind = "llama_server"\ngpu_layer = 3\n',
+         "gpu_layer is no option; nearest: gpu_layers"),
+        ('[[providers]]\nname = "b"\nkind = "llama_cpp"\nwarmup = 1\n', "warmup must be true or false, not 1"),
+        ('[[models]]\nname = "m"\nprovider = "llama_servr"\nsource = "x.gguf"\n', "nearest: llama_server"),
+        ('[[tasks]]\nname = "t"\npolicy = "bandits"\n', "nearest: bandit"),
+        ('[[rules]]\ntask = "nobody"\nmodel = "^gpt"\n', "there is no such task"),
+        ('[[tasks]]\nname = "t"\nsuite = "gone.jsonl"\n', "gone.jsonl"),
+    ],
+)  # fmt: skip
+def test_what_a_start_would_refuse_is_found_before_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, words: str
+) -> None:
+    """``config check`` names the file, what is wrong, and what would be right; no secret is looked up for it."""
+    file = tmp_path / "arbiter.toml"
+    file.write_text(text)
+    assert cli.main(["config", "check", "--config", str(file)]) == 2
+    said = capsys.readouterr().err
+    assert words in said
+    assert str(file) in said
+
+
+def test_a_rule_that_protects_nobody_is_said_by_the_check(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It is no mistake of the file's, for the task may be made later; a key that is not at hand now is none either."""
+    file = tmp_path / "arbiter.toml"
+    box = '[[providers]]\nname = "b"\nkind = "openai_compatible"\nbase_url = "http://x"\napi_key = "env:NO_SUCH_KEY"\n'
+    file.write_text(f'{box}[[constitution]]\nname = "r"\nlabels = ["privat"]\nlocal = true\n')
+    assert cli.main(["config", "check", "--config", str(file)]) == 0
+    said = capsys.readouterr().out
+    assert "note: the constitution's rule 'r' binds no task with the label 'privat': none has it" in said
+
+
 def test_a_column_that_follows_on_its_own_line_keeps_its_name_beside_it() -> None:
     """The name never stands alone at a line's end."""
     told = table(["when", "from", "why"], [["14:29:00 today", "a" * 20, "it leads by far"]], width=30)

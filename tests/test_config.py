@@ -96,11 +96,34 @@ def test_every_error_names_file_key_value_and_what_would_be_right(text: str, key
     assert caught.value.details["file"] == "here.toml"
 
 
-def test_a_key_written_in_clear_is_refused_without_being_repeated() -> None:
-    """The secret that stands where a reference belongs is not copied into the error."""
-    with pytest.raises(ConfigError, match="env:NAME") as caught:
-        parse('[[providers]]\nname = "a"\nkind = "openai"\napi_key = "sk-very-secret"')
+@pytest.mark.parametrize(
+    ("where", "line", "key"),
+    [
+        ("providers", 'api_key = "sk-very-secret"', "api_key"),
+        ("providers", 'APIKEY = "sk-very-secret"', "APIKEY"),
+        ("providers", 'env = { HF_TOKEN = "sk-very-secret" }', "env.HF_TOKEN"),
+        ("providers", 'headers = { Authorization = "Bearer sk-very-secret" }', "headers.Authorization"),
+        ("providers", 'command = ["x", "--api-key", "sk-very-secret", "{port}"]', "command"),
+        ("providers", 'command = ["x", "--hf_token=sk-very-secret", "{port}"]', "command"),
+        ("models", 'options = { api_key = "sk-very-secret" }', "options.api_key"),
+    ],
+)
+def test_a_secret_written_in_clear_is_refused_without_being_repeated(where: str, line: str, key: str) -> None:
+    """At any depth and however it is spelt, in a command, too; it is not copied into the error."""
+    own = 'kind = "openai"' if where == "providers" else 'provider = "p"\nsource = "s"'
+    with pytest.raises(ConfigError, match=r"env:NAME|by reference") as caught:
+        parse(f'[[{where}]]\nname = "a"\n{own}\n{line}')
+    assert f"{where}[0].{key} = " in str(caught.value)
     assert "sk-very-secret" not in str(caught.value) + json.dumps(caught.value.details)
+
+
+def test_what_only_sounds_like_a_secret_passes() -> None:
+    """A file with keys, a tokenizer, references at any depth."""
+    parse(
+        '[[providers]]\nname = "a"\nkind = "server"\n'
+        'env = { HF_TOKEN = "env:HF_TOKEN", TOKENIZERS_PARALLELISM = "0" }\n'
+        'command = ["x", "--api-key-file", "/run/keys", "--tokenizer", "t", "{port}"]'
+    )
 
 
 def test_provider_blocks_keep_their_kinds_own_keys() -> None:

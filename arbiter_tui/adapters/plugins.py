@@ -49,17 +49,40 @@ def check_kinds(blocks: Sequence[ProviderBlock], *, file: str) -> None:
             raise ConfigError(f"{where}: {block.kind!r} is not installed; known: {', '.join(known)}")
 
 
+def check_providers(blocks: Sequence[ProviderBlock], *, file: str) -> None:
+    """The blocks' own options, as a start would find them; no secret is looked up, nothing is asked of anybody.
+
+    Raises ConfigError.
+    """
+    check_kinds(blocks, file=file)
+    for block in blocks:
+        try:
+            _made(block, _factory(block), ProviderConfig(name=block.name, kind=block.kind, options=block.options))
+        except ConfigError as error:
+            raise ConfigError(f"{file}: {error}", details={"file": file, "key": f"providers.{block.name}"}) from error
+
+
+def provider_names(blocks: Sequence[ProviderBlock]) -> list[str]:
+    """All that there will be: those of the blocks, and of kinds that need none."""
+    taken = {block.kind for block in blocks}
+    return [*(b.name for b in blocks), *(k for k in WITHOUT_CONFIGURATION if k not in taken and k in _found())]
+
+
 def load_provider(block: ProviderBlock) -> Provider:
     """Make exactly this one. Raises UnknownName (no such kind) or ConfigError (broken, or its options are wrong)."""
+    factory = _factory(block)
+    config = ProviderConfig(name=block.name, kind=block.kind, options=resolve_all(block.options))
+    return _made(block, factory, config)
+
+
+def _factory(block: ProviderBlock) -> object:
     point = _found().get(block.kind)
     if point is None:
         raise UnknownName("provider kind", block.kind, provider_kinds())
     try:
-        factory = point.load()
+        return point.load()
     except Exception as error:  # whatever a plugin's import raises is its own matter; it must not end the engine
         raise ConfigError(f"provider {block.name!r}: {point.value} can't be imported: {error}") from error
-    config = ProviderConfig(name=block.name, kind=block.kind, options=resolve_all(block.options))
-    return _made(block, factory, config)
 
 
 def _made(block: ProviderBlock, factory: object, config: ProviderConfig) -> Provider:

@@ -15,6 +15,7 @@ from ..config_gates import SECRET_SCHEMES
 from ..errors import ConfigError
 
 KEYRING_SERVICE = "arbiter"
+OTHERS = 0o077  # of a file's mode: what its owner alone may do is nobody else's
 
 
 def is_reference(value: object) -> bool:
@@ -54,6 +55,8 @@ def _resolved(value: Any) -> Any:
 
 def _from_file(path: Path) -> tuple[str | None, str]:
     try:
+        if os.name == "posix" and path.stat().st_mode & OTHERS:
+            return None, f"others may read the file (chmod 600 {path})"
         return path.read_text(encoding="utf-8").strip(), "the file is empty"
     except (OSError, UnicodeDecodeError) as error:
         return None, f"the file can't be read ({type(error).__name__})"

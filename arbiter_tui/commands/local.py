@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from ..config import find, schema
+from ..config import Config, find, schema
 from ..errors import ConfigError
 from . import text as t
 from .connect import client, load_config, refuse_read_only
@@ -28,16 +28,29 @@ def config(options: Namespace) -> int:
     if options.action == "show":
         t.out_json({k: v for k, v in _plain(asdict(loaded)).items() if k != "path"})
         return 0
-    from ..adapters.plugins import check_kinds
-
+    notes = _whole(loaded)
     path = loaded.path or find()
-    check_kinds(loaded.providers, file=str(path))
-    checked(loaded)
     if options.json:
-        t.out_json({"file": str(path) if path else None, "correct": True})
+        t.out_json({"file": str(path) if path else None, "correct": True, "notes": notes})
     else:
         t.out(f"{path}: correct" if path else "no configuration file; the defaults are in force")
+        for note in notes:
+            t.out(f"  note: {note}")
     return 0
+
+
+def _whole(loaded: Config) -> list[str]:
+    """What a start would refuse is refused here; what it would warn of is said."""
+    from ..adapters.plugins import load_policies
+    from ..config_whole import check_blocks, tasks_of, unbound
+    from ..daemon import own_suites
+
+    check_blocks(loaded)
+    checked(loaded)
+    load_policies()
+    tasks = tasks_of(loaded)
+    own_suites(tasks, loaded.path)
+    return unbound(loaded, tasks)
 
 
 def _all_that_is_wrong(first: ConfigError) -> ConfigError:

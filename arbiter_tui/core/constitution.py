@@ -52,6 +52,17 @@ class Breach:
     why: dict[str, Any]
 
 
+def unmet(name: str, tasks: Iterable[str], labels: Iterable[str], known: Iterable[Task]) -> list[str]:
+    """What a rule is meant to bind and doesn't, for there is none of it: a misspelt name protects nobody."""
+    found = list(known)
+    names, carried = {t.name for t in found}, {label for t in found for label in labels_of(t)}
+    told = f"the constitution's rule {name!r} binds no task"
+    return [
+        *(f"{told} named {task!r}: there is none" for task in tasks if task not in names),
+        *(f"{told} with the label {label!r}: none has it" for label in labels if label not in carried),
+    ]
+
+
 def labels_of(task: Task) -> frozenset[str]:
     return frozenset(task.labels) | ({PRIVATE} if task.private else frozenset())
 

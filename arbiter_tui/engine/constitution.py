@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from ..config_gates import rules_of
 from ..config_server import is_loopback
-from ..core.constitution import Breach, breach, labels_of
+from ..core.constitution import Breach, breach, labels_of, unmet
 from ..core.registry import ModelVersion
 from ..core.tasks import Task
 from ..errors import Unconstitutional
@@ -89,6 +89,8 @@ class Constitution:
         """At the start, and when they change: which waivers hold, and which tasks are routed against a rule."""
         now = self._live.clock.now()
         for rule in self._rules:
+            for said in unmet(rule.name, rule.tasks, rule.labels, self._live.tasks.values()):
+                self._live.alert("warning", said)
             for waiver in rule.waivers:
                 if now < waiver.until:
                     text = f"the constitution's rule {rule.name!r} is waived for {waiver.task}: {waiver.reason}"

@@ -23,6 +23,8 @@ import psutil
 from arbiter_tui.core.registry import ModelVersion
 from arbiter_tui.errors import ModelUnusable
 
+from ._options import flag, number, positive, whole
+from ._options import known as check_known
 from .embedded import EmbeddedModel, cache_folder, installed_models
 from .gguf import GgufHeader, read_header
 
@@ -47,8 +49,16 @@ class Settings:
 
     @classmethod
     def of(cls, options: Mapping[str, Any]) -> Settings:
-        known = {k: v for k, v in options.items() if k in cls.__dataclass_fields__ and v is not None}
-        return cls(**known)
+        """Raises ValueError for an option that there isn't, or of a wrong kind."""
+        check_known(options, tuple(cls.__dataclass_fields__))
+        for name in ("context", "parallel", "threads"):
+            positive(options.get(name), name)
+        for name in ("gpu_layers", "prompt_cache_mib"):
+            whole(options.get(name), name)
+        for name in ("warmup", "embedded"):
+            flag(options.get(name), name, False)
+        number(options.get("hang_timeout_s"), "hang_timeout_s")
+        return cls(**{k: v for k, v in options.items() if v is not None})
 
     def with_options(self, options: Mapping[str, Any]) -> Settings:
         """These, with one version's own options on top."""

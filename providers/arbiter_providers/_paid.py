@@ -15,12 +15,12 @@ from urllib.parse import quote
 
 from arbiter_tui.core.cost import Price
 from arbiter_tui.core.registry import ModelVersion
-from arbiter_tui.errors import LoadFailed, ModelUnusable, Overloaded, ProviderError, nearest
+from arbiter_tui.errors import LoadFailed, ModelUnusable, Overloaded, ProviderError
 from arbiter_tui.provider import EventSink, LoadedModel, ProviderConfig
 
 from ._openai_runtime import Runtime
 from ._openai_wire import safe_name
-from ._options import address, names, positive
+from ._options import address, known, names, positive, seconds
 
 OPTIONS = ("api_key", "base_url", "models", "context", "parallel", "stall_timeout_s", "leave_out", "prices",
            "budget_per_day")  # fmt: skip
@@ -42,7 +42,7 @@ class PaidProvider:
     def __init__(self, config: ProviderConfig) -> None:
         options = config.options
         self.name = config.name
-        _known(options, OPTIONS, "")
+        known(options, OPTIONS)
         self._models = _named(options.get("models"))
         self._context = positive(options.get("context"), "context")
         self._parallel = positive(options.get("parallel"), "parallel") or 8
@@ -53,8 +53,7 @@ class PaidProvider:
         if not isinstance(key, str) or not key:
             raise ValueError(f'api_key is needed, as a reference: "{self.key_example}"')
         url = address(options.get("base_url") or self.default_url, self.default_url)
-        stall = positive(options.get("stall_timeout_s"), "stall_timeout_s")
-        self.runtime = self.make_runtime(url, key, float(stall or 120))
+        self.runtime = self.make_runtime(url, key, seconds(options.get("stall_timeout_s"), "stall_timeout_s", 120.0))
         self._loaded: set[Any] = set()
 
     def make_runtime(self, url: str, key: str, stall_s: float) -> Runtime:
@@ -146,14 +145,6 @@ class Looks:
         return True
 
 
-def _known(table: Mapping[str, Any], valid: tuple[str, ...], where: str) -> None:
-    """A misspelt price or cap must not pass in silence."""
-    for name in table:
-        if name not in valid:
-            near = nearest(name, valid) or list(valid)
-            raise ValueError(f"{where}{name} is no option; nearest: {', '.join(near)}")
-
-
 def _named(value: Any) -> tuple[str, ...]:
     listed = names(value, "models")
     if not listed or "*" in listed:
@@ -175,7 +166,7 @@ def _price(name: str, table: Any, models: tuple[str, ...]) -> Price:
         raise ValueError(f"{where} is a price of none of the models {', '.join(models)}")
     if not isinstance(table, Mapping) or "input" not in table or "output" not in table:
         raise ValueError(f"{where} needs input and output, both per million tokens")
-    _known(table, PRICE_KEYS, f"{where}.")
+    known(table, PRICE_KEYS, f"{where}.")
     amounts = {key: _amount(amount, f"{where}.{key}") for key, amount in table.items()}
     return Price(**amounts)
 

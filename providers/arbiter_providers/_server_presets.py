@@ -13,6 +13,7 @@ from arbiter_tui.core.registry import ModelVersion
 
 PRESETS: Mapping[str, int] = {"latency": 1, "balanced": 4, "throughput": 16}  # requests at once
 PLACEHOLDERS = ("source", "host", "port", "context", "context_all", "parallel")
+_OF_ONE = {"tensor_parallel": "vllm", "pipeline_parallel": "vllm", "ray_address": "vllm", "rpc": "llama-server"}
 # Tokens that one step of vLLM works on: its guide takes 2048 for short times between tokens, 8192 for throughput.
 _VLLM_BATCH = {"latency": "2048", "throughput": "8192"}
 
@@ -22,6 +23,14 @@ def program(command: Sequence[str]) -> str:
     name = Path(command[0]).name
     words = {name, *(Path(part).name for part in command[1:3])}
     return next((known for known in ("llama-server", "vllm", "mlx_lm.server") if known in words), name)
+
+
+def for_program(command: Sequence[str], options: Mapping[str, object]) -> None:
+    """Options of one program alone must not pass in silence with another. Raises ValueError."""
+    for name, wanted in _OF_ONE.items():
+        if options.get(name) and program(command) != wanted:
+            told = f"{name} is for {wanted}; this command is {program(command)}"
+            raise ValueError(f"{told}: say it among the command's own words")
 
 
 def preset_flags(

@@ -185,7 +185,10 @@ class _Connection(asyncio.Protocol):
 
     async def _look(self, alive: Alive, waiter: asyncio.Future[None]) -> None:
         """It is silent: is it at work, or gone?"""
-        well = await alive()
+        try:
+            well = await alive()
+        except Exception:  # what can't be asked is not well
+            well = False
         self._looking = None
         if self._waiter is not waiter:
             return  # something came meanwhile

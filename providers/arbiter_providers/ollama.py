@@ -28,10 +28,11 @@ from arbiter_tui.provider import (
 
 from . import _ollama_wire as wire
 from ._openai_runtime import QUICK_S, Runtime
-from ._options import address, positive
+from ._options import address, known, positive, seconds
 from ._passing import passed
 from ._streams import chunks
 
+OPTIONS = ("base_url", "context", "parallel", "stall_timeout_s", "api_key")
 DEFAULT_URL = "http://127.0.0.1:11434"
 LOOK_EVERY_S = 10.0  # at what lies under a loaded model's name: a list of all models, so not at each health question
 
@@ -52,11 +53,12 @@ class OllamaProvider:
 
     def __init__(self, config: ProviderConfig) -> None:
         self.name = config.name
+        known(config.options, OPTIONS)
         url = address(config.options.get("base_url") or DEFAULT_URL, DEFAULT_URL)
         self._context = positive(config.options.get("context"), "context") or 4096
         self._parallel = positive(config.options.get("parallel"), "parallel") or 1
-        stall = positive(config.options.get("stall_timeout_s"), "stall_timeout_s")
-        self.runtime = OllamaRuntime(url, key=config.options.get("api_key"), stall_s=stall or 120.0)
+        stall_s = seconds(config.options.get("stall_timeout_s"), "stall_timeout_s", 120.0)
+        self.runtime = OllamaRuntime(url, key=config.options.get("api_key"), stall_s=stall_s)
         self._loaded: set[OllamaModel] = set()
         self._weights: dict[str, str | None] = {}  # digest of a model -> the file of its weights
 

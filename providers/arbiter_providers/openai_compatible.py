@@ -16,9 +16,10 @@ from arbiter_tui.provider import EventSink, LoadedModel, ProviderConfig
 from . import _openai_wire as wire
 from . import _tools
 from ._openai_runtime import OpenAiModel, Runtime
-from ._options import address, names, positive
+from ._options import address, flag, known, names, positive, seconds
 from ._running import RunningModel
 
+OPTIONS = ("base_url", "base_urls", "models", "api_key", "context", "parallel", "chat", "stall_timeout_s")
 _POLL_S = 0.015  # a swap is felt no longer than this after its server is ready
 
 
@@ -32,6 +33,7 @@ class OpenAiCompatibleProvider:
 
     def __init__(self, config: ProviderConfig) -> None:
         self.name = config.name
+        known(config.options, OPTIONS)
         several = names(config.options.get("base_urls"), "base_urls") or (config.options.get("base_url"),)
         urls = [address(url, "http://127.0.0.1:8080") for url in several]
         if len(set(urls)) < len(urls):
@@ -39,10 +41,10 @@ class OpenAiCompatibleProvider:
         self._wanted = names(config.options.get("models"), "models") or ("*",)
         self._context = positive(config.options.get("context"), "context")
         self._parallel = positive(config.options.get("parallel"), "parallel")
-        self._chat = bool(config.options.get("chat", True))
-        stall = positive(config.options.get("stall_timeout_s"), "stall_timeout_s")
+        self._chat = flag(config.options.get("chat"), "chat", True)
+        stall_s = seconds(config.options.get("stall_timeout_s"), "stall_timeout_s", 120.0)
         key = config.options.get("api_key")
-        self._runtimes = [Runtime(url, key=key, stall_s=stall or 120.0) for url in urls]
+        self._runtimes = [Runtime(url, key=key, stall_s=stall_s) for url in urls]
         self._loaded: set[OpenAiModel] = set()
 
     @property

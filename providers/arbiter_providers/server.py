@@ -32,11 +32,16 @@ from . import _openai_wire as wire
 from . import _tools
 from ._local import MIB, Settings, describe, predicted_bytes
 from ._openai_runtime import Runtime
+from ._options import flag, known, names, positive, seconds
 from ._process import Child, Vigil, launch
 from ._running import RunningModel
-from ._server_presets import PLACEHOLDERS, PRESETS, filled, preset_flags
+from ._server_presets import PLACEHOLDERS, PRESETS, filled, for_program, preset_flags
 
 HOST = "127.0.0.1"
+STOP_S = 1.5  # then the supervisor ends it itself
+OPTIONS = ("command", "preset", "models", "health", "start_timeout_s", "stop_timeout_s", "context", "parallel", "chat",
+           "env", "api_key", "tensor_parallel", "pipeline_parallel", "ray_address", "rpc", "hang_timeout_s",
+           "stall_timeout_s", "offline", "model_dirs")  # fmt: skip
 _ENGINE_BYTES = 80 * MIB  # the server itself and the process that answers for it
 _NOTICE_S = 2.0
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+(:[\w.-]+)?")
@@ -45,8 +50,9 @@ _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+(:[\w.-]+)?")
 class ServerProvider:
     """Options: command (needed; with {source} and {port}), preset (latency, balanced, throughput), models (sources to
     list), health (default /health), start_timeout_s (default 300), stop_timeout_s (1.5), context, parallel, chat, env,
-    tensor_parallel, pipeline_parallel, ray_address (vLLM), rpc (llama.cpp's nodes), hang_timeout_s, stall_timeout_s,
-    offline (default true: nothing is fetched from a hub)."""
+    api_key (where the server is told to want one, as by env = { LLAMA_API_KEY = "env:NAME" }), tensor_parallel,
+    pipeline_parallel, ray_address (vLLM), rpc (llama.cpp's nodes), hang_timeout_s, stall_timeout_s, offline (default
+    true: nothing is fetched from a hub)."""
 
     kind = "server"
     relays = wire.OWN
@@ -54,27 +60,33 @@ class ServerProvider:
     def __init__(self, config: ProviderConfig) -> None:
         self.name = config.name
         o = config.options
+        known(o, OPTIONS)
         preset = o.get("preset", "balanced")
         if preset not in PRESETS:
             raise ValueError(f"preset must be one of {', '.join(PRESETS)}, not {preset!r}")
         self._command = _checked(o.get("command"))
+        for_program(self._command, o)
         self._command += preset_flags(
-            self._command, preset, tensor=o.get("tensor_parallel"), pipeline=o.get("pipeline_parallel"),
-            rpc=tuple(o.get("rpc", ())),
+            self._command, preset, tensor=positive(o.get("tensor_parallel"), "tensor_parallel"),
+            pipeline=positive(o.get("pipeline_parallel"), "pipeline_parallel"), rpc=names(o.get("rpc"), "rpc"),
         )  # fmt: skip
-        self._env = {str(k): str(v) for k, v in dict(o.get("env", {})).items()}
-        if o.get("offline", True):
+        self._env = _environment(o.get("env"))
+        if flag(o.get("offline"), "offline", True):
             self._env = {"HF_HUB_OFFLINE": "1", **self._env}
         if o.get("ray_address"):
             self._env["RAY_ADDRESS"] = str(o["ray_address"])
             self._command += ["--distributed-executor-backend", "ray"]
-        self._sources = [str(s) for s in o.get("models", ())]
-        self._settings = Settings.of({"parallel": PRESETS[preset], "hang_timeout_s": 60.0, **o})
-        self._chat = bool(o.get("chat", True))
-        self._health = str(o.get("health", "/health"))
-        self.load_timeout_s = float(o.get("start_timeout_s", 300.0))
-        self._stop_s = min(float(o.get("stop_timeout_s", 1.5)), 1.5)  # then the supervisor ends it itself
-        self._stall_s = float(o.get("stall_timeout_s", 120.0))
+        self._sources = list(names(o.get("models"), "models"))
+        own = {name: o[name] for name in ("context", "parallel", "hang_timeout_s", "model_dirs") if name in o}
+        self._settings = Settings.of({"parallel": PRESETS[preset], "hang_timeout_s": 60.0, **own})
+        self._chat = flag(o.get("chat"), "chat", True)
+        self._health = _path(o.get("health", "/health"))
+        self.load_timeout_s = seconds(o.get("start_timeout_s"), "start_timeout_s", 300.0)
+        self._stop_s = seconds(o.get("stop_timeout_s"), "stop_timeout_s", STOP_S)
+        if self._stop_s > STOP_S:
+            raise ValueError(f"stop_timeout_s may be {STOP_S:g} at most: an engine that stops waits no longer for it")
+        self._stall_s = seconds(o.get("stall_timeout_s"), "stall_timeout_s", 120.0)
+        self._key = o.get("api_key")
         self._loaded: set[ServerModel] = set()
 
     async def available(self) -> str | None:
@@ -108,7 +120,7 @@ class ServerProvider:
 
     async def load(self, version: ModelVersion, *, timeout_s: float, on_event: EventSink) -> LoadedModel:
         port = _free_port()
-        runtime = Runtime(f"http://{HOST}:{port}", stall_s=self._stall_s)
+        runtime = Runtime(f"http://{HOST}:{port}", key=self._key, stall_s=self._stall_s)
         child, _ = await launch(
             "arbiter_providers._server_worker",
             {"command": filled(self._command, version, host=HOST, port=port, context=self._settings.context),
@@ -271,6 +283,18 @@ def _checked(command: Any) -> list[str]:
     if not any("{port}" in part for part in command):
         raise ValueError("command needs {port}: the arbiter chooses it")
     return list(command)
+
+
+def _environment(value: Any) -> dict[str, str]:
+    if value is not None and not isinstance(value, Mapping):
+        raise ValueError('env must be a table, as in { HF_HOME = "/models" }')
+    return {str(k): str(v) for k, v in (value or {}).items()}
+
+
+def _path(value: Any) -> str:
+    if not isinstance(value, str) or not value.startswith("/"):
+        raise ValueError(f'health must be a path of the server, as in "/health", not {value!r}')
+    return value
 
 
 def _free_port() -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from importlib.metadata import EntryPoint
@@ -119,10 +120,22 @@ def test_the_installed_package_announces_its_own_providers() -> None:
 def test_secrets_come_from_files_and_the_keyring(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """file: is stripped of white space; keyring: asks for the service arbiter."""
     (tmp_path / "key").write_text(" s3cret\n")
+    (tmp_path / "key").chmod(0o600)
     assert secrets.resolve(f"file:{tmp_path / 'key'}") == "s3cret"
     ring = SimpleNamespace(get_password=lambda service, name: f"{service}/{name}")
     monkeypatch.setitem(sys.modules, "keyring", ring)
     assert secrets.resolve("keyring:box") == "arbiter/box"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="modes are POSIX's")
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o644])
+def test_a_secret_that_others_may_read_is_none(tmp_path: Path, mode: int) -> None:
+    """The error says how to close the file, and nothing of what is in it."""
+    (tmp_path / "key").write_text("s3cret")
+    (tmp_path / "key").chmod(mode)
+    with pytest.raises(ConfigError, match=r"others may read the file \(chmod 600 ") as caught:
+        secrets.resolve(f"file:{tmp_path / 'key'}")
+    assert "s3cret" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

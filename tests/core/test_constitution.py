@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from arbiter_tui.core.constitution import Breach, Rule, Waiver, breach, labels_of
+from arbiter_tui.core.constitution import Breach, Rule, Waiver, breach, labels_of, unmet
 from arbiter_tui.core.tasks import Task
 
 STAYS = Rule(name="stays-here", labels=("private",), local=True, reason="patients' records")
@@ -75,3 +75,12 @@ def test_a_private_task_carries_the_label_private() -> None:
     """Beside its own."""
     assert labels_of(Task(name="t", private=True, labels=("a",))) == {"private", "a"}
     assert labels_of(Task(name="t")) == frozenset()
+
+
+def test_a_rule_that_binds_nobody_is_told() -> None:
+    """A misspelt task or label protects nobody: each of them is named, and what is there is not."""
+    known = [Task(name="letters", private=True), Task(name="code", labels=("customers",))]
+    assert unmet("stays", ("letters",), ("private", "customers"), known) == []
+    (task, label) = unmet("stays", ("leters", "code"), ("privat", "private"), known)
+    assert "'stays' binds no task named 'leters'" in task
+    assert "'stays' binds no task with the label 'privat'" in label

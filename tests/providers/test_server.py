@@ -234,6 +234,14 @@ async def test_what_is_no_model_is_refused() -> None:
         ({"command": ["x"]}, r"needs \{port\}"),
         ({"command": ["x", "{prot}"]}, r"\{prot\} is none of .*\{port\}"),
         ({"command": COMMAND, "preset": "fast"}, "preset must be one of latency, balanced, throughput"),
+        ({"command": COMMAND, "prest": "latency"}, "prest is no option; nearest: preset"),
+        ({"command": COMMAND, "stop_timeout_s": 10}, "stop_timeout_s may be 1.5 at most"),
+        ({"command": COMMAND, "start_timeout_s": "5m"}, "start_timeout_s must be a number above 0, not '5m'"),
+        ({"command": COMMAND, "health": "health"}, 'health must be a path of the server, as in "/health"'),
+        ({"command": COMMAND, "env": ["A=B"]}, "env must be a table"),
+        ({"command": COMMAND, "offline": "no"}, "offline must be true or false, not 'no'"),
+        ({"command": COMMAND, "tensor_parallel": 2}, "tensor_parallel is for vllm; this command is llama-server"),
+        ({"command": ["vllm", "{port}"], "rpc": ["10.0.0.2:1"]}, "rpc is for llama-server; this command is vllm"),
     ],
 )
 def test_wrong_options_are_named(options: dict[str, Any], words: str) -> None:
@@ -251,6 +259,7 @@ def test_presets_add_only_what_the_command_lacks() -> None:
     own = ["llama-server", "-m", "{source}", "-c", "100", "--parallel=2", "--port", "{port}"]
     assert full(own) == ["--host", "{host}"]
     assert full(COMMAND, rpc=["a:1", "b:2"])[-2:] == ["--rpc", "a:1,b:2"]
+    assert full(COMMAND, rpc="a:1")[-2:] == ["--rpc", "a:1"]
     vllm = ["vllm", "serve", "{source}", "--port", "{port}"]
     flags = full(vllm, preset="throughput", tensor_parallel=2, pipeline_parallel=3, ray_address="10.0.0.1:6379")
     assert flags[6:10] == ["--max-num-batched-tokens", "8192", "--tensor-parallel-size", "2"]

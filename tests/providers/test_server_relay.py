@@ -16,7 +16,7 @@ from arbiter_providers.server import ServerProvider
 from provider_kit import DEADLINE_S, until, workers
 
 from arbiter_tui.core.registry import ModelVersion
-from arbiter_tui.errors import LoadFailed, WorkerDied
+from arbiter_tui.errors import LoadFailed, ProviderError, WorkerDied
 from arbiter_tui.provider import Done, Message, Original, ProviderConfig, Request
 
 CHAT = "/v1/chat/completions"
@@ -122,6 +122,27 @@ async def test_its_end_in_the_middle_is_an_error_that_says_why(tmp_path: Path, s
             await rest
         with pytest.raises(WorkerDied, match="SIGKILL"):
             await model.whole(asked(streams=False))
+
+
+async def test_a_server_that_wants_a_key_is_asked_with_it(tmp_path: Path) -> None:
+    """Its own environment tells it which; ours is the same by reference, and stands in no error."""
+    program = tmp_path / "program.py"
+    guard = 'if self.headers["authorization"] != "Bearer planted": return self.say(b"{}", 401)'
+    program.write_text(textwrap.dedent(PROGRAM).replace("body = self", f"{guard}\n        body = self", 1))
+    for key, answered in (("planted", True), ("other", False)):
+        options = {"command": [sys.executable, str(program), "{port}"], "api_key": key}
+        provider = ServerProvider(ProviderConfig(name="gpu", kind="server", options=options))
+        version = ModelVersion(version="v", provider="gpu", model="m", source="org/model", context=1000, parallel=4)
+        try:
+            model: Any = await provider.load(version, timeout_s=DEADLINE_S, on_event=lambda event: None)
+            if answered:
+                assert (await model.whole(asked(streams=False)))[0] == WHOLE
+                continue
+            with pytest.raises(ProviderError, match="set api_key") as caught:
+                await model.whole(asked(streams=False))
+            assert key not in str(caught.value)
+        finally:
+            await provider.close()
 
 
 async def test_a_health_path_that_is_not_there_is_named(tmp_path: Path) -> None:
