@@ -37,7 +37,8 @@ async def _export(options: Namespace) -> int:
     async with client(options, without_engine="offline") as api:
         begun = asyncio.ensure_future(api.export(options.what))
         try:
-            operation = await follow(api, await asyncio.shield(begun), quiet=options.json or options.file == PLAIN)
+            quiet = options.json or options.file == PLAIN
+            operation = await follow(api, await asyncio.shield(begun), quiet=quiet, tell_end=False)
         except asyncio.CancelledError:
             await cancelled(api, await begun, options)
             t.note("export cancelled; no file was written")
@@ -111,7 +112,7 @@ async def _take_in(options: Namespace, data: bytes) -> int:
     async with client(options, without_engine="offline") as api:
         begun = asyncio.ensure_future(api.import_archive(data, dry_run=options.dry_run))
         try:
-            operation = await follow(api, await asyncio.shield(begun), quiet=True)
+            operation = await follow(api, await asyncio.shield(begun), quiet=options.json, tell_end=False)
         except asyncio.CancelledError:
             await cancelled(api, await begun, options)
             t.note("import cancelled; nothing was written")

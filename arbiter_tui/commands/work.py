@@ -76,8 +76,8 @@ async def cancelled(api: Any, operation: dict[str, Any], options: Namespace) -> 
         sys.stderr.write("\n")  # below the line of its progress
 
 
-async def follow(api: Any, operation: dict[str, Any], *, quiet: bool) -> dict[str, Any]:
-    """Poll until it ends; a line that grows in place on a terminal, a line a tenth elsewhere."""
+async def follow(api: Any, operation: dict[str, Any], *, quiet: bool, tell_end: bool = True) -> dict[str, Any]:
+    """Poll until it ends; a line that grows in place on a terminal, a tenth elsewhere; how it ended, if badly."""
     tty, shown = sys.stderr.isatty(), -1
     while operation["state"] == "running":
         percent = int(operation["progress"] * 100)
@@ -93,7 +93,7 @@ async def follow(api: Any, operation: dict[str, Any], *, quiet: bool) -> dict[st
         operation = await api.get(f"{V1}/operations/{operation['id']}")
     if not quiet and tty:
         sys.stderr.write("\r\x1b[K")
-    if operation["state"] != "done" and not quiet:
+    if operation["state"] != "done" and not quiet and tell_end:
         t.note(f"{operation['kind']} {operation['state']}: {operation['message']}")
     return operation
 

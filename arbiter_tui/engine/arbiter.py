@@ -131,6 +131,7 @@ class Arbiter:
         self._life = Life(self)
         self.knowledge = Knowledge(live, self.evidence, self.catalogue.kind, machine)
         self.rush.joined = self.knowledge.traffic
+        self.autopilot.beliefs.absent = self.knowledge.absent
         self.exports = Exports(
             live, self.evidence, self.recorder, self.knowledge, self.catalogue.kind,
             rollouts=self.rollouts.views, traffic=lambda: self.rush.traffic,

@@ -6,12 +6,12 @@ cache. Never: decides (core/autoswap.py), measures.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ..core.policies import POLICIES, Seen, Start
 from ..core.posterior import Belief, beliefs
-from ..core.prediction import ENOUGH, Expectation, predict, traits
+from ..core.prediction import ENOUGH, Expectation, Traits, predict, traits
 from ..core.registry import ModelVersion
 from ..core.scoring import MIN_SAMPLES
 from ..core.stats import EMPTY
@@ -27,6 +27,8 @@ class Beliefs:
     def __init__(self, live: Live, evidence: Evidence) -> None:
         self._live, self._evidence = live, evidence
         self._known: dict[str, tuple[Any, float, tuple[Belief, ...]]] = {}
+        # Models that are not here and what they were worth on a task, by what an archive told; knowledge.py's word.
+        self.absent: Callable[[str], Sequence[tuple[Traits, float]]] = lambda task: ()
 
     def of(self, task: str) -> tuple[Belief, ...]:
         """Best first; empty unless the task's policy is ``bandit``."""
@@ -57,6 +59,7 @@ class Beliefs:
         others = [other for other in self._live.tasks if other != task][:OTHERS]
         tables = [here, *(self._table(other) for other in others)]
         known = [traits(v) for v in self._live.registry.versions.values() if v.version in here]
+        known += [model for model, _ in self.absent(task)]
         found: dict[str, Expectation] = {}
         for version in versions:
             if version.version not in here:
@@ -66,12 +69,13 @@ class Beliefs:
         return found
 
     def _table(self, task: str) -> Mapping[str, float]:
-        """Version -> quality, where enough was graded."""
-        return {
+        """Version -> quality, where enough was graded; models that are not here among them."""
+        measured = {
             name: stats.quality
             for name, stats in self._evidence.stats(task).items()
             if stats.quality is not None and stats.quality_weight >= MIN_SAMPLES
         }
+        return {**{model.name: quality for model, quality in self.absent(task)}, **measured}
 
     def nominee(self, task: str) -> str | None:
         """Whom a policy beyond those of the engine would have serve: only that one may take over for being better."""

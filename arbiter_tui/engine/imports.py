@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..config import patch_task
+from ..config_tasks import TASK_SETTINGS
 from ..core.cost import Failure, Outcome
 from ..core.intake import flaws, sound
 from ..core.knowledge import Heard, HeardOutcome, Said, newest, prevails
@@ -24,7 +25,7 @@ from ..core.policies import POLICIES
 from ..core.registry import Registry
 from ..core.tasks import Task
 from ..data import bundled_tasks
-from ..errors import ArbiterError, ArchiveInvalid
+from ..errors import ArbiterError, ArchiveInvalid, ConfigError
 from ..ports import Import
 from .archive import Read, reading
 from .catalogue import Catalogue
@@ -234,24 +235,30 @@ class Imports:
             if kind != "task":
                 continue
             name, here = line["task"], self._live.tasks.get(line["task"])
-            settings = {k: v for k, v in line["settings"].items() if v is not None}
-            patch = dict(settings if here is None else line.get("changed", {}))
-            if patch.get("policy", "bandit") not in POLICIES:
-                kept.append(_kept(f"task {name}", f"no policy is called {str(patch.pop('policy'))[:64]} here"))
-            if here is not None and (name in defined or name in changed or not patch):
+            settings, patch = (
+                _settings(number, name, line["settings"]),
+                _settings(number, name, line.get("changed", {})),
+            )
+            if here is not None and (name in defined or name in changed):
                 why = "the configuration defines it" if name in defined else "it was changed here"
-                kept += _different(name, here, line["settings"], why) if name in defined or name in changed else []
-                continue
-            try:
-                task = patch_task(here or Task(name=name), patch)
-                self._check_task(here, task)
-            except ArbiterError as error:
-                if getattr(error, "code", "") == "config_invalid":
-                    raise _at(number, "settings", f"task): {error}") from error
-                kept.append(_kept(f"task {name}", str(error)))
-                continue
-            patches[name] = patch
+                kept += _different(name, here, line["settings"], why)
+            elif wanted := settings if here is None else patch:
+                refused = self._refused(name, here, wanted)
+                if refused is None:
+                    patches[name] = wanted
+                else:
+                    kept.append(_kept(f"task {name}", refused))
         return patches, kept
+
+    def _refused(self, name: str, here: Task | None, patch: Mapping[str, Any]) -> str | None:
+        """Why this can't be made of a task here."""
+        if patch.get("policy", "bandit") not in POLICIES:
+            return f"no policy is called {str(patch['policy'])[:64]} here"
+        try:
+            self._check_task(here, patch_task(here or Task(name=name), patch))
+        except ArbiterError as error:
+            return str(error)
+        return None
 
     # ── the report ────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -270,6 +277,16 @@ class Imports:
                     "outcomes": new[key], "graded": graded[key], "same_machine": measured_here,
                 })  # fmt: skip
         return rows
+
+
+def _settings(number: int, name: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Those that this arbiter knows, checked whether they are used or not. Raises ArchiveInvalid."""
+    known = {k: v for k, v in given.items() if v is not None and (k in TASK_SETTINGS or k == "unset") and k != "name"}
+    try:
+        patch_task(Task(name=name), known)
+    except ConfigError as error:
+        raise _at(number, "settings", f"task): {error}") from error
+    return known
 
 
 def _different(name: str, here: Task, there: Mapping[str, Any], why: str) -> list[dict[str, str]]:

@@ -18,7 +18,10 @@ from ..core.cost import Outcome
 from ..core.intake import flaws, sound, unwelcome
 from ..core.knowledge import HeardOutcome, Known, Said, filled, lesson, matching, united
 from ..core.learning import TaskProfile
+from ..core.prediction import Traits, traits
 from ..core.registry import ModelVersion
+from ..core.scoring import MIN_SAMPLES
+from ..core.stats import EMPTY, Stats
 from ..core.traffic import Traffic
 from .evidence import Evidence
 from .live import Live
@@ -40,13 +43,14 @@ class Knowledge:
         self.known = Known()
         self._joined: dict[Pair, frozenset[str]] = {}
         self._seen: Mapping[str, ModelVersion] | None = None
+        self._absent: dict[str, dict[Pair, Stats]] = {}  # task -> models that are not here, and their grades
         self._learning = asyncio.Lock()  # nothing is learnt twice because two read the store at once
 
     async def restore(self) -> None:
         """What is kept, and what it teaches of the versions that are registered now."""
         heard = await self._live.store.heard()
-        self.known, self._joined = Known.of(heard.said), {}
-        await self._learn(heard.outcomes, self._newly_joined())
+        self.known, self._joined, self._absent = Known.of(heard.said), {}, {}
+        await self._learn(heard.outcomes, self._newly_joined(), absent=True)
 
     async def look(self) -> None:
         """When versions were registered: what was heard of them before is learnt now."""
@@ -59,8 +63,8 @@ class Knowledge:
         """An import is committed. ``new``: its outcomes that were unknown; ``said``: all records as they stand now."""
         async with self._learning:
             joined = dict(self._joined)
-            await self._learn(new, joined)
             self.known = Known.of(said)
+            await self._learn(new, joined, absent=True)
             await self._learn_joined(self._newly_joined())
 
     async def _learn_joined(self, fresh: Mapping[Pair, frozenset[str]]) -> None:
@@ -90,10 +94,14 @@ class Knowledge:
                 self._joined[pair] = self._joined.get(pair, frozenset()) | here
         return fresh
 
-    async def _learn(self, outcomes: Iterable[HeardOutcome], joined: Mapping[Pair, frozenset[str]]) -> None:
+    async def _learn(
+        self, outcomes: Iterable[HeardOutcome], joined: Mapping[Pair, frozenset[str]], *, absent: bool = False
+    ) -> None:
         async for (origin, task, version), several in sliced(_together(outcomes).items(), 1):
             if task not in self._live.tasks:
                 continue
+            if absent and not joined.get((origin, version)):
+                self._remember(task, (origin, version), several)
             for name in sorted(joined.get((origin, version), ())):
                 if unwelcome(self._live.registry.versions[name]) is None:
                     self._evidence.hear(task, name, self._lesson(origin, name, several))
@@ -102,6 +110,26 @@ class Knowledge:
         now = self._live.clock.now()
         several = [replace(sound(o, flaws(o, now), now), version=name) for o in outcomes]
         return lesson(several, same_machine=self.same_machine(origin))
+
+    # ── absent ────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _remember(self, task: str, pair: Pair, outcomes: Sequence[Outcome]) -> None:
+        """What a model that is not here was graded: by it those that are like it are known a little."""
+        told = lesson(outcomes, same_machine=False)
+        if isinstance(told, Stats) and told.quality is not None:
+            known = self._absent.setdefault(task, {})
+            known[pair] = known.get(pair, EMPTY).behind(told)
+
+    def absent(self, task: str) -> list[tuple[Traits, float]]:
+        """Models that are not here, each once, where enough of their answers on ``task`` were graded."""
+        found: dict[str, tuple[Traits, float]] = {}
+        for pair, stats in sorted(self._absent.get(task, {}).items()):
+            model = self.known.models.get(pair)
+            enough = stats.quality is not None and stats.quality_weight >= MIN_SAMPLES
+            if model is not None and enough and not self._joined.get(pair) and stats.quality is not None:
+                name = f"{pair[1]} (not here)"
+                found.setdefault(name, (_traits(name, model), stats.quality))
+        return list(found.values())
 
     # ── together ──────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -117,6 +145,16 @@ class Knowledge:
     def traffic(self, own: Traffic) -> Traffic:
         heard = self.known.traffic
         return filled(own, [heard[origin] for origin in sorted(heard)]) if heard else own
+
+
+def _traits(name: str, model: Mapping[str, Any]) -> Traits:
+    """As of a version that is registered."""
+    return traits(
+        ModelVersion(
+            version=name, provider="", model=str(model["name"]), source="", quantization=model.get("quantization"),
+            family=model.get("family"), parameters=model.get("parameters"),
+        )
+    )  # fmt: skip
 
 
 def _together(outcomes: Iterable[HeardOutcome]) -> dict[tuple[str, str, str], list[Outcome]]:

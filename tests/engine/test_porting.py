@@ -205,6 +205,27 @@ async def test_the_same_content_under_another_name_gets_its_evidence() -> None:
         assert learnt(new) == before, "a second look learns nothing twice"
 
 
+async def test_models_that_are_not_here_tell_what_their_siblings_are_worth() -> None:
+    """What nobody here has graded is expected as those that are like it were graded elsewhere."""
+    names = ("falcon-1b-q4", "falcon-1b-q8", "heron-1b-q4", "heron-1b-q8")
+    async with engine(models={n: Behaviour() for n in names}) as old:
+        for name in names:
+            await _teach(old, "x", 0.9 if "falcon" in name else 0.1, name, count=20)
+        data = await exported(old)
+    store = MemoryStore()
+    async with engine(models={"falcon-1b-q5": Behaviour(), "heron-1b-q5": Behaviour()}, store=store) as new:
+        beliefs = new.arbiter.autopilot.beliefs
+        assert beliefs.expected("work") == {}
+        await taken(new, data)
+        told = beliefs.expected("work")
+        assert told["falcon-1b-q5"].value > 0.7
+        assert told["heron-1b-q5"].value < 0.3
+        assert told["falcon-1b-q5"].alike.endswith("(not here)")
+    async with engine(models={n: Behaviour() for n in (*names, "falcon-1b-q5")}, store=store) as again:
+        assert again.arbiter.knowledge.absent("work") == []
+        assert again.arbiter.autopilot.beliefs.expected("work")["falcon-1b-q5"].alike in names
+
+
 async def test_a_name_that_means_another_model_here_gets_nothing() -> None:
     """Equal names with different contents are different models."""
     async with engine() as old:
@@ -257,6 +278,22 @@ async def test_a_task_that_is_unknown_here_is_made_and_survives_a_restart() -> N
         assert new.arbiter.routes.get("night").incumbent is not None
     async with engine(store=store) as again:
         assert again.arbiter.tasks["night"].energy_per_day_j == 500.0
+
+
+async def test_settings_of_later_arbiters_are_left_alone_and_wrong_ones_refused() -> None:
+    """A key that is unknown here costs nothing; a value that can't be is an error, used or not."""
+    head = {"arbiter": "9", "made_at": 1.0, "origin": "b" * 16, "machine": HERE}
+    made = [line("task", {"task": "new", "settings": {"mood": "good", "max_latency_s": 3.0, "policy": "oracle"}})]
+    made.append(line("task", {"task": "other", "settings": {"mood": "good", "max_latency_s": 3.0}}))
+    wrong = line("task", {"task": "work", "settings": {"quality_threshold": "high"}})
+    async with engine() as new:
+        report = await taken(new, _again(head, made))
+        assert new.arbiter.tasks["other"].criteria.max_latency_s == 3.0
+        assert "new" not in new.arbiter.tasks
+        assert report["kept"] == [{"what": "task new", "why": "no policy is called oracle here"}]
+        with pytest.raises(ArchiveInvalid, match="quality_threshold") as caught:
+            await taken(new, _again(head, [wrong]))
+        assert caught.value.details == {"line": 2, "field": "settings"}
 
 
 async def test_what_an_operator_changed_of_a_bundled_task_travels_and_the_constitution_binds_it() -> None:
