@@ -91,6 +91,10 @@ class MemoryStore:
             outcomes=sorted(self.heard_outcomes.values(), key=lambda h: h.outcome.at),
         )
 
+    async def ungraded(self, ids: Sequence[str]) -> frozenset[str]:
+        found = (self.heard_outcomes.get(id) for id in ids)
+        return frozenset(h.outcome.id for h in found if h is not None and h.outcome.quality is None)
+
     async def said(self) -> Sequence[Said]:
         return [self.records[key] for key in sorted(self.records)]
 
@@ -98,7 +102,10 @@ class MemoryStore:
         self._check()
         self.records.update({s.key: replace(s, data=json.loads(json.dumps(s.data))) for s in change.heard.said})
         new = [h for h in change.heard.outcomes if h.outcome.id not in self.outcomes]
-        self.heard_outcomes = {**{h.outcome.id: h for h in new}, **self.heard_outcomes}
+        ungraded = await self.ungraded([h.outcome.id for h in new if h.outcome.quality is not None])
+        for h in new:
+            if h.outcome.id not in self.heard_outcomes or h.outcome.id in ungraded:
+                self.heard_outcomes[h.outcome.id] = h
         self._keep_newest()
         self.profiles.update({p.task: p for p in change.profiles})
         if change.registry is not None:

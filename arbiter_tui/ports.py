@@ -105,7 +105,12 @@ class Store(Protocol):
         ...
 
     async def take_in(self, change: Import) -> None:
-        """All of it and its ledger line in ONE transaction; outcomes whose ids are known are left out."""
+        """All of it and its ledger line in ONE transaction. Of an outcome whose id is known nothing is stored, but for
+        the grade of one that was taken in without any."""
+        ...
+
+    async def ungraded(self, ids: Sequence[str]) -> frozenset[str]:
+        """Those of ``ids`` under which an outcome without a grade was taken in."""
         ...
 
     async def known(self, ids: Sequence[str]) -> frozenset[str]:

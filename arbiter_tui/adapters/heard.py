@@ -16,7 +16,12 @@ from ..core.knowledge import KEPT, Heard, HeardOutcome, Said
 from . import records
 from .queries import known_outcomes
 
-_INSERT = "INSERT OR IGNORE INTO heard_outcomes (id, origin, task, version, at, data) VALUES (?, ?, ?, ?, ?, ?)"
+_GRADED = "instr({}.data, '\"quality\":')"  # what is unknown is not in the data at all
+_INSERT = (
+    "INSERT INTO heard_outcomes (id, origin, task, version, at, data) VALUES (?, ?, ?, ?, ?, ?) "
+    f"ON CONFLICT (id) DO UPDATE SET data = excluded.data WHERE NOT {_GRADED.format('heard_outcomes')} "
+    f"AND {_GRADED.format('excluded')}"
+)
 _BEYOND = (
     "DELETE FROM heard_outcomes WHERE seq IN (SELECT seq FROM heard_outcomes WHERE origin = ? AND task = ? "
     "AND version = ? ORDER BY at DESC, seq DESC LIMIT -1 OFFSET ?)"
@@ -38,7 +43,8 @@ def read(connection: sqlite3.Connection) -> Heard:
 
 
 def write(connection: sqlite3.Connection, heard: Heard) -> None:
-    """Records replace those with their key; outcomes whose id is known, here or from elsewhere, are left out."""
+    """Records replace those with their key. Outcomes whose id is known, here or from elsewhere, are left out; but a
+    grade that came later is taken."""
     connection.executemany(
         "INSERT OR REPLACE INTO heard (kind, origin, name, at, data) VALUES (?, ?, ?, ?, ?)",
         [(s.kind, s.origin, s.name, s.at, records.dumps(s.data)) for s in heard.said],
@@ -50,13 +56,14 @@ def write(connection: sqlite3.Connection, heard: Heard) -> None:
         connection.execute(_BEYOND, (origin, task, version, KEPT))
 
 
-def known(connection: sqlite3.Connection, ids: Sequence[str]) -> frozenset[str]:
-    """Those of ``ids`` that were heard before."""
+def known(connection: sqlite3.Connection, ids: Sequence[str], *, graded: bool = True) -> frozenset[str]:
+    """Those of ``ids`` that were heard before; with ``graded`` False only those without a grade."""
+    only = "" if graded else f" AND NOT {_GRADED.format('heard_outcomes')}"
     found: set[str] = set()
     for start in range(0, len(ids), 900):
         part = ids[start : start + 900]
         marks = ", ".join("?" * len(part))
-        rows: Iterable[Any] = connection.execute(f"SELECT id FROM heard_outcomes WHERE id IN ({marks})", part)
+        rows: Iterable[Any] = connection.execute(f"SELECT id FROM heard_outcomes WHERE id IN ({marks}){only}", part)
         found.update(row[0] for row in rows)
     return frozenset(found)
 

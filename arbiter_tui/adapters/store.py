@@ -151,6 +151,9 @@ class SqliteStore:
     async def heard(self) -> Heard:
         return await self._read(heard.read)
 
+    async def ungraded(self, ids: Sequence[str]) -> frozenset[str]:
+        return await self._read(lambda connection: heard.known(connection, ids, graded=False))
+
     async def said(self) -> Sequence[Said]:
         return await self._read(heard.said)
 

@@ -127,13 +127,16 @@ def lesson(outcomes: Sequence[Outcome], *, same_machine: bool) -> list[Outcome] 
     """What these, the oldest first, teach of a version here. Measured on this machine they are outcomes like any other;
     else only their grades count, as reported ones where their source was trusted more: seconds, bytes, joules and
     failures are that machine's own."""
-    if same_machine:
-        return list(outcomes)
+    return list(outcomes) if same_machine else grades(outcomes, same_machine=False)
+
+
+def grades(outcomes: Sequence[Outcome], *, same_machine: bool) -> Stats:
+    """What their grades alone teach."""
     told = EMPTY
     for o in outcomes:
         if o.quality is not None and o.success:
             source = o.quality_source or "unknown"
-            told = told.graded(o.quality, ELSEWHERE if trust_of(source) >= FIRM else source)
+            told = told.graded(o.quality, source if same_machine or trust_of(source) < FIRM else ELSEWHERE)
     return told
 
 

@@ -24,7 +24,7 @@ from ..core.snapshot import RolloutView, SwapView
 from ..core.traffic import Traffic
 from ..errors import Refused
 from ..ports import StoredState
-from .archive import UNPACKED, line, packed, written
+from .archive import PACKED, UNPACKED, line, packed, written
 from .evidence import Evidence
 from .knowledge import Knowledge
 from .live import Live
@@ -83,7 +83,10 @@ class Exports:
         }  # fmt: skip
         whole = await asyncio.to_thread(written, header, body, counts)
         del body
-        return Export(data=await asyncio.to_thread(packed, whole), header={**header, "counts": counts})
+        data = await asyncio.to_thread(packed, whole)
+        if len(data) > PACKED:
+            raise Refused(f"the archive would have more than {PACKED // 2**20} MiB packed: export less of it (--what)")
+        return Export(data=data, header={**header, "counts": counts})
 
     async def _head(self) -> dict[str, Any]:
         """The newest line of the ledger: an archive can be held against the chain that it was made beside."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..config import patch_task
@@ -36,6 +36,7 @@ from .live import Live
 from .slices import sliced
 
 IDS_AT_ONCE = 2_000
+NEW = ("outcomes", "grades", "profiles", "models", "traffic", "tasks", "aliases")
 _OUTCOME = frozenset(f for f in Outcome.__dataclass_fields__)
 _MODEL = (
     "version", "provider", "name", "digest", "quantization", "family", "parameters", "file_bytes", "context",
@@ -45,9 +46,10 @@ _MODEL = (
 
 @dataclass(slots=True)
 class Plan:
-    """What an archive would change. ``told``: the report."""
+    """What an archive would change. ``graded``: outcomes that were known without a grade; ``told``: the report."""
 
     heard: Heard
+    graded: list[HeardOutcome]
     said: Heard
     profiles: list[TaskProfile] = field(default_factory=list)
     registry: Registry | None = None
@@ -56,7 +58,7 @@ class Plan:
 
     @property
     def empty(self) -> bool:
-        nothing = not self.heard.said and not self.heard.outcomes and not self.profiles
+        nothing = not (self.heard.said or self.heard.outcomes or self.graded or self.profiles)
         return nothing and self.registry is None and not self.tasks
 
 
@@ -90,19 +92,18 @@ class Imports:
         subject = f"sha256:{told['sha256'][:16]} of {told['origin'][:16]}: " + ", ".join(
             f"{n} {what}" for what, n in told["new"].items() if n
         )
-        await self._live.store.take_in(
-            Import(
-                heard=plan.heard, profiles=plan.profiles, registry=plan.registry, tasks=plan.tasks, who=who(),
-                subject=subject,
-            )
-        )  # fmt: skip
+        heard = replace(plan.heard, outcomes=[*plan.heard.outcomes, *plan.graded])
+        change = Import(
+            heard=heard, profiles=plan.profiles, registry=plan.registry, tasks=plan.tasks, who=who(), subject=subject
+        )
+        await self._live.store.take_in(change)
         if plan.registry is not None:
             self._live.registry = plan.registry
         for name in plan.tasks:
             self._apply_task(name, plan.tasks[name])
         for profile in plan.profiles:
             self._evidence.adopt_profile(profile)
-        await self._knowledge.took(plan.heard.outcomes, plan.said.said)
+        await self._knowledge.took(plan.heard.outcomes, plan.graded, plan.said.said)
         self._live.event("import", f"an archive was taken in: {subject}")
 
     # ── the plan ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -112,24 +113,24 @@ class Imports:
         header = read.header
         machines = {**header.get("machines", {}), header["origin"]: header["machine"]}
         await self._check_models(read, header["origin"])
-        outcomes = await self._new_outcomes(read, header["origin"])
+        outcomes, graded = await self._new_outcomes(read, header["origin"])
         said, profiles = await self._new_records(read, own, machines, outcomes)
         registry, aliases, kept = self._aliases(read, machines)
         tasks, more = await self._tasks(read)
         after = {s.key: s for s in (*await self._live.store.said(), *said)}
         plan = Plan(
-            heard=Heard(said=said, outcomes=outcomes), said=Heard(said=list(after.values())), profiles=profiles,
-            registry=registry, tasks=tasks,
+            heard=Heard(said=said, outcomes=outcomes), graded=graded, said=Heard(said=list(after.values())),
+            profiles=profiles, registry=registry, tasks=tasks,
         )  # fmt: skip
         new = Counter(f"{s.kind}s" if s.kind != "traffic" else s.kind for s in said if s.kind != "machine")
         new["profiles"] += len(profiles)
-        told = {"outcomes": len(outcomes), **new, "tasks": len(tasks), "aliases": len(aliases)}
+        told = {"outcomes": len(outcomes), "grades": len(graded), **new, "tasks": len(tasks), "aliases": len(aliases)}
         plan.told = {
             "arbiter": header["arbiter"], "made_at": header["made_at"], "origin": header["origin"],
             "machine": header["machine"], "sha256": header["sha256"],
             "same_machine": bool(self._knowledge.machine) and header["machine"] == self._knowledge.machine,
             "counts": dict(sorted(read.counts.items())), "skipped": dict(sorted(read.skipped.items())),
-            "new": {k: told.get(k, 0) for k in ("outcomes", "profiles", "models", "traffic", "tasks", "aliases")},
+            "new": {k: told.get(k, 0) for k in NEW},
             "known": {"outcomes": read.counts["outcome"] - len(outcomes)},
             "versions": self._versions(read, machines, outcomes), "kept": [*more, *kept],
         }  # fmt: skip
@@ -147,16 +148,19 @@ class Imports:
             if kind == "outcome" and (first := seen.setdefault(line["id"], number)) != number:
                 raise _at(number, "id", f"outcome): id must be unique, and is that of line {first}")
 
-    async def _new_outcomes(self, read: Read, origin: str) -> list[HeardOutcome]:
-        """Those whose id is known neither here nor from before."""
+    async def _new_outcomes(self, read: Read, origin: str) -> tuple[list[HeardOutcome], list[HeardOutcome]]:
+        """Those whose id is known neither here nor from before; and those that were known, and have their grade now."""
         found = [
             HeardOutcome(line.get("origin", origin), self._outcome(line))
             async for _, kind, line in sliced(read.lines, 250) if kind == "outcome"
         ]  # fmt: skip
-        known: set[str] = set()
+        known, without = set[str](), set[str]()
         for start in range(0, len(found), IDS_AT_ONCE):
-            known |= await self._live.store.known([h.outcome.id for h in found[start : start + IDS_AT_ONCE]])
-        return await asyncio.to_thread(newest, [h for h in found if h.outcome.id not in known])
+            part = found[start : start + IDS_AT_ONCE]
+            known |= await self._live.store.known([h.outcome.id for h in part])
+            without |= await self._live.store.ungraded([h.outcome.id for h in part if h.outcome.quality is not None])
+        new = await asyncio.to_thread(newest, [h for h in found if h.outcome.id not in known])
+        return new, [h for h in found if h.outcome.id in without]
 
     def _outcome(self, line: Mapping[str, Any]) -> Outcome:
         """A moment of the future is now: who made the archive with a wrong clock reports all the same."""

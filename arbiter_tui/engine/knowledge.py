@@ -16,7 +16,7 @@ from typing import Any
 
 from ..core.cost import Outcome
 from ..core.intake import flaws, sound, unwelcome
-from ..core.knowledge import HeardOutcome, Known, Said, filled, lesson, matching, united
+from ..core.knowledge import HeardOutcome, Known, Said, filled, grades, lesson, matching, united
 from ..core.learning import TaskProfile
 from ..core.prediction import Traits, traits
 from ..core.registry import ModelVersion
@@ -59,12 +59,14 @@ class Knowledge:
         async with self._learning:
             await self._learn_joined(self._newly_joined())
 
-    async def took(self, new: Sequence[HeardOutcome], said: Sequence[Said]) -> None:
-        """An import is committed. ``new``: its outcomes that were unknown; ``said``: all records as they stand now."""
+    async def took(self, new: Sequence[HeardOutcome], graded: Sequence[HeardOutcome], said: Sequence[Said]) -> None:
+        """An import is committed. ``new``: its outcomes that were unknown; ``graded``: those that were known without a
+        grade, and have one now; ``said``: all records as they stand now."""
         async with self._learning:
             joined = dict(self._joined)
             self.known = Known.of(said)
             await self._learn(new, joined, absent=True)
+            await self._learn(graded, joined, absent=True, late=True)
             await self._learn_joined(self._newly_joined())
 
     async def _learn_joined(self, fresh: Mapping[Pair, frozenset[str]]) -> None:
@@ -95,8 +97,10 @@ class Knowledge:
         return fresh
 
     async def _learn(
-        self, outcomes: Iterable[HeardOutcome], joined: Mapping[Pair, frozenset[str]], *, absent: bool = False
-    ) -> None:
+        self, outcomes: Iterable[HeardOutcome], joined: Mapping[Pair, frozenset[str]], *, absent: bool = False,
+        late: bool = False,
+    ) -> None:  # fmt: skip
+        """``absent``: also of models that are not here; ``late``: all but their grades is known already."""
         async for (origin, task, version), several in sliced(_together(outcomes).items(), 1):
             if task not in self._live.tasks:
                 continue
@@ -104,19 +108,20 @@ class Knowledge:
                 self._remember(task, (origin, version), several)
             for name in sorted(joined.get((origin, version), ())):
                 if unwelcome(self._live.registry.versions[name]) is None:
-                    self._evidence.hear(task, name, self._lesson(origin, name, several))
+                    self._evidence.hear(task, name, self._lesson(origin, name, several, late))
 
-    def _lesson(self, origin: str, name: str, outcomes: Sequence[Outcome]) -> Any:
+    def _lesson(self, origin: str, name: str, outcomes: Sequence[Outcome], late: bool) -> Sequence[Outcome] | Stats:
         now = self._live.clock.now()
         several = [replace(sound(o, flaws(o, now), now), version=name) for o in outcomes]
-        return lesson(several, same_machine=self.same_machine(origin))
+        same = self.same_machine(origin)
+        return grades(several, same_machine=same) if late else lesson(several, same_machine=same)
 
     # ── absent ────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _remember(self, task: str, pair: Pair, outcomes: Sequence[Outcome]) -> None:
         """What a model that is not here was graded: by it those that are like it are known a little."""
-        told = lesson(outcomes, same_machine=False)
-        if isinstance(told, Stats) and told.quality is not None:
+        told = grades(outcomes, same_machine=False)
+        if told.quality is not None:
             known = self._absent.setdefault(task, {})
             known[pair] = known.get(pair, EMPTY).behind(told)
 

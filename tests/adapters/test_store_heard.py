@@ -70,8 +70,19 @@ async def test_an_id_is_stored_once_whoever_measured_it(store: Store) -> None:
     """Twice is once; what this state folder has itself is not kept a second time as hearsay."""
     await store.record([heard(1).outcome])
     await store.take_in(change())
-    await store.take_in(change(heard=Heard(outcomes=[heard(2, quality=0.9)])))
+    await store.take_in(change(heard=Heard(outcomes=[heard(2, latency_s=9.0)])))
     assert (await store.heard()).outcomes == [heard(0), heard(2)]
+
+
+async def test_a_grade_that_came_later_is_taken_and_none_is_lost(store: Store) -> None:
+    """Whatever the order of two archives: the graded one stands, and a second grade changes nothing."""
+    late, other = heard(1, quality=0.5, quality_source="feedback"), heard(1, quality=0.9, quality_source="suite")
+    await store.take_in(change())
+    assert await store.ungraded(["h1", "h2", "h9"]) == {"h1", "h2"}
+    for several in ([late], [heard(1)], [other]):
+        await store.take_in(change(heard=Heard(outcomes=several)))
+        assert (await store.heard()).outcomes == [heard(0), late, heard(2)]
+    assert await store.ungraded(["h1", "h2"]) == {"h2"}
 
 
 async def test_no_more_is_kept_than_a_start_learns_from(store: Store) -> None:

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gzip
-import json
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -13,43 +10,16 @@ import pytest
 from engine_kit import Engine
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
+from porting_kit import HERE, THERE, again_with, engine, exported, learnt, lines, taken, teach
 
 from arbiter_tui.core.cost import Failure, Outcome
 from arbiter_tui.core.registry import ModelVersion
 from arbiter_tui.core.tasks import Criteria, Task
 from arbiter_tui.core.traffic import Traffic
 from arbiter_tui.data import bundled_tasks
-from arbiter_tui.engine.archive import line, packed, written
-from arbiter_tui.errors import ArchiveInvalid, StoreError, Unconstitutional
+from arbiter_tui.engine.archive import line
+from arbiter_tui.errors import ArchiveInvalid, Unconstitutional
 from arbiter_tui.testing import MIB, Behaviour, FakeClock, FakeProvider, MemoryStore
-
-HERE, THERE = "machine-here", "machine-there"
-
-
-def engine(machine: str = HERE, **more: Any) -> Engine:
-    one = Engine(**more)
-    one.arbiter.knowledge.machine = machine
-    return one
-
-
-async def exported(one: Engine, what: list[str] | None = None) -> bytes:
-    return (await one.arbiter.exports.run(what, lambda share: None)).data
-
-
-async def taken(one: Engine, data: bytes, *, dry_run: bool = False) -> dict[str, Any]:
-    return await one.arbiter.imports.run(data, dry_run=dry_run, tell=lambda share: None)
-
-
-def lines(data: bytes, kind: str) -> list[dict[str, Any]]:
-    return [found for raw in gzip.decompress(data).splitlines() if (found := json.loads(raw)).get("kind") == kind]
-
-
-def learnt(one: Engine, task: str = "work") -> list[Any]:
-    """The leaderboard and the posteriors: all by which it decides."""
-    stats = one.arbiter.evidence.stats(task)
-    posteriors = {v: (s.hits, s.misses, dict(s.quality_sources), s.samples) for v, s in sorted(stats.items())}
-    return [one.arbiter.evidence.leaderboard(task), posteriors, one.arbiter.profile(task).as_dict()]
-
 
 OUTCOMES = st.lists(
     st.tuples(
@@ -112,7 +82,7 @@ async def test_the_order_of_archives_does_not_matter() -> None:
     archives = []
     for machine, quality in ((HERE, 0.9), (THERE, 0.2)):
         async with engine(machine) as one:
-            await _teach(one, machine, quality)
+            await teach(one, machine, quality)
             archives.append(await exported(one))
     seen = []
     for order in (archives, archives[::-1]):
@@ -129,20 +99,38 @@ async def test_the_order_of_archives_does_not_matter() -> None:
     assert seen[0] == seen[1] == seen[2]
 
 
-async def _teach(one: Engine, tag: str, quality: float, version: str = "a", count: int = 15) -> None:
-    await one.arbiter.report(
-        Outcome(
-            id=f"{tag}-{version}-{n}", task="work", version=version, at=one.clock.now(), success=True, latency_s=0.5,
-            memory_bytes=MIB, energy_j=2.0, quality=quality, quality_source="suite",
-        )
-        for n in range(count)
-    )  # fmt: skip
+@pytest.mark.parametrize("machine", [HERE, THERE])
+async def test_a_grade_that_came_after_an_archive_was_made_is_learnt_from_the_next(machine: str) -> None:
+    """In either order of the two, live and after a restart: the same posterior."""
+    async with engine(machine) as old:
+        for n in range(12):
+            old.arbiter.recorder.append(Outcome(id=f"q{n}", task="work", version="a", at=old.clock.now(), success=True,
+                                                latency_s=0.5))  # fmt: skip
+        monday = await exported(old)
+        for n in range(12):
+            await old.arbiter.feedback(f"q{n}", 0.75)
+        tuesday = await exported(old)
+    seen, stores = list[Any](), [MemoryStore(), MemoryStore()]
+    for store, order in zip(stores, ((monday, tuesday), (tuesday, monday)), strict=True):
+        async with engine(store=store) as new:
+            reports = [await taken(new, data) for data in order]
+            seen.append(_posterior(new))
+        async with engine(store=store) as again:
+            seen.append(_posterior(again))
+        assert (reports[0]["new"]["grades"], reports[1]["new"]["grades"]) == ((0, 12) if order[0] is monday else (0, 0))
+    assert seen[0][0] > 0
+    assert all(one == seen[0] for one in seen)
+
+
+def _posterior(one: Engine) -> tuple[Any, ...]:
+    stats = one.arbiter.evidence.stats("work")["a"]
+    return round(stats.hits, 9), round(stats.misses, 9), stats.samples, dict(stats.quality_sources)
 
 
 async def test_another_machine_teaches_quality_and_nothing_else() -> None:
     """Its grades count, as reported ones; seconds, bytes, joules, samples and recency are those of this machine."""
     async with engine(THERE) as old:
-        await _teach(old, "x", 0.9, count=30)
+        await teach(old, "x", 0.9, count=30)
         data = await exported(old)
     async with engine(HERE) as new:
         report = await taken(new, data)
@@ -163,7 +151,7 @@ async def test_another_machine_teaches_quality_and_nothing_else() -> None:
 async def test_an_engine_without_a_fingerprint_has_measured_nothing_of_an_archive() -> None:
     """Two unknown machines are not the same one."""
     async with engine("") as old:
-        await _teach(old, "x", 0.9)
+        await teach(old, "x", 0.9)
         data = await exported(old)
     async with engine("") as new:
         assert (await taken(new, data))["same_machine"] is False
@@ -186,8 +174,8 @@ def renamed(*names: str, **more: Any) -> Engine:
 async def test_the_same_content_under_another_name_gets_its_evidence() -> None:
     """By digest; what is not here is kept, passed on, and learnt when it arrives."""
     async with engine() as old:
-        await _teach(old, "x", 1.0, "a")
-        await _teach(old, "x", 0.0, "b")
+        await teach(old, "x", 1.0, "a")
+        await teach(old, "x", 0.0, "b")
         data = await exported(old)
     async with renamed("my-a") as new:
         report = await taken(new, data)
@@ -210,7 +198,7 @@ async def test_models_that_are_not_here_tell_what_their_siblings_are_worth() -> 
     names = ("falcon-1b-q4", "falcon-1b-q8", "heron-1b-q4", "heron-1b-q8")
     async with engine(models={n: Behaviour() for n in names}) as old:
         for name in names:
-            await _teach(old, "x", 0.9 if "falcon" in name else 0.1, name, count=20)
+            await teach(old, "x", 0.9 if "falcon" in name else 0.1, name, count=20)
         data = await exported(old)
     store = MemoryStore()
     async with engine(models={"falcon-1b-q5": Behaviour(), "heron-1b-q5": Behaviour()}, store=store) as new:
@@ -229,7 +217,7 @@ async def test_models_that_are_not_here_tell_what_their_siblings_are_worth() -> 
 async def test_a_name_that_means_another_model_here_gets_nothing() -> None:
     """Equal names with different contents are different models."""
     async with engine() as old:
-        await _teach(old, "x", 1.0)
+        await teach(old, "x", 1.0)
         data = await exported(old)
     async with renamed("a") as new:
         new.arbiter.live.registry = replace(
@@ -250,7 +238,7 @@ def strict(threshold: float) -> Task:
 async def test_a_task_that_the_configuration_defines_keeps_its_criteria() -> None:
     """Its learnt profile is added all the same, and the report says what differs."""
     async with engine(tasks=(strict(0.9),)) as old:
-        await _teach(old, "x", 1.0)
+        await teach(old, "x", 1.0)
         data = await exported(old)
     async with engine(tasks=(strict(0.7),)) as new:
         report = await taken(new, data)
@@ -287,12 +275,12 @@ async def test_settings_of_later_arbiters_are_left_alone_and_wrong_ones_refused(
     made.append(line("task", {"task": "other", "settings": {"mood": "good", "max_latency_s": 3.0}}))
     wrong = line("task", {"task": "work", "settings": {"quality_threshold": "high"}})
     async with engine() as new:
-        report = await taken(new, _again(head, made))
+        report = await taken(new, again_with(head, made))
         assert new.arbiter.tasks["other"].criteria.max_latency_s == 3.0
         assert "new" not in new.arbiter.tasks
         assert report["kept"] == [{"what": "task new", "why": "no policy is called oracle here"}]
         with pytest.raises(ArchiveInvalid, match="quality_threshold") as caught:
-            await taken(new, _again(head, [wrong]))
+            await taken(new, again_with(head, [wrong]))
         assert caught.value.details == {"line": 2, "field": "settings"}
 
 
@@ -349,157 +337,9 @@ async def test_quiet_hours_are_known_from_an_archive_where_nobody_watched() -> N
 async def test_nothing_is_registered_loaded_or_swapped() -> None:
     """An archive is knowledge: it runs nothing and routes nothing anew."""
     async with engine(models={"a": Behaviour(), "x": Behaviour()}) as old:
-        await _teach(old, "x", 1.0, "x")
+        await teach(old, "x", 1.0, "x")
         data = await exported(old)
     async with engine() as new:
         serving, versions, loads = new.serving(), set(new.arbiter.registry.versions), list(new.provider.loads)
         await taken(new, data)
         assert (new.serving(), set(new.arbiter.registry.versions), new.provider.loads) == (serving, versions, loads)
-
-
-# ── all or nothing ────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def state(one: Engine) -> Any:
-    store = one.store
-    kept = {k: v for k, v in store.notes.items() if k != "install"}
-    return (
-        dict(store.records),
-        dict(store.heard_outcomes),
-        kept,
-        dict(store.profiles),
-        store.ledger_lines[:],
-        learnt(one),
-    )
-
-
-async def test_a_dry_run_changes_nothing_and_tells_the_same() -> None:
-    """The report of a dry run is that of the import after it."""
-    async with engine() as old:
-        await _teach(old, "x", 1.0)
-        data = await exported(old)
-    async with engine() as new:
-        before = state(new)
-        dry = await taken(new, data, dry_run=True)
-        assert state(new) == before
-        assert {**dry, "dry_run": False} == await taken(new, data)
-
-
-@pytest.mark.parametrize("damage", ["cut", "line", "reference", "twice", "store"])
-async def test_what_is_wrong_anywhere_leaves_everything_as_it_was(damage: str) -> None:
-    """The archive is read whole before anything is written; a store that refuses takes all of it back."""
-    async with engine() as old:
-        await _teach(old, "x", 1.0)
-        data = await exported(old)
-    body = gzip.decompress(data).split(b"\n", 1)[1].splitlines(keepends=True)
-    head = {"arbiter": "9", "made_at": 1.0, "origin": "b" * 16, "machine": HERE}
-    broken = {
-        "cut": data[:-40],
-        "line": _again(head, [*body, line("outcome", {"id": "z", "task": "work"})]),
-        "reference": _again(head, [raw for raw in body if b'"kind":"model"' not in raw]),
-        "twice": _again(head, [*body, *(raw for raw in body if b'"kind":"outcome"' in raw)]),
-        "store": data,
-    }[damage]
-    async with engine() as new:
-        before = state(new)
-        if damage == "store":
-
-            async def refuse(change: Any) -> None:
-                raise StoreError("the disk is gone")
-
-            new.store.take_in = refuse  # type: ignore[method-assign]
-        with pytest.raises((ArchiveInvalid, StoreError)):
-            await taken(new, broken)
-        assert state(new) == before
-
-
-def _again(head: Mapping[str, Any], body: list[bytes]) -> bytes:
-    counts: dict[str, int] = {}
-    for raw in body:
-        kind = json.loads(raw)["kind"]
-        counts[kind] = counts.get(kind, 0) + 1
-    return packed(written(head, body, counts))
-
-
-async def test_who_cancels_before_the_commit_gets_nothing_and_after_it_all() -> None:
-    """A commit that has begun is carried to its end, and then learnt from."""
-    async with engine() as old:
-        await _teach(old, "x", 1.0, count=200)
-        data = await exported(old)
-    async with engine() as new:
-        begun, go = asyncio.Event(), asyncio.Event()
-        real = new.store.take_in
-
-        async def slow(change: Any) -> None:
-            begun.set()
-            await go.wait()
-            await real(change)
-
-        new.store.take_in = slow  # type: ignore[method-assign]
-        before = state(new)
-        early = asyncio.create_task(taken(new, data))
-        await asyncio.sleep(0)
-        assert not begun.is_set()
-        early.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await early
-        assert state(new) == before
-        late = asyncio.create_task(taken(new, data))
-        await begun.wait()
-        late.cancel()
-        go.set()
-        report = await late
-        assert report["new"]["outcomes"] == 200
-        assert new.arbiter.evidence.stats("work")["a"].samples == 200
-
-
-async def test_clients_come_first_while_an_archive_is_read() -> None:
-    """Between slices of lines the loop turns: other work goes on, and progress is told."""
-    async with engine() as old:
-        await _teach(old, "x", 1.0, count=400)
-        data = await exported(old)
-    async with engine() as new:
-        turns, shares, reading = 0, list[float](), True
-
-        async def other() -> None:
-            nonlocal turns
-            while reading:
-                turns += 1
-                await asyncio.sleep(0)
-
-        beside = asyncio.create_task(other())
-        await new.arbiter.imports.run(data, dry_run=True, tell=shares.append)
-        reading = False
-        await beside
-        assert turns >= 8
-        assert shares == sorted(shares)
-        assert 0.0 <= shares[0] <= shares[-1] <= 1.0
-
-
-# ── what an archive holds ─────────────────────────────────────────────────────────────────────────────────────────────
-
-
-async def test_an_archive_holds_what_was_asked_for_and_no_path() -> None:
-    """Words of --what choose kinds; no source, option or suite's file is in it; statistics are told for people."""
-    async with engine(tasks=(Task(name="work", suite="/home/me/secret.jsonl"),)) as one:
-        await _teach(one, "x", 0.5)
-        whole = await exported(one)
-        assert {json.loads(raw).get("kind") for raw in gzip.decompress(whole).splitlines()[1:]} == {
-            "model", "task", "profile", "outcome", "statistics",
-        }  # fmt: skip
-        assert b"/home/me" not in gzip.decompress(whole)
-        (told,) = lines(whole, "statistics")
-        assert (told["samples"], told["quality"], told["sources"]) == (15, 0.5, {"suite": 15.0})
-        some = await exported(one, ["outcomes"])
-        assert {json.loads(raw).get("kind") for raw in gzip.decompress(some).splitlines()[1:]} == {"model", "outcome"}
-
-
-async def test_what_could_not_be_true_is_never_written() -> None:
-    """An archive of an engine is always one that an engine takes, whatever a runtime once told it."""
-    async with engine() as old:
-        odd = Outcome(id="odd", task="work", version="a", at=1e12, success=True, latency_s=-3.0, quality=0.5,
-                      quality_source="suite")  # fmt: skip
-        await old.store.record([odd])
-        data = await exported(old)
-    async with engine() as new:
-        assert (await taken(new, data))["new"]["outcomes"] == 1
