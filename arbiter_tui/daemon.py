@@ -240,6 +240,7 @@ def spans_of(config: Config, arbiter: Arbiter) -> Spans | None:
         told = f"{where}: needs the extra otel ({error.name} is missing): pip install 'arbiter-tui[otel]'"
         raise ConfigError(told) from error
     arbiter.live.on_outcome.append(spans.saw)
+    arbiter.live.on_embedding.append(spans.saw)
     return spans
 
 

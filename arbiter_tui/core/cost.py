@@ -47,7 +47,7 @@ class Outcome:
     failure: Failure | None = None
     quality: float | None = None
     quality_source: str | None = None
-    source: str = "request"  # request, failover, bench, sentinel, shadow, reported
+    source: str = "request"  # request, failover, embedding, bench, sentinel, shadow, reported
     tokens_estimated: bool = False  # whether the runtime did not count them
     money: float | None = None  # of a paid provider; of an answer that was broken off an estimate
 

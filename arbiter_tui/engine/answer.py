@@ -156,6 +156,7 @@ class Answer:
         try:
             lease = await claim.__aenter__()
         except ProviderError as error:
+            self.queue_s += self._clock.monotonic() - before  # it was waited for, though it came to nothing
             if not self._ask_another(error):
                 self._end(failure_of(error))
                 raise

@@ -116,6 +116,10 @@ class KeyRing:
         """A new secret for the same key; the old one opens for ``overlap_s`` seconds more. Raises UnknownName."""
         async with self._writing:
             old, now = self.find(name), self._clock.now()
+            if not old.valid(now):
+                raise Refused(
+                    f"the key {old.name!r} has expired: a new secret of it would open nothing; make a new key"
+                )
             token, secret = await _made(old.id)
             kept = tuple(_ending(s, now + overlap_s) for s in old.secrets if s.valid(now)) if overlap_s > 0 else ()
             key = replace(old, secrets=(*kept, secret))

@@ -48,15 +48,18 @@ class Late(TimeoutError):
 
 
 @asynccontextmanager
-async def patient(pool: Pool, version: Callable[[], str | None], seconds: float | None) -> AsyncIterator[None]:
-    """Raises Late after ``seconds`` (None: never). The load of ``version`` that is under way then goes on by
-    itself: whoever asks again comes nearer to an answer, however long the load."""
+async def patient(
+    pool: Pool, version: Callable[[], str | None], seconds: float | None
+) -> AsyncIterator[Callable[[], None]]:
+    """Raises Late after ``seconds`` (None: never), unless what it is given was called before: then there is no hurry
+    any more. The load of ``version`` that is under way then goes on by itself: whoever asks again comes nearer to an
+    answer, however long the load."""
     loop = asyncio.get_running_loop()
     try:
         async with asyncio.timeout(None) as limit:
             timer = None if seconds is None else loop.call_later(seconds, _run_out, pool, version, limit)
             try:
-                yield
+                yield _nothing if timer is None else timer.cancel
             finally:
                 if timer is not None:
                     timer.cancel()
@@ -64,6 +67,10 @@ async def patient(pool: Pool, version: Callable[[], str | None], seconds: float 
         if limit.expired():
             raise Late(f"not within {seconds:g} s") from error
         raise
+
+
+def _nothing() -> None:
+    return
 
 
 def _run_out(pool: Pool, version: Callable[[], str | None], limit: asyncio.Timeout) -> None:

@@ -111,6 +111,7 @@ class Live:
         # Told of each change of a swap's record: before, after.
         self.on_swap: list[Callable[[SwapView | None, SwapView], None]] = [self.measures.swapped]
         self.on_outcome: list[Callable[[Outcome, ModelVersion], None]] = []  # of each client's request; constant time
+        self.on_embedding: list[Callable[[Outcome, ModelVersion], None]] = []  # likewise; nothing is learnt of them
         self.on_config: list[Callable[[Config], None]] = []  # told of another configuration, in the step that adopts it
         self._events: deque[dict[str, Any]] = deque(maxlen=KEPT_EVENTS)
         self._event_revision = 0

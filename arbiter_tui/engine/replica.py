@@ -6,7 +6,7 @@ Owns: these records. Never: changes one (replicas.py does).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -14,7 +14,7 @@ from ..core.breaker import NEW, Phase
 from ..core.breaker import State as Breaker
 from ..core.registry import ModelVersion
 from ..core.snapshot import ReplicaView
-from ..provider import EventSink, LoadedModel, Provider, Request
+from ..provider import EventSink, Load, LoadedModel, Provider, Request
 from .health import Failures
 
 Loader = Callable[[int, EventSink], Awaitable[LoadedModel]]
@@ -64,6 +64,21 @@ def loader(provider: Provider, version: ModelVersion, timeout_s: float) -> Loade
     if place is None:
         return lambda number, hear: provider.load(version, timeout_s=timeout_s, on_event=hear)
     return lambda number, hear: place(version, number, timeout_s=timeout_s, on_event=hear)
+
+
+def together(loads: Sequence[Load | None]) -> Load | None:
+    """What servers say of their own work, as that of one: requests are added up, the fullest cache counts. One that
+    says nothing of its requests makes their sum unknown."""
+    known = [load for load in loads if load is not None]
+    if not known:
+        return None
+    running, waiting = (_sum([getattr(load, name, None) for load in loads]) for name in ("running", "waiting"))
+    full = [load.cache_used for load in known if load.cache_used is not None]
+    return Load(running=running, waiting=waiting, cache_used=max(full, default=None))
+
+
+def _sum(counts: Sequence[int | None]) -> int | None:
+    return None if None in counts else sum(n for n in counts if n is not None)
 
 
 def shown(replicas: Iterable[Replica]) -> tuple[ReplicaView, ...]:

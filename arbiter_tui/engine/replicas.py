@@ -39,7 +39,7 @@ from ..errors import (
 from ..ports import Clock
 from ..provider import Chunk, Done, InstanceStats, LoadedModel, Request, Sink, WorkerEvent, poured, vectors
 from .health import BACK_OFF_CAP_S, Answer, ask, back_off, is_hung, measure, strikes_after
-from .replica import Loader, Owner, Replica, Stage, shown, texts
+from .replica import Loader, Owner, Replica, Stage, shown, texts, together
 
 DEATHS = 2  # workers that one request may cost
 ASK_WITHIN_S = 4.0  # below the caretaker's own limit, so that one silent replica does not silence the set
@@ -322,7 +322,7 @@ class ReplicaSet:
             resident_bytes=None if None in resident else sum(b for b in resident if b is not None),
             cpu_s=None if None in cpu else sum(c for c in cpu if c is not None),
             context=first.context, parallel=self.slots, backend=first.backend, base_url=first.base_url, pid=first.pid,
-            pids=tuple(s.pid for s in known if s.pid is not None),
+            pids=tuple(s.pid for s in known if s.pid is not None), load=together([s.load for s in known]),
         )  # fmt: skip
 
     def log(self) -> list[str]:

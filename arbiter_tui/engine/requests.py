@@ -9,7 +9,7 @@ Name -> version -> lease without an await in between; where a lease is free at o
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -154,6 +154,8 @@ class Requests:
             failure=failure, latency_s=now - began, overhead_s=told.overhead_s, tokens_in=told.tokens,
         )  # fmt: skip
         live.measures.ended(outcome, told.version.provider)
+        for tell in live.on_embedding:
+            tell(replace(outcome, source="embedding"), told.version)
         live.recent.append(Served(outcome, told.decision_id, target.named))
         live.on_dirty()
 

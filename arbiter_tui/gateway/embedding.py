@@ -8,11 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..engine.leasing import Late
+from ..engine.leasing import Late, patient
+from ..engine.live import Target
 from ..engine.requests import Embedded
 from .exchange import Exchange
-from .generation import Generator, set_priority
+from .generation import DEADLINE, Generator, deadline_of, missed, set_priority
 from .limits import header
+from .problems import DeadlineMissed
 
 
 async def embedded(
@@ -27,16 +29,27 @@ async def embedded(
     arbiter = generator.arbiter
     target = generator.target(exchange, name)
     set_priority(header(exchange.scope, b"x-arbiter-priority"))
+    deadline_s = deadline_of(header(exchange.scope, DEADLINE))
     exchange.watch(streams=False)
+    version = target.version.version
     try:
-        told, vectors = await arbiter.embed(
-            target.version.version, texts, target.task or None, wait_s=generator.load_wait_s, extra=extra
-        )
+        async with patient(arbiter.pool, lambda: version, deadline_s):
+            told, vectors = await _made(generator, name, target, texts, extra)
     except Late:
-        raise generator.still_loading(name, target.version.version) from None
+        raise DeadlineMissed(missed(name, deadline_s or 0.0)) from None
     if keep_s is not None:
         arbiter.admission.keep(arbiter.pool, told.version.version, keep_s)
     return told, vectors
+
+
+async def _made(
+    generator: Generator, name: str, target: Target, texts: Sequence[str], extra: Mapping[str, Any]
+) -> tuple[Embedded, list[list[float]]]:
+    version, task = target.version.version, target.task or None
+    try:
+        return await generator.arbiter.embed(version, texts, task, wait_s=generator.load_wait_s, extra=extra)
+    except Late:
+        raise generator.still_loading(name, version) from None
 
 
 def counted(told: Embedded, texts: Sequence[str]) -> tuple[int, dict[str, bool]]:

@@ -146,8 +146,10 @@ class Exchange:
 
     @property
     def sink(self) -> Sink | None:
-        """A way into the open stream that waits for nothing; None under a foreign server."""
-        return None if self.client is None else _Straight(self, self.client)
+        """A way into the open stream that waits for nothing; None under a foreign server, and where somebody between
+        wants to see what goes out."""
+        client = self.client
+        return _Straight(self, client) if client is not None and self._straight(client) else None
 
     async def close(self, data: bytes) -> None:
         """The last bytes of a stream that ended well."""

@@ -15,21 +15,23 @@ from ..core.routing import TASK_PREFIX
 from ..engine.answer import Answer
 from ..engine.arbiter import Arbiter
 from ..engine.counting import tokens_sent
+from ..engine.instance import State
 from ..engine.keyring import CALLER
-from ..engine.leasing import PRIORITY, WEIGHTS, patient
+from ..engine.leasing import PRIORITY, WEIGHTS, Late, patient
 from ..engine.live import Target
 from ..engine.requests import Embedded
 from ..errors import ArbiterError, Forbidden, UnknownName, WorkerDied
 from ..provider import Chunk, Done, Request, Text, TokenLogprob, ToolCall, ToolPiece, Usage
 from .exchange import Exchange
 from .fields import Asked, bad
-from .problems import Headers, ModelLoading
+from .problems import DeadlineMissed, Headers, ModelBusy, ModelLoading
 from .recognition import Recogniser
 
 LOAD_WAIT_S = 60.0  # a request that is not streamed gets 503 + Retry-After after so long: before common client limits
 
 Piece = TypeVar("Piece", bound=Chunk | bytes)
 LATEST = ":latest"  # a tag that says nothing
+DEADLINE, LONGEST_S = b"x-arbiter-deadline", 86_400.0
 OURS = b"x-arbiter-"  # how the names of our own headers begin
 
 
@@ -112,27 +114,47 @@ class Generator:
     async def run(self, exchange: Exchange, asked: Asked, form: Form) -> None:
         """The whole exchange. What is refused before the first byte is raised, with its status still free."""
         exchange.watch(streams=asked.stream)
-        answer = await self._begin(exchange, asked)
+        told = [pair for pair in exchange.scope["headers"] if pair[0].startswith(OURS)]
+        if not told or (deadline_s := deadline_of(_given(told, DEADLINE))) is None:
+            await self._run(exchange, asked, form, told, [])
+            return
+        opened: list[Answer] = []
+        try:
+            async with patient(self.arbiter.pool, lambda: _awaited(*opened), deadline_s) as met:
+                await self._run(exchange, asked, form, told, opened, met)
+        except Late:
+            exchange.headers = _recorded(*opened)
+            raise DeadlineMissed(missed(asked.name, deadline_s)) from None
+
+    async def _run(
+        self, exchange: Exchange, asked: Asked, form: Form, told: Headers, opened: list[Answer],
+        met: Callable[[], None] | None = None,
+    ) -> None:  # fmt: skip
+        """``opened`` hears of the answer as soon as there is one; ``met``: the client's deadline is, for a stream has
+        begun."""
+        answer = await self._begin(exchange, asked, told, opened)
+        opened[:] = [answer]
         answer.whole = not asked.stream
         try:
             if asked.keep_s is not None:
                 self.arbiter.admission.keep(self.arbiter.pool, answer.version.version, asked.keep_s)
             first = await next_chunk(answer)  # the status is still ours to choose; who answers is certain from here on
+            if met is not None and asked.stream:
+                met()
             headers = answer_headers(answer)
             if isinstance(first, bytes):
                 await _relay(exchange, first, answer, headers, stream=asked.stream)
             else:
                 send = _stream if asked.stream else _whole
-                told = cast("AsyncIterator[Chunk]", answer)  # an answer that begins with chunks goes on with chunks
-                await send(exchange, first, told, asked.request, form(answer), headers)
+                chunks = cast("AsyncIterator[Chunk]", answer)  # an answer that begins with chunks goes on with chunks
+                await send(exchange, first, chunks, asked.request, form(answer), headers)
         except ArbiterError as error:
             await exchange.fail(error, answer_headers(answer))
         finally:
             if not answer.over:
                 await answer.aclose()
 
-    async def _begin(self, exchange: Exchange, asked: Asked) -> Answer:
-        told = [pair for pair in exchange.scope["headers"] if pair[0].startswith(OURS)]
+    async def _begin(self, exchange: Exchange, asked: Asked, told: Headers, opened: list[Answer]) -> Answer:
         task, examples = _task(told), _given(told, b"x-arbiter-examples") == b"true"
         set_priority(_given(told, b"x-arbiter-priority"))
         name, requests = asked.name and self.known(asked.name), self.arbiter.asked
@@ -145,6 +167,8 @@ class Generator:
                 raise
             name, task = recognised, None
             answer = requests.prepare(name, asked.request, examples=examples)
+        if answer is not None:
+            opened.append(answer)
         try:
             if answer is not None and requests.open_at_once(answer):
                 return answer
@@ -204,12 +228,32 @@ class Generator:
     def still_loading(self, name: str, version: str | None) -> ModelLoading:
         """``version``: who was waited for, where that is known."""
         view = None if version is None else self.arbiter.pool.view(version)
+        if view is not None and view.state == State.READY:
+            told = f"{name} is loaded, but was busy for {self.load_wait_s:g} s: {view.queued} wait in its line"
+            return ModelBusy(told)
         progress = {"progress": view and view.progress, "eta_seconds": view and view.eta_s}
         message = f"{name} was not ready within {self.load_wait_s:g} s; loading goes on"
         return ModelLoading(message, details={"loading": progress})
 
 
-def _awaited(answer: Answer | None) -> str | None:
+def deadline_of(value: bytes | None) -> float | None:
+    """Seconds until the answer has to have begun, and a whole one to be there; None: the client names none."""
+    if value is None:
+        return None
+    try:
+        seconds = float(value)
+    except ValueError:
+        seconds = 0.0
+    if not 0.0 < seconds <= LONGEST_S:
+        raise bad("X-Arbiter-Deadline", f"must be seconds, above 0 and at most {LONGEST_S:g}")
+    return seconds
+
+
+def missed(name: str | None, deadline_s: float) -> str:
+    return f"{name or 'the model'} did not answer within the {deadline_s:g} s of X-Arbiter-Deadline"
+
+
+def _awaited(answer: Answer | None = None) -> str | None:
     """The version that a request waits for: who is asked may change while it does."""
     return None if answer is None else answer.version.version
 
@@ -249,7 +293,7 @@ def answer_headers(answer: Answer | Embedded) -> Headers:
     ]
 
 
-def _recorded(answer: Answer | None) -> Headers:
+def _recorded(answer: Answer | None = None) -> Headers:
     """Of a request that was refused: where to ask why, if there is a record of it."""
     return [] if answer is None or answer.outcome is None else answer_headers(answer)
 

@@ -96,6 +96,20 @@ class ModelLoading(e.ArbiterError):
     retry_after_s = 5.0
 
 
+class ModelBusy(ModelLoading):
+    """It is there, and its places are taken for longer than this request may wait."""
+
+    code = "model_busy"
+
+
+class DeadlineMissed(e.ArbiterError):
+    """The client's own X-Arbiter-Deadline has passed."""
+
+    code = "deadline_exceeded"
+    status = 504
+    retry_after_s = 1.0
+
+
 def status_of(error: e.ArbiterError) -> int:
     own = getattr(error, "status", None)
     if isinstance(own, int):
@@ -173,7 +187,7 @@ def _response_error(error: e.ArbiterError) -> dict[str, Any]:
 
 _ANTHROPIC = {400: "invalid_request_error", 401: "authentication_error", 402: "billing_error", 403: "permission_error",
               404: "not_found_error", 408: "timeout_error", 413: "request_too_large", 422: "invalid_request_error",
-              429: "rate_limit_error", 503: "overloaded_error"}  # fmt: skip
+              429: "rate_limit_error", 503: "overloaded_error", 504: "timeout_error"}  # fmt: skip
 
 
 def anthropic_error(error: e.ArbiterError) -> dict[str, Any]:

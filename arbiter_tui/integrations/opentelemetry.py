@@ -25,7 +25,8 @@ from ..core.registry import ModelVersion
 QUEUE = 4096  # requests that may wait to become spans
 EVERY_S = 0.5
 END_WITHIN_S = 3.0
-CLIENTS = frozenset({"request", "failover"})  # what nobody asked for (probes, benchmarks) is no request
+EMBEDDING = "embedding"
+CLIENTS = frozenset({"request", "failover", EMBEDDING})  # what nobody asked for (probes, benchmarks) is no request
 
 
 def exporting(endpoint: str, *, service: str) -> TracerProvider:
@@ -82,17 +83,24 @@ class Spans:
         end = int(outcome.at * 1e9)
         start = end - int((outcome.latency_s or 0.0) * 1e9)
         span = self._tracer.start_span(
-            f"chat {version.version}", kind=SpanKind.SERVER, start_time=start, attributes=attributes(outcome, version)
+            f"{operation(outcome)} {version.version}",
+            kind=SpanKind.SERVER,
+            start_time=start,
+            attributes=attributes(outcome, version),
         )
         if outcome.failure is not None:
             span.set_status(Status(StatusCode.ERROR, outcome.failure.value))
         span.end(end_time=end)
 
 
+def operation(outcome: Outcome) -> str:
+    return "embeddings" if outcome.source == EMBEDDING else "chat"
+
+
 def attributes(outcome: Outcome, version: ModelVersion) -> dict[str, Any]:
     """What nobody measured has no attribute."""
     told: dict[str, Any] = {
-        "gen_ai.operation.name": "chat",
+        "gen_ai.operation.name": operation(outcome),
         "gen_ai.provider.name": version.provider,
         "gen_ai.request.model": version.version,
         "gen_ai.response.model": version.version,

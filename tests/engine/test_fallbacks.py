@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 
 import pytest
@@ -61,6 +62,28 @@ async def test_a_load_that_fails_goes_down_the_chain_until_somebody_answers() ->
         await e.arbiter.unload("a")
         e.provider.behaviours["a"].fail_load = [LoadFailed(BROKEN)] * 9
         assert await read(await e.arbiter.begin("arbiter/work", ASK)) == "c"
+
+
+async def test_the_time_that_a_failed_load_took_is_no_overhead() -> None:
+    """It was waited for: what the arbiter itself added stays what it is when somebody else answers."""
+    async with engine(["c"]) as e:
+        await serving_a(e)
+        await e.arbiter.unload("a")
+        await e.arbiter.warm("c")
+
+        async def failing(version: object, **_: object) -> None:
+            await e.clock.sleep(7.0)
+            raise LoadFailed(BROKEN)
+
+        e.provider.load = failing  # type: ignore[method-assign,assignment]
+        asked = asyncio.create_task(e.arbiter.begin("arbiter/work", ASK))
+        for _ in range(9):
+            await e.clock.advance(1.0)
+        answer = await asked
+        assert answer.version.version == "c"
+        assert answer.queue_s >= 7.0
+        assert answer.overhead_s < 1.0
+        await read(answer)
 
 
 async def test_the_last_error_is_the_clients_when_nobody_is_left() -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from arbiter_tui.core.breaker import Phase
 from arbiter_tui.core.breaker import State as Breaker
 from arbiter_tui.core.snapshot import ReplicaView
-from arbiter_tui.engine.replica import Replica, Stage, shown
+from arbiter_tui.engine.replica import Replica, Stage, shown, together
+from arbiter_tui.provider import Load
 
 
 def test_replicas_are_shown_by_their_numbers_with_why_one_is_passed_over() -> None:
@@ -20,3 +21,13 @@ def test_replicas_are_shown_by_their_numbers_with_why_one_is_passed_over() -> No
         ReplicaView(number=2, state="ready", breaker="open", failures=3, ejected=True),
         ReplicaView(number=3, state="resting", breaker="open", failures=3, error="killed"),
     )
+
+
+def test_what_replicas_servers_say_is_told_as_one() -> None:
+    """Requests are added up, the fullest cache counts; one that says nothing makes the sum unknown, not smaller."""
+    told = Load(running=2, waiting=1, cache_used=0.5)
+    assert together([told, Load(running=3, waiting=0, cache_used=0.9)]) == Load(running=5, waiting=1, cache_used=0.9)
+    assert together([told, Load(running=3)]) == Load(running=5, waiting=None, cache_used=0.5)
+    assert together([told, None]) == Load(cache_used=0.5)
+    assert together([None, None]) is None
+    assert together([]) is None

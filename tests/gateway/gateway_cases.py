@@ -12,15 +12,17 @@ from typing import Any
 
 import httpx
 import uvicorn
+from arbiter_providers.openai_compatible import OpenAiCompatibleProvider
 
 from arbiter_tui.adapters.clock import SystemClock
 from arbiter_tui.client import ControlClient
-from arbiter_tui.config import Config, PoolConfig
+from arbiter_tui.config import Config, ModelBlock, PoolConfig
 from arbiter_tui.core.tasks import Task
 from arbiter_tui.core.verify import SuiteItem
 from arbiter_tui.engine.arbiter import Arbiter
 from arbiter_tui.gateway.app import build_app
 from arbiter_tui.gateway.protocol import GuardedProtocol
+from arbiter_tui.provider import ProviderConfig
 from arbiter_tui.testing import GIB, Behaviour, FakeModel, FakeProbe, FakeProvider, MemoryStore
 
 LOCAL = "http://127.0.0.1"
@@ -104,21 +106,49 @@ async def served(
     async with engine(behaviours, pool=pool, **(config or {})) as (arbiter, provider, store):
         stopped: list[bool] = []
         asgi = build_app(arbiter, on_stop=lambda: stopped.append(True), **app)
-        with socket.create_server(("127.0.0.1", 0)) as listener:
-            settings = uvicorn.Config(
-                asgi, log_level="critical", access_log=False, lifespan="off", timeout_graceful_shutdown=1,
-                http=protocol, ws="none",
-            )  # fmt: skip
-            server = uvicorn.Server(settings)
-            serving = asyncio.create_task(server._serve([listener]))
-            await until(lambda: server.started)
-            url = f"{LOCAL}:{listener.getsockname()[1]}"
-            try:
-                async with httpx.AsyncClient(base_url=url, timeout=10, trust_env=False) as http:
-                    yield Stand(arbiter, provider, http, store, stopped, url)
-            finally:
-                server.should_exit = True
-                await serving
+        async with (
+            listening(asgi, protocol) as url,
+            httpx.AsyncClient(base_url=url, timeout=10, trust_env=False) as http,
+        ):
+            yield Stand(arbiter, provider, http, store, stopped, url)
+
+
+@asynccontextmanager
+async def fronting(backend: str, **config: Any) -> AsyncIterator[tuple[Arbiter, MemoryStore, str]]:
+    """An engine on a real port whose only model, ``far``, is the one ``m`` of a server that runs at ``backend``."""
+    numbers, store = count(1), MemoryStore()
+    options = {"base_url": backend, "stall_timeout_s": 600}
+    box = OpenAiCompatibleProvider(ProviderConfig(name="box", kind="openai_compatible", options=options))
+    whole = Config(
+        models=(ModelBlock(name="far", provider="box", source="m"),), pool=PoolConfig(memory_budget_bytes=GIB), **config
+    )
+    arbiter = Arbiter(
+        whole, store=store, providers={"box": box}, probe=FakeProbe(), clock=SystemClock(),
+        new_id=lambda: f"id-{next(numbers)}", suites={},
+    )  # fmt: skip
+    await arbiter.start()
+    try:
+        async with listening(build_app(arbiter, on_stop=lambda: None)) as url:
+            yield arbiter, store, url
+    finally:
+        await arbiter.stop(deadline_s=0.1)
+
+
+@asynccontextmanager
+async def listening(app: Any, protocol: type[GuardedProtocol] = GuardedProtocol) -> AsyncIterator[str]:
+    """On a real uvicorn server and a free loopback port."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = uvicorn.Server(uvicorn.Config(
+            app, log_level="critical", access_log=False, lifespan="off", timeout_graceful_shutdown=1, http=protocol,
+            ws="none",
+        ))  # fmt: skip
+        serving = asyncio.create_task(server._serve([listener]))
+        await until(lambda: server.started)
+        try:
+            yield f"{LOCAL}:{listener.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            await serving
 
 
 def control(stand: Stand) -> ControlClient:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import stat
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
-from gateway_cases import CHAT, V1, Stand, engine, served, stand, until
+from gateway_cases import CHAT, V1, Stand, engine, fronting, served, stand, until
 
 from arbiter_tui.config import ServerConfig
 from arbiter_tui.core.tasks import Task
@@ -91,6 +93,42 @@ async def test_a_stream_that_was_left_is_not_whole(file: Path) -> None:
                 break
         await until(lambda: len(lines(file)) == 1)
         assert (lines(file)[0]["status"], lines(file)[0]["whole"]) == (200, False)
+
+
+async def test_every_byte_of_a_stream_that_passes_through_counts(file: Path) -> None:
+    """Those, too, that come one by one and would go straight to the client if nobody looked on."""
+    piece = b'data: {"choices": [{"delta": {"content": "hi"}}]}\n\n'
+    listed = b'{"data": [{"id": "m"}]}'
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        path = (await reader.readuntil(b"\r\n\r\n")).split()[1]
+        if path == b"/v1/models":
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(listed) + listed)
+        elif path == CHAT.encode():
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n")
+            for n in range(5):
+                writer.write(piece)
+                await writer.drain()
+                await until(lambda n=n: got.count(piece) > n)
+            writer.write(b"data: [DONE]\n\n")
+        else:
+            writer.write(b"HTTP/1.1 404 X\r\nContent-Length: 0\r\n\r\n")
+        writer.close()
+
+    got = bytearray()
+    body = {"model": "far", "stream": True, "messages": [{"role": "user", "content": "hi"}]}
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as backend:
+        address = f"http://127.0.0.1:{backend.sockets[0].getsockname()[1]}"
+        async with (
+            fronting(address, server=ServerConfig(access_log=str(file))) as (_, _, url),
+            httpx.AsyncClient(base_url=url, timeout=30, trust_env=False) as http,
+            http.stream("POST", CHAT, json=body) as answer,
+        ):
+            async for data in answer.aiter_bytes():
+                got.extend(data)
+            await until(lambda: len(lines(file)) == 1)
+    assert got == piece * 5 + b"data: [DONE]\n\n"
+    assert (lines(file)[0]["bytes"], lines(file)[0]["whole"]) == (len(got), True)
 
 
 async def test_a_file_that_was_moved_away_is_begun_anew(logged: Stand, file: Path) -> None:

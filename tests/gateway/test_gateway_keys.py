@@ -305,6 +305,17 @@ async def test_an_unknown_key_can_be_neither_rotated_nor_revoked(inside: Stand) 
         assert "laptop" in answer.text
 
 
+async def test_an_expired_key_is_not_rotated(inside: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its new secret would open nothing: the refusal says so, and what to do."""
+    made_ = await inside.http.post(f"{V1}/keys", json={"name": "brief", "expires_in_s": 1})
+    assert made_.status_code == 201
+    later = inside.arbiter.clock.now() + 2
+    monkeypatch.setattr(inside.arbiter.clock, "now", lambda: later)
+    answer = await inside.http.post(f"{V1}/keys/brief/rotate", json={})
+    assert answer.status_code == 409
+    assert "make a new key" in answer.json()["detail"]
+
+
 async def test_every_control_write_is_in_the_ledger_with_its_key(locked: Stand) -> None:
     """Before it is carried out, with the key's id; what only looks is not there, nor what was refused at the door."""
     boss = await made(locked, "boss", scope="control")

@@ -4,24 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from itertools import count
 
 import httpx
 import pytest
-import uvicorn
-from arbiter_providers.openai_compatible import OpenAiCompatibleProvider
-from gateway_cases import CHAT, until
-
-from arbiter_tui.adapters.clock import SystemClock
-from arbiter_tui.config import Config, ModelBlock, PoolConfig
-from arbiter_tui.engine.arbiter import Arbiter
-from arbiter_tui.gateway.app import build_app
-from arbiter_tui.gateway.protocol import GuardedProtocol
-from arbiter_tui.provider import ProviderConfig
-from arbiter_tui.testing import GIB, FakeProbe, MemoryStore
+from gateway_cases import CHAT, fronting, until
 
 FIRST = b'data: {"choices": [{"delta": {"content": "hi"}}]}\n\n'
 LIST = b'{"data": [{"id": "m"}]}'
@@ -54,42 +42,12 @@ async def endless(began: asyncio.Event) -> AsyncIterator[str]:
         server.close()
 
 
-@asynccontextmanager
-async def engine(backend: str) -> AsyncIterator[tuple[Arbiter, MemoryStore, str]]:
-    """Serving the backend's model on a real port."""
-    numbers, store = count(1), MemoryStore()
-    box = OpenAiCompatibleProvider(
-        ProviderConfig(name="box", kind="openai_compatible", options={"base_url": backend, "stall_timeout_s": 600})
-    )
-    config = Config(
-        models=(ModelBlock(name="far", provider="box", source="m"),), pool=PoolConfig(memory_budget_bytes=GIB)
-    )
-    arbiter = Arbiter(
-        config, store=store, providers={"box": box}, probe=FakeProbe(), clock=SystemClock(),
-        new_id=lambda: f"id-{next(numbers)}", suites={},
-    )  # fmt: skip
-    await arbiter.start()
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        app = build_app(arbiter, on_stop=lambda: None)
-        server = uvicorn.Server(uvicorn.Config(
-            app, log_level="critical", lifespan="off", http=GuardedProtocol, ws="none", timeout_graceful_shutdown=1
-        ))  # fmt: skip
-        serving = asyncio.create_task(server._serve([listener]))
-        await until(lambda: server.started)
-        try:
-            yield arbiter, store, f"http://127.0.0.1:{listener.getsockname()[1]}"
-        finally:
-            await arbiter.stop(deadline_s=0.1)
-            server.should_exit = True
-            await serving
-
-
 @pytest.mark.parametrize("stream", [True, False])
 async def test_an_answer_that_outlives_the_drain_is_told_and_recorded(stream: bool) -> None:
     """In a stream an error event that says what happened, then the cut; else its status: never an internal error. Its
     outcome reaches the store before that is closed."""
     began = asyncio.Event()
-    async with endless(began) as backend, engine(backend) as (arbiter, store, url):
+    async with endless(began) as backend, fronting(backend) as (arbiter, store, url):
         body = {"model": "far", "messages": [{"role": "user", "content": "hi"}], "stream": stream}
         got = bytearray()
 

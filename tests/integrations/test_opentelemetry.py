@@ -84,6 +84,31 @@ async def test_each_request_is_one_span_without_a_word_of_it(memory: tuple[Spans
     assert SECRET_WORD not in "".join(span.to_json() for span in (good, bad))
 
 
+async def test_embeddings_are_spans_of_their_own_kind(memory: tuple[Spans, InMemorySpanExporter]) -> None:
+    """Named as the conventions name them, with what was read; nothing of it is taken for an answer."""
+    spans, exporter = memory
+    arbiter = Arbiter(
+        Config(tasks=(Task(name="chat"),)), store=MemoryStore(),
+        providers={"fake": FakeProvider(models={"a": Behaviour()})}, probe=FakeProbe(), clock=FakeClock(),
+        new_id=lambda: "id", suites={},
+    )  # fmt: skip
+    arbiter.live.on_embedding.append(spans.saw)
+    await arbiter.start()
+    try:
+        await arbiter.embed("a", [f"the {SECRET_WORD}"])
+    finally:
+        await arbiter.stop(deadline_s=1.0)
+    until(lambda: bool(exporter.get_finished_spans()))
+    (span,) = exporter.get_finished_spans()
+    told = dict(span.attributes or {})
+    assert (span.name, told["gen_ai.operation.name"], told["gen_ai.request.model"]) == (
+        "embeddings a",
+        "embeddings",
+        "a",
+    )
+    assert SECRET_WORD not in str(span.to_json())
+
+
 def test_a_span_lasts_as_long_as_its_request(memory: tuple[Spans, InMemorySpanExporter]) -> None:
     """From its beginning to its end in the world's time, whenever it is made; service and version stand beside it."""
     spans, exporter = memory
