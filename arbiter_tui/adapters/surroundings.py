@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
+import shlex
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -150,23 +152,30 @@ def _file(path: Path) -> Finding | None:
     if size < SMALLEST or path.name.startswith("mmproj") or (part.isdigit() and int(part) > 1):
         return None  # no language model, or not the first of its parts
     if path.suffix == ".gguf":
-        return Finding(kind="gguf", name=path.stem, where=str(path), bytes=size, how=f"arbiter register {_shell(path)}")
+        return Finding(
+            kind="gguf", name=path.stem, where=str(path), bytes=size, how=f"arbiter register {shlex.quote(str(path))}"
+        )
     return Finding(kind="onnx", name=path.stem, where=str(path), bytes=size)
 
 
 def _folder(path: Path) -> Finding:
     size = sum(f.stat().st_size for f in path.glob("*.safetensors"))
     config = _config(path)
+    hub = next((p.name for p in path.parents if p.name.startswith("models--")), None)
+    name = path.name if hub is None else hub.removeprefix("models--").replace("--", "/", 1)
     mlx = "mlx" in str(path).lower() or "quantization" in config
     program = ["mlx_lm.server", "--model", "{source}", "--port", "{port}"] if mlx else ["vllm", "serve", "{source}",
                                                                                       "--port", "{port}"]  # fmt: skip
     block = (
-        f'[[providers]]\nname = "{"mlx" if mlx else "vllm"}"\nkind = "server"\n'
-        f'command = {json.dumps(program)}\nmodels = [{json.dumps(str(path))}]'
+        f'[[providers]]\nname = "{"mlx" if mlx else "vllm"}-{_safe(name)}"\nkind = "server"\n'
+        f'command = {json.dumps(program)}\nmodels = [{_quoted(str(path))}]'
     )  # fmt: skip
-    hub = next((p.name for p in path.parents if p.name.startswith("models--")), None)
-    name = path.name if hub is None else hub.removeprefix("models--").replace("--", "/", 1)
     return Finding(kind="mlx" if mlx else "safetensors", name=name, where=str(path), bytes=size, how=block)
+
+
+def _safe(name: str) -> str:
+    """For a block's own name: several that are found can stand in one file."""
+    return re.sub(r"[^a-z0-9]+", "-", name.rpartition("/")[2].lower()).strip("-")[:40] or "model"
 
 
 def _config(path: Path) -> Mapping[str, Any]:
@@ -177,6 +186,6 @@ def _config(path: Path) -> Mapping[str, Any]:
     return told if isinstance(told, dict) else {}
 
 
-def _shell(path: Path) -> str:
-    text = str(path)
-    return f"'{text}'" if any(c in text for c in " ()&$'\"") else text
+def _quoted(text: str) -> str:
+    """As TOML writes it, whose escapes are not quite JSON's: what can stand as it is does."""
+    return json.dumps(text, ensure_ascii=False)

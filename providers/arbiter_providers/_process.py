@@ -22,7 +22,7 @@ import sys
 import time
 from asyncio.subprocess import PIPE, Process
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,8 +41,11 @@ Message = dict[str, Any]
 class Child:
     """A running worker. Made by :func:`launch`."""
 
-    def __init__(self, process: Process, version: str, on_event: EventSink, *, tree: bool = False) -> None:
+    def __init__(
+        self, process: Process, version: str, on_event: EventSink, *, tree: bool = False, hidden: Sequence[str] = ()
+    ) -> None:
         self.version = version
+        self._hidden = [text for text in hidden if text]  # secrets that it was given: they stand in no line of ours
         self._tree = tree  # it starts processes of its own: figures are those of all
         self.gone = asyncio.Event()
         self.reason: str | None = None  # why it is gone, as a clause: "was killed by SIGKILL"
@@ -141,7 +144,10 @@ class Child:
     async def _read_log(self) -> None:
         assert self._process.stderr is not None
         while line := await _line(self._process.stderr):
-            self._log.append(line.decode("utf-8", "replace").rstrip())
+            told = line.decode("utf-8", "replace").rstrip()
+            for secret in self._hidden:
+                told = told.replace(secret, "***")
+            self._log.append(told)
 
     async def _read_messages(self) -> None:
         assert self._process.stdout is not None
@@ -224,11 +230,12 @@ def _why(code: int) -> str:
 
 async def launch(
     module: str, parameters: Mapping[str, Any], *, version: str, timeout_s: float, on_event: EventSink,
-    tree: bool = False,
+    tree: bool = False, hidden: Sequence[str] = (),
 ) -> tuple[Child, Message]:  # fmt: skip
     """Start ``python -m module``, give it ``parameters``, and wait until it says that it is ready.
 
-    ``tree``: the worker starts processes of its own; memory and CPU are those of all of them.
+    ``tree``: the worker starts processes of its own; memory and CPU are those of all of them. ``hidden``: secrets that
+    no line of its log may show.
 
     Raises LoadFailed on failure or after ``timeout_s`` seconds; then, and on cancellation, nothing is left running.
     """
@@ -241,7 +248,7 @@ async def launch(
         )  # fmt: skip
     except OSError as error:
         raise LoadFailed(f"{version} did not load: no worker could be started ({error})") from error
-    child = Child(process, version, on_event, tree=tree)
+    child = Child(process, version, on_event, tree=tree, hidden=hidden)
     try:
         child.send(parameters)
         async with asyncio.timeout(timeout_s):

@@ -44,6 +44,7 @@ OPTIONS = ("command", "preset", "models", "health", "start_timeout_s", "stop_tim
            "stall_timeout_s", "offline", "model_dirs")  # fmt: skip
 _ENGINE_BYTES = 80 * MIB  # the server itself and the process that answers for it
 _NOTICE_S = 2.0
+_SECRET = re.compile(r"(?i)(key|token|password|passwd|secret|authorization)$")  # of a variable that holds one
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+(:[\w.-]+)?")
 
 
@@ -87,6 +88,7 @@ class ServerProvider:
             raise ValueError(f"stop_timeout_s may be {STOP_S:g} at most: an engine that stops waits no longer for it")
         self._stall_s = seconds(o.get("stall_timeout_s"), "stall_timeout_s", 120.0)
         self._key = o.get("api_key")
+        self._secrets = [self._key or "", *(v for k, v in self._env.items() if _SECRET.search(k))]
         self._loaded: set[ServerModel] = set()
 
     async def available(self) -> str | None:
@@ -125,7 +127,7 @@ class ServerProvider:
             "arbiter_providers._server_worker",
             {"command": filled(self._command, version, host=HOST, port=port, context=self._settings.context),
              "host": HOST, "port": port, "health": self._health, "env": self._env, "stop_s": self._stop_s},
-            version=version.version, timeout_s=timeout_s, on_event=on_event, tree=True,
+            version=version.version, timeout_s=timeout_s, on_event=on_event, tree=True, hidden=self._secrets,
         )  # fmt: skip
         try:
             served = await _served(runtime, version)

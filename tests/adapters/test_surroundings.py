@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shlex
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -108,6 +109,25 @@ async def test_files_of_each_kind(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         assert found[name].kind == kind
         assert block.options["command"][0] == program
         assert load_provider(block).kind == "server"
+
+
+async def test_proposals_hold_for_odd_names_and_beside_each_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Quotes, umlauts and signs beyond 16 bits in a path; two folders' blocks can stand in one file."""
+    monkeypatch.setattr(surroundings, "PORTS", {})
+    odd = tmp_path / "it's \N{SNOWMAN}\N{GRINNING FACE}.gguf"
+    odd.write_bytes(b"\0" * MIB)
+    folders = [tmp_path / "N\u00e4me \N{GRINNING FACE}", tmp_path / "other"]
+    for folder in folders:
+        folder.mkdir()
+        (folder / "config.json").write_text("{}")
+        (folder / "model.safetensors").write_bytes(b"\0" * MIB)
+    found = await find(tmp_path)
+    (command,) = (f.how or "" for f in found if f.kind == "gguf")
+    assert shlex.split(command) == ["arbiter", "register", str(odd)]
+    blocks = parse("\n".join(f.how or "" for f in found if f.kind == "safetensors")).providers
+    assert {source for b in blocks for source in b.options["models"]} == {str(folder) for folder in folders}
 
 
 async def test_a_damaged_or_closed_folder_is_no_trouble(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
