@@ -70,6 +70,10 @@ def test_every_kind_of_record_is_told_and_fits() -> None:
 def test_a_verdict_shows_thresholds_alarms_and_the_ranking_of_that_moment() -> None:
     """Inputs, thresholds, verdict."""
     inputs = {**DECISION["inputs"], "alarms": ["quality fell"], "excluded": {"odd": "lacks code"}}
+    costs = {"large": {"utility": 0.01, "sentence": "loading it takes 3 s"}, "warm": {"utility": 0.0, "sentence": ""}}
+    priced = text_of(explanation({**DECISION, "inputs": {**inputs, "costs": costs}}, WIDTH))
+    assert "a swap to large: loading it takes 3 s" in priced
+    assert "a swap to warm" not in priced
     text = text_of(explanation({**DECISION, "inputs": inputs}, WIDTH))
     for said in ("the autopilot swaps", "success at least", ".80", "5 min", "▲ quality fell", "✕ odd lacks code"):
         assert said in text

@@ -183,6 +183,9 @@ def _known_then(decision: Record, width: int) -> list[Line]:
         for key, name, unit in LIMITS
         if limits.get(key) is not None
     ]
+    for version, cost in (inputs.get("costs") or {}).items():
+        if cost.get("sentence"):
+            lines += paragraphs(f"a swap to {version}: {cost['sentence']}", width, "unit")
     for alarm in inputs.get("alarms") or ():
         lines += [line(("▲ ", "warn"), (text, "warn")) for text in fmt.wrap(str(alarm), width - 2)]
     for version, why in (inputs.get("excluded") or {}).items():
