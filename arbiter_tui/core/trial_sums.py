@@ -20,7 +20,8 @@ USUAL = 10.0  # firm grades that stand for the old version where users have hard
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trial:
-    """Sums only. ``solo``: firm grades of the new version without its old counterpart; ``slow``: answers over the
+    """Sums only. ``shadowed``: how many of the new version's requests were questions of the shadow, no client's;
+    ``solo``: firm grades of the new version without its old counterpart; ``slow``: answers over the
     task's ``max_latency_s``; ``log_ratio``, ``log_ratio2``: sums of ln(new / old latency) and its square over ``timed``
     pairs. ``heard_*``: how many grades weak sources gave; ``trust_*``, ``told_*``, ``told_new2``: the sums of their
     trust, of trust x grade, and of trust x grade squared."""
@@ -35,6 +36,7 @@ class Trial:
     old_sum: float = 0.0
     new_requests: int = 0
     new_failures: int = 0
+    shadowed: int = 0
     old_requests: int = 0
     old_failures: int = 0
     answers: int = 0
@@ -191,15 +193,16 @@ class Trial:
         )  # fmt: skip
 
     def served(
-        self, *, new: bool, success: bool, latency_s: float | None = None, limit_s: float | None = None
-    ) -> Trial:
-        """With one request of a client. ``limit_s``: the task's ``max_latency_s``."""
+        self, *, new: bool, success: bool, latency_s: float | None = None, limit_s: float | None = None,
+        shadow: bool = False,
+    ) -> Trial:  # fmt: skip
+        """With one request of a client, or one of the shadow's questions. ``limit_s``: the task's ``max_latency_s``."""
         if not new:
             return replace(self, old_requests=self.old_requests + 1, old_failures=self.old_failures + (not success))
         counted = success and latency_s is not None and limit_s is not None
         return replace(
             self, new_requests=self.new_requests + 1, new_failures=self.new_failures + (not success),
-            answers=self.answers + counted,
+            shadowed=self.shadowed + shadow, answers=self.answers + counted,
             slow=self.slow + bool(counted and latency_s is not None and limit_s is not None and latency_s > limit_s),
         )  # fmt: skip
 

@@ -40,6 +40,9 @@ class Pairs:
         for outcome in (first, second):
             self._recorder.append(outcome)
         trial = running.state.trial
+        for outcome, mine in ((first, False), (second, True)):
+            if outcome.counts:  # one that fails its questions is taken back before it fails a client
+                trial = trial.served(new=mine, success=outcome.success, shadow=True)
         if first.quality is None or second.quality is None:
             return trial
         return trial.pair(first.quality, second.quality, first.latency_s, second.latency_s)

@@ -55,7 +55,7 @@ class Running:
             id=self.id, task=self.task, from_=self.old, to=self.new, phase=str(state.stage), share=state.share,
             pairs=trial.pairs, rule=state.plan.rule, paused=state.paused, verdict=str(found.verdict),
             p_worse=None if found.p_worse is None else round(found.p_worse, 3),
-            canary_requests=0 if state.plan.blocks else trial.new_requests,
+            canary_requests=0 if state.plan.blocks else trial.new_requests - trial.shadowed,
             slowdown=None if trial.slowdown is None else round(trial.slowdown, 2), reason=state.reason,
             why=found.why if state.open else state.why or found.why, ramp=state.ramp, started_at=state.began,
             next_step_at=state.next_step_at, ended_at=self.ended_at,

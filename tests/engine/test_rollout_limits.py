@@ -10,7 +10,7 @@ from arbiter_tui.core.recompute import same
 from arbiter_tui.core.tasks import Task
 from arbiter_tui.core.trial import CLIMB_BELOW
 from arbiter_tui.engine.trials import KEPT_SEEN
-from arbiter_tui.errors import ConfigError
+from arbiter_tui.errors import ConfigError, ProviderError
 from arbiter_tui.testing import Behaviour
 
 
@@ -72,6 +72,27 @@ async def test_slowness_votes_only_against_what_is_allowed(
         assert view.slowdown == pytest.approx(6.0, rel=0.3)
         if stage == "withdrawn":
             assert view.reason.startswith("taken back: P(over 2 x the old one's seconds) is ")
+
+
+async def test_one_that_fails_its_questions_fails_no_client() -> None:
+    """Errors in the shadow end the trial there; answers of the shadow are nobody's requests."""
+    async with engine() as e:
+        id = (await begin(e)).id
+        await e.until(lambda: e.arbiter.rollouts._find(id).state.ready, step_s=0.1)
+        e.provider.behaviours["b"].fail_generate = [ProviderError("broken") for _ in range(50)]
+        await until_stage(e, "withdrawn")
+        view = now(e)
+        assert "P(fails more often)" in view.reason
+        assert (view.ramp, view.canary_requests, view.pairs) == ((), 0, 0)
+    async with engine() as e:
+        await begin(e)
+        await until_stage(e, "canary")
+        assert now(e).pairs >= 10
+        assert now(e).canary_requests == 0
+        for user in range(60):
+            await read(await e.arbiter.begin("arbiter/work", asked_by(user)))
+        running = e.arbiter.rollouts._find(now(e).id)
+        assert now(e).canary_requests == running.state.trial.new_requests - running.state.trial.shadowed > 0
 
 
 async def test_a_trial_ends_after_as_many_steps_as_it_may_take() -> None:
