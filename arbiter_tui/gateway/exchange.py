@@ -32,6 +32,14 @@ class StreamCut(Exception):
     """Raised to leave an open stream without its clean end."""
 
 
+def _news(record: logging.LogRecord) -> bool:
+    """Of what the server logs: a stream that was cut on purpose is told to its client, and is no error of ours."""
+    return "returned without completing response" not in str(record.msg)
+
+
+logging.getLogger("uvicorn.error").addFilter(_news)
+
+
 class Exchange:
     """``with Exchange(...)`` around the work: leaving clients cancel it (``gone`` is then True)."""
 

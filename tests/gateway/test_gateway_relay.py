@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
+import logging.handlers
 from typing import Any
 
 import httpx
@@ -90,6 +92,23 @@ async def test_a_death_in_an_event_is_an_error_event_of_its_own() -> None:
         assert told["error"]["code"] == "worker_died"
         await until(lambda: one.arbiter.in_flight == 0)
         assert one.arbiter.requests()[0]["failure"] is Failure.WORKER_DIED
+
+
+async def test_a_stream_that_is_cut_on_purpose_is_no_error_in_the_log() -> None:
+    """Its client is told, its record says so; the engine's log has no line of the server's surprise."""
+    server, said = logging.getLogger("uvicorn.error"), logging.handlers.BufferingHandler(100)
+    async with served({"fake-a": Behaviour(relayed=STREAM, die_after=2)}) as one:
+        before = server.level
+        server.setLevel(logging.ERROR)
+        server.addHandler(said)
+        try:
+            await until_cut(one)
+            await until(lambda: one.arbiter.in_flight == 0)
+            server.error("something else")
+        finally:
+            server.removeHandler(said)
+            server.setLevel(before)
+    assert [r.getMessage() for r in said.buffer] == ["something else"]
 
 
 async def test_what_fails_before_its_first_byte_is_asked_once_more() -> None:
