@@ -274,7 +274,23 @@ def _add_replay(p: argparse.ArgumentParser, common: _Parser) -> None:
     p.add_argument("--requests", type=_positive, default=1000, metavar="N", help="of each task (default 1000)")
     p.add_argument("--prior", type=_whole, default=20, metavar="N", help="items each model has answered before (20)")
     p.add_argument("--degrade", type=_moments, default=(), metavar="A,B", help="best and median model exchanged then")
-    p.add_argument("--policy", choices=POLICIES, default="bandit", help="who decides (default bandit)")
+    p.add_argument(
+        "--policy", default="bandit", metavar="NAME",
+        help=f"who decides: {', '.join(POLICIES)}, a plugin's, or autopilot, the engine's own decisions (bandit)",
+    )  # fmt: skip
+    p.add_argument(
+        "--explore", type=_share, default=None, metavar="SHARE",
+        help="of the requests that another than the incumbent may answer (as the policy likes; autopilot .05)",
+    )  # fmt: skip
+    p.add_argument(
+        "--one-fits", action="store_true", help="only one fits into memory: others are asked in blocks in idle time"
+    )
+    p.add_argument(
+        "--sentinels", type=_whole, default=None, metavar="N", help="questions per hour in idle time (0; autopilot 20)"
+    )
+    p.add_argument(
+        "--requests-per-hour", type=_above_zero, default=3600.0, metavar="N", help="the clock (3600: one a second)"
+    )
 
     p = add("rollout", "would a new version be promoted or taken back?",
             "item, old, new[, old_latency_s, new_latency_s, old_success, new_success, at]")  # fmt: skip
@@ -309,7 +325,8 @@ ARCHIVED = (  # core/archive.py has them; a test holds the two together
     "models", "tasks", "profiles", "traffic", "aliases", "outcomes", "statistics", "history",
 )  # fmt: skip
 POLICIES = (  # core/policies.py has them; a test holds the two together
-    "bandit", "score", "fixed", "round_robin", "epsilon_greedy", "ucb", "thompson", "exp3", "sliding_window",
+    "bandit", "score", "fixed", "round_robin", "epsilon_greedy", "ucb", "ucb_textbook", "thompson", "exp3",
+    "sliding_window",
 )  # fmt: skip
 COMMANDS = (
     "serve", "stop", "attach", "web", "demo", *_READS, "run", "select", "register", "discover", *_ON_VERSION, "alias",

@@ -27,7 +27,7 @@ from arbiter_tui.core.learning import TaskProfile
 from arbiter_tui.core.registry import Lifecycle, ModelVersion
 from arbiter_tui.core.routing import Route, RouteTable, task_of
 from arbiter_tui.core.selection import select
-from arbiter_tui.core.series import Brief, Grades, Logs, Shares
+from arbiter_tui.core.series import Brief, Codes, Grades, Logs, Shares
 from arbiter_tui.core.stats import EMPTY, Stats
 from arbiter_tui.core.tasks import Task
 
@@ -41,6 +41,7 @@ def outcome(n: int, version: str = "v0", task: str = "t0") -> Outcome:
         id=str(n), task=task, version=version, at=1000.0 + n, success=chance.random() < 0.99,
         latency_s=chance.lognormvariate(0.0, 0.4), ttft_s=0.05, tokens_in=chance.randrange(20, 2000), tokens_out=20,
         memory_bytes=10**9, quality=float(chance.random() < 0.8), quality_source="suite",
+        item=f"{chance.getrandbits(48):x}",
     )  # fmt: skip
 
 
@@ -88,7 +89,7 @@ def values(state: Any) -> Any:
         return {name: values(value) for name, value in state.items()}
     if isinstance(state, tuple):
         return tuple(values(value) for value in state)
-    if isinstance(state, Brief | Logs | Shares | Grades):
+    if isinstance(state, Brief | Codes | Logs | Shares | Grades):
         return values(state.__reduce__()[1])
     return str(state) if isinstance(state, Enum) else state
 

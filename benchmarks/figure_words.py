@@ -194,8 +194,25 @@ def decisions(m: Measured) -> str:
     fresh = " / ".join(number(round(row["all"]["mean"], 3)) for row in m["new_prompts"].values())
     return (
         f"{shares}; {number(ours['stationary']['swaps_per_1000'])} swaps, {wrong} of {swaps} wrong in all; {dominated} "
-        f"(if no prompt ever came again {fresh}; {others})"
+        f"({_held(m)}if no prompt ever came again {fresh}; {others})"
     )
+
+
+HELD = (
+    ("bandit_explore", "asking others at most 5%"), ("bandit_one_fits", "one fits"), ("autopilot", "the engine itself"),
+    ("autopilot_one_fits", "and where one fits"),
+)  # fmt: skip
+
+
+def _held(m: Measured) -> str:
+    """Ours where it may not ask whom it likes, as far as that was measured."""
+    told = []
+    for name, word in HELD:
+        if name in m:
+            both = " / ".join(number(round(m[name][s]["all"]["mean"], 3)) for s in ("stationary", "degrading"))
+            moved, wrong = (sum(row[what] for row in m[name].values()) for what in ("swaps", "wrong_swaps"))
+            told.append(f"{word} {both}, {wrong} of {moved} swaps wrong; ")
+    return "".join(told)
 
 
 def judging(m: Measured) -> str:

@@ -10,10 +10,13 @@ from collections.abc import Mapping
 from typing import Any
 
 WORDS = {
-    "bandit": "`bandit`", "new_prompts": "`bandit`, if no prompt came again",
+    "bandit": "`bandit`, all loaded, asking whom it likes", "new_prompts": "`bandit`, if no prompt came again",
+    "bandit_explore": "`bandit`, asking others at most 5%", "bandit_one_fits": "`bandit`, one fits: others in blocks",
+    "autopilot": "**the engine itself**", "autopilot_one_fits": "**the engine itself**, one fits",
     "score": "`score`, the weighted one alone",
     "fixed": "`fixed`: the best of the benchmark", "round_robin": "`round_robin`", "epsilon_greedy": "epsilon-greedy",
-    "ucb": "UCB (factor .3)", "thompson": "Thompson", "exp3": "EXP3", "sliding_window": "sliding window",
+    "ucb": "UCB (factor .3)", "ucb_textbook": "UCB (the textbook's √2)",
+    "thompson": "Thompson", "exp3": "EXP3", "sliding_window": "sliding window",
 }  # fmt: skip
 SETTINGS = ("stationary", "degrading", "stationary_no_benchmark", "degrading_no_benchmark")
 COLUMNS = (

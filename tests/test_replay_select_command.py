@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import random
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from arbiter_tui import cli
+from arbiter_tui.adapters import plugins
 from arbiter_tui.core.policies import POLICIES
 
 Capture = pytest.CaptureFixture[str]
@@ -57,6 +59,54 @@ def test_options_reach_the_replay(matrix: Path, capsys: Capture) -> None:
     assert worse["degrade"] == [400, 700]
     assert worse["pooled"]["regret"] > plain["pooled"]["regret"]
     assert replayed(matrix, capsys, "--prior", "0")["pooled"]["regret"] > plain["pooled"]["regret"]
+
+
+def test_how_often_others_may_be_asked(matrix: Path, capsys: Capture) -> None:
+    """At most the given share; where only one fits none, but in blocks of thirty questions, one load in ten minutes;
+    sentinels ask in idle time. None of these is a client's."""
+    base, clock = ("--requests", "300", "--degrade", "100"), ("--requests-per-hour", "360")
+    free = replayed(matrix, capsys, *base)
+    assert (free["explore"], free["one_fits"]) == (1.0, False)
+    held = replayed(matrix, capsys, *base, "--explore", "0.05")["pooled"]
+    assert held["explored"] <= 0.05 * 600 + 2
+    assert held["explored"] < free["pooled"]["explored"]
+    nobody = replayed(matrix, capsys, *base, "--explore", "0")["pooled"]
+    assert (nobody["explored"], nobody.get("idle_questions")) == (0, None)
+    one = replayed(matrix, capsys, *base, "--one-fits", *clock)
+    assert one["one_fits"]
+    assert one["pooled"]["explored"] == 0
+    assert 0 < one["pooled"]["loads"] <= 2 * (300 * 10 / 600 + 1)
+    assert one["pooled"]["idle_questions"] <= 30 * one["pooled"]["loads"]
+    asked = replayed(matrix, capsys, *base, "--explore", "0", "--sentinels", "60", *clock)["pooled"]
+    assert 80 <= asked["idle_questions"] <= 102
+
+
+def test_the_engines_own_decisions_can_be_replayed(matrix: Path, capsys: Capture) -> None:
+    """With its share of exploring requests and its sentinels, unless told otherwise."""
+    found = replayed(matrix, capsys, "--policy", "autopilot", "--requests", "200")
+    assert (found["policy"], found["explore"]) == ("autopilot", 0.05)
+    assert found["pooled"]["explored"] <= 0.05 * 400 + 2
+    assert found["pooled"]["share_of_best"] > 0.9
+    again = replayed(matrix, capsys, "--policy", "autopilot", "--requests", "200")
+    assert found == again
+    cold = replayed(matrix, capsys, "--policy", "autopilot", "--requests", "200", "--one-fits")
+    assert (cold["pooled"]["explored"], cold["pooled"].get("loads")) == (0, None)
+
+
+def test_a_plugins_policy_can_be_replayed_and_an_unknown_one_is_named(
+    matrix: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the registry that the engine has, of the group arbiter.policies."""
+    point = EntryPoint(name="first", value="arbiter_tui.core.policies:Fixed", group=plugins.POLICY_GROUP)
+    monkeypatch.setattr(plugins, "entry_points", lambda group: [point] if group == plugins.POLICY_GROUP else [])
+    try:
+        told = [replayed(matrix, capsys, "--policy", name, "--requests", "50")["pooled"] for name in ("first", "fixed")]
+        assert told[0] == told[1]
+        monkeypatch.setattr(plugins, "entry_points", lambda group: [])
+        assert cli.main(["replay", "select", str(matrix), "--policy", "luck"]) == 2
+        assert "'luck' is none of bandit, score" in capsys.readouterr().err
+    finally:
+        POLICIES.pop("first", None)
 
 
 def test_the_same_seed_gives_the_same_bytes(matrix: Path, capsys: Capture) -> None:
@@ -110,9 +160,10 @@ def test_a_bad_matrix_is_named_with_its_row_and_column(
 @pytest.mark.parametrize(
     ("option", "said"),
     [
-        (["--policy", "luck"], "'luck' is none of bandit, score"),
         (["--degrade", "400,soon"], "a whole number above 0 is needed, not 'soon'"),
         (["--requests", "0"], "a whole number above 0 is needed, not '0'"),
+        (["--explore", "1.5"], "a share is a number from 0 to 1, not '1.5'"),
+        (["--requests-per-hour", "0"], "a number above 0 is needed, not '0'"),
         (["--prior", "-1"], "a whole number above 0 is needed, not '-1'"),
     ],
 )

@@ -67,7 +67,11 @@ def _heard(db: Database) -> None:
     db.table("heard_outcomes").create_index(["origin", "task", "version", "at"])
 
 
-MIGRATIONS: Sequence[Callable[[Database], None]] = (_first, _money, _estimates, _heard)
+def _prompts(db: Database) -> None:
+    db.table("outcomes").add_column("item", str)
+
+
+MIGRATIONS: Sequence[Callable[[Database], None]] = (_first, _money, _estimates, _heard, _prompts)
 CURRENT = len(MIGRATIONS)
 
 

@@ -17,11 +17,12 @@ from dataclasses import asdict, replace
 from functools import reduce
 from typing import Any, cast
 
+from ..adapters.plugins import load_policies
 from ..config import RolloutConfig
 from ..core.cost import Outcome
-from ..core.policies import Seen
+from ..core.policies import POLICIES, Seen
 from ..core.replay import Pair, RolloutReplay, replay_detect, replay_in_blocks, replay_rollout
-from ..core.replay_select import SelectReplay, Settings, replay_select
+from ..core.replay_select import ENGINE, SelectReplay, Settings, replay_select
 from ..core.rollout import Plan
 from ..core.trial import Rule, Trial, Verdict
 from ..core.words import chance
@@ -214,15 +215,26 @@ def select(options: Namespace) -> Answer:
         )
     settings = Settings(
         seed=options.seed, requests=options.requests, prior=options.prior, degrade=options.degrade,
-        policy=options.policy,
+        policy=_policy(options.policy), explore=options.explore, one_fits=options.one_fits, sentinels=options.sentinels,
+        requests_per_hour=options.requests_per_hour, block=BLOCK,
     )  # fmt: skip
     found = replay_select(tasks, settings)
     pooled = reduce(SelectReplay.plus, found.values())
     return {
         "policy": settings.policy, "seed": settings.seed, "requests": settings.requests, "prior": settings.prior,
-        "degrade": list(settings.degrade), "pooled": _figures(pooled),
+        "degrade": list(settings.degrade), "explore": settings.share, "one_fits": settings.one_fits,
+        "pooled": _figures(pooled),
         "tasks": [{"task": task, "models": len(tasks[task]), **_figures(run)} for task, run in found.items()],
     }  # fmt: skip
+
+
+def _policy(name: str) -> str:
+    """One of the registry, which plugins extend, or the engine itself."""
+    if name != ENGINE and name not in POLICIES:
+        load_policies()
+    if name != ENGINE and name not in POLICIES:
+        raise ConfigError(f"policy: {name!r} is none of {', '.join([*POLICIES, ENGINE])}")
+    return name
 
 
 def _seen(row: Row, where: str) -> Seen:
@@ -244,6 +256,8 @@ def _figures(run: SelectReplay) -> Answer:
         "wrong_swaps": run.wrong_swaps,
         "dominated_choices": run.dominated_choices,
         "explored": run.explored,
+        **({"idle_questions": run.idle} if run.idle else {}),
+        **({"loads": run.loads} if run.loads else {}),
     }
 
 

@@ -16,7 +16,7 @@ from typing import Protocol, Self, TypeVar
 from .words import figure, samples
 
 Told = tuple[float, int | None]  # a value, and the tokens of its prompt where they are known
-HISTORY = 500  # newest grades and failures kept to locate a change in
+HISTORY = 400  # newest grades and failures kept to locate a change in
 ROUNDING = 1e-9
 
 

@@ -38,6 +38,8 @@ from .guards import (
     spendings,
     success,
 )
+from .joint import DOMINATED_Z as DEGRADED_Z
+from .policies import SWAP_Z
 from .posterior import Belief, gain
 from .scoring import EMPTY, Scale
 from .selection import QUALITY_FLOOR
@@ -48,6 +50,7 @@ __all__ = [
     "MAX_COST", "AutoSwapInput", "AutoSwapLimits", "AutoSwapVerdict", "Guard", "Move", "decide", "guards",
 ]  # fmt: skip
 
+GRADES = frozenset({"drift_quality", "quality"})  # signs that grades alone tell of
 Action = Literal["swap", "hold", "none", "rollback"]
 Trigger = Literal["degraded", "better"]
 
@@ -65,12 +68,14 @@ class AutoSwapVerdict:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lead:
-    """A challenger's lead over the incumbent in utility, with its 90% interval."""
+    """A challenger's lead over the incumbent in utility, with its 90% interval; ``sure``: what it is at least with
+    P > .95, where that is believed."""
 
     row: RowView
     by: float
     low: float
     high: float
+    sure: float | None = None
 
     @property
     def figures(self) -> str:
@@ -85,7 +90,7 @@ def decide(given: AutoSwapInput) -> AutoSwapVerdict:
     found = signs(given, incumbent)
     leads = _leads(given, incumbent)
     if any(sign.met for sign in found):
-        return _replace(given, incumbent, leads, tuple(sign.why for sign in found if sign.met))
+        return _replace(given, incumbent, leads, found)
     healthy = success(given, incumbent).why
     if "better" in given.limits.triggers:
         return _improve(given, incumbent, _nominated(given, leads), healthy)
@@ -100,9 +105,9 @@ def guards(given: AutoSwapInput) -> tuple[Guard, ...]:
     found = signs(given, incumbent)
     leads = _leads(given, incumbent)
     if any(sign.met for sign in found):
-        able = _able(given, incumbent, leads)
+        able = _able(given, incumbent, leads, found)
         chosen = _first_free(given, able) if able else None
-        asked = _alternative(given, leads, bool(able))
+        asked = _alternative(given, leads, found, bool(able))
     else:
         chosen = _closest(given, _nominated(given, leads))
         asked = better(given, chosen.row.version if chosen else "", chosen.low if chosen else None, incumbent)
@@ -115,8 +120,9 @@ def challenger(given: AutoSwapInput) -> str | None:
     if incumbent is None:
         return None
     leads = _leads(given, incumbent)
-    if any(sign.met for sign in signs(given, incumbent)):
-        able = _able(given, incumbent, leads)
+    found = signs(given, incumbent)
+    if any(sign.met for sign in found):
+        able = _able(given, incumbent, leads, found)
         chosen = _first_free(given, able) if able else next(iter(leads), None)
     else:
         chosen = _closest(given, _nominated(given, leads))
@@ -130,12 +136,13 @@ def _nobody() -> Guard:
 # --- the triggers ---------------------------------------------------------------------------------------------------
 
 
-def _replace(given: AutoSwapInput, incumbent: str, leads: Sequence[Lead], degraded: tuple[Why, ...]) -> AutoSwapVerdict:
+def _replace(given: AutoSwapInput, incumbent: str, leads: Sequence[Lead], found: Sequence[Guard]) -> AutoSwapVerdict:
     """The incumbent is degraded: the best other version that is better than it is now takes over."""
+    degraded = tuple(sign.why for sign in found if sign.met)
     ailing = f"{incumbent} is degraded on {given.task.name} ({_ailment(degraded)})"
-    able = _able(given, incumbent, leads)
+    able = _able(given, incumbent, leads, found)
     if not able:
-        missing = _alternative(given, leads, False).why
+        missing = _alternative(given, leads, found, False).why
         return _none(f"{ailing}, and no other version is better", *degraded, missing)
     lead = _first_free(given, able)
     back = lead.row.version == given.route.previous
@@ -143,16 +150,25 @@ def _replace(given: AutoSwapInput, incumbent: str, leads: Sequence[Lead], degrad
     return _unless_vetoed(given, lead, "degraded", "rollback" if back else "swap", text, degraded)
 
 
-def _able(given: AutoSwapInput, incumbent: str, leads: Sequence[Lead]) -> list[Lead]:
-    """Those that are better than what a degraded incumbent has become; all, if it may not serve at all."""
+def _able(given: AutoSwapInput, incumbent: str, leads: Sequence[Lead], found: Sequence[Guard]) -> list[Lead]:
+    """Those that are better than what a degraded incumbent has become; all, if it may not serve at all. Where only its
+    grades fell it may be nothing but bad luck: then, by the policy ``bandit``, they must be so with P > .95."""
     gone = incumbent in given.excluded
-    return [lead for lead in leads if gone or lead.by > given.cost_of(lead.row.version)]
+    return [lead for lead in leads if gone or _ahead(lead, found) > given.cost_of(lead.row.version)]
 
 
-def _alternative(given: AutoSwapInput, leads: Sequence[Lead], met: bool) -> Guard:
+def _ahead(lead: Lead, found: Sequence[Guard]) -> float:
+    """The lead that must be beyond the cost."""
+    doubtful = all(sign.rule in GRADES for sign in found if sign.met)
+    return lead.sure if doubtful and lead.sure is not None else lead.by
+
+
+def _alternative(given: AutoSwapInput, leads: Sequence[Lead], found: Sequence[Guard], met: bool) -> Guard:
     """``leads``: the largest beyond its cost first."""
-    best = next(iter(leads), None)
-    return alternative(given, None, met) if best is None else alternative(given, best.by, met, best.row.version)
+    best = max(leads, key=lambda lead: _ahead(lead, found) - given.cost_of(lead.row.version), default=None)
+    if best is None:
+        return alternative(given, None, met)
+    return alternative(given, _ahead(best, found), met, best.row.version)
 
 
 def _ailment(degraded: Sequence[Why]) -> str:
@@ -199,7 +215,7 @@ def _leads(given: AutoSwapInput, incumbent: str) -> list[Lead]:
     mine = next((row for row in given.rows if row.version == incumbent), RowView(version=incumbent))
     now = _utility_now(given, mine)
     believed = {belief.version: belief for belief in given.beliefs}
-    fallen = (mine.utility or 0.0) - now
+    fallen = (mine.utility or 0.0) - _utility_now(given, mine, grades=False)  # what grades tell is believed already
     floor = QUALITY_FLOOR * max((s.quality_interval[0] for s in given.stats.values()), default=0.0)
     paid = charge(given.budgets, incumbent)
     leads = []
@@ -226,13 +242,16 @@ def _lead(row: RowView, mine: RowView, now: float) -> Lead:
 
 def _charged(lead: Lead, saved: float) -> Lead:
     """``saved``: by how much less it pays than the incumbent, at the prices of the task's budgets."""
-    return replace(lead, by=lead.by + saved, low=lead.low + saved, high=lead.high + saved)
+    sure = None if lead.sure is None else lead.sure + saved
+    return replace(lead, by=lead.by + saved, low=lead.low + saved, high=lead.high + saved, sure=sure)
 
 
 def _believed(row: RowView, belief: Belief, incumbent: Belief, fallen: float) -> Lead:
-    """``fallen``: by how much the incumbent's utility has fallen since it was measured, by its alarms."""
+    """``fallen``: by how much the incumbent's utility has fallen since it was measured, by alarms of other signs than
+    its grades."""
     found = gain(belief, incumbent)
-    return Lead(row=row, by=found.by + fallen, low=found.low + fallen, high=found.high + fallen)
+    sure = found.by - (found.by - found.low) * DEGRADED_Z / SWAP_Z
+    return Lead(row=row, by=found.by + fallen, low=found.low + fallen, high=found.high + fallen, sure=sure + fallen)
 
 
 def lead(row: RowView, mine: RowView) -> Lead:
@@ -247,13 +266,14 @@ def _reach(row: RowView) -> float:
     return max(row.utility - row.utility_low, row.utility_high - row.utility)
 
 
-def _utility_now(given: AutoSwapInput, mine: RowView) -> float:
-    """The incumbent's utility with what the alarms say it has become, before its averages show it."""
+def _utility_now(given: AutoSwapInput, mine: RowView, *, grades: bool = True) -> float:
+    """The incumbent's utility with what the alarms say it has become, before its averages show it; those of ``grades``,
+    too, unless they are left out."""
     scale = Scale.of(given.task.criteria, given.now)
     utility = mine.utility or 0.0
     for alarm in {alarm.signal: alarm for alarm in given.alarms}.values():
         match alarm.signal:
-            case Signal.QUALITY if mine.quality is not None:
+            case Signal.QUALITY if grades and mine.quality is not None:
                 utility -= scale.weights.quality * max(0.0, mine.quality - alarm.after)
             case Signal.FAILURES if mine.success_rate is not None:
                 utility -= scale.weights.reliability * max(0.0, mine.success_rate - (1.0 - alarm.after))

@@ -28,7 +28,8 @@ NOT_THE_MODELS_FAULT = frozenset({Failure.CLIENT_ERROR, Failure.CANCELLED})
 
 @record(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """``quality`` in 0..1 arrives later or never; ``quality_source``: suite, sentinel, feedback, verifier, judge."""
+    """``quality`` in 0..1 arrives later or never; ``quality_source``: suite, sentinel, feedback, verifier, judge.
+    ``item``: the fingerprint of a graded answer's prompt (prompts.py), by which answers to the same are compared."""
 
     id: str
     task: str
@@ -50,6 +51,7 @@ class Outcome:
     source: str = "request"  # request, failover, embedding, bench, sentinel, shadow, reported
     tokens_estimated: bool = False  # whether the runtime did not count them
     money: float | None = None  # of a paid provider; of an answer that was broken off an estimate
+    item: str | None = None
 
     @property
     def counts(self) -> bool:

@@ -18,7 +18,7 @@ def since(stats: Stats, alarm: Alarm) -> Stats:
         case Signal.QUALITY:
             return replace(
                 stats, hits=kept.hits, misses=kept.misses, quality_sources=kept.quality_sources, told=kept.told,
-                grades=kept.grades, forgotten=kept.forgotten,
+                grades=kept.grades, items=kept.items, forgotten=kept.forgotten,
             )  # fmt: skip
         case Signal.LATENCY:
             return replace(stats, latencies=kept.latencies)

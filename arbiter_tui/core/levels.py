@@ -21,6 +21,7 @@ STEADY, STEADY_WEIGHT = 0.5, 10.0  # the same of one version, asked again
 MOST, JITTER = 0.95, 0.02
 LEAST_VARIANCE = 0.01
 REMEMBERED = 1000  # prompts, the newest
+Item = str | int  # what a prompt is called
 
 
 class Levels:
@@ -32,7 +33,7 @@ class Levels:
         self._first = list(means)
         self._first_variance = [row[i] for i, row in enumerate(covariance)]
         self._sure = _inverse_diagonal(self.covariance)
-        self._grades: dict[str, dict[int, float]] = {}
+        self._grades: dict[Item, dict[int, float]] = {}
         self._together = [LIKENESS * LIKENESS_WEIGHT, LIKENESS_WEIGHT]
         self._again = [STEADY * STEADY_WEIGHT, STEADY_WEIGHT]
         self.noise = [1.0] * len(means)  # the variance of one grade of each version
@@ -61,7 +62,7 @@ class Levels:
         """The variance of the difference of two levels."""
         return max(self.covariance[a][a] + self.covariance[b][b] - 2.0 * self.covariance[a][b], 1e-9)
 
-    def expected(self, version: int, item: str | None) -> float:
+    def expected(self, version: int, item: Item | None) -> float:
         """The grade of its answer to ``item``, by its level, its earlier answer or what others got for it."""
         level, known = self.level(version), self._known(item)
         if version in known:
@@ -69,21 +70,26 @@ class Levels:
         told = sum(share * (known[j] - self.means[j]) for j, share in self._shares(version, known))
         return level + told
 
-    def learn(self, version: int, item: str | None, grade: float) -> None:
+    def learn(self, version: int, item: Item | None, grade: float, trust: float = 1.0) -> None:
+        """``trust``: how many exact grades it is worth."""
         known = self._known(item)
         if version in known:
-            self._asked_again(version, known[version], grade)
+            self._asked_again(version, known[version], grade, trust)
         else:
             shares = self._shares(version, known)
             explained = len(shares) * self._share_each(len(shares)) * self.likeness
             rest = grade - self.means[version] - sum(s * (known[j] - self.means[j]) for j, s in shares)
             direction = [(version, 1.0), *((j, -s) for j, s in shares)]
             likely = [self._scaled(version, grade) * self._scaled(j, known[j]) for j, _ in shares]
-            self._update(direction, rest, self.noise[version] * max(1.0 - explained, 0.1))
+            self._update(direction, rest, self.noise[version] * max(1.0 - explained, 0.1) / trust)
             self._together[0] += sum(likely)
             self._together[1] += len(likely)
         if item is not None:
             self._remember(item, version, grade)
+
+    def told(self, version: int, mean: float, count: float) -> None:
+        """The mean of so many grades, of which the prompts are not known."""
+        self._update([(version, 1.0)], mean - self.means[version], self.noise[version] / count)
 
     def forget(self, version: int) -> None:
         """It has changed: what it answered before says nothing of it any more."""
@@ -95,10 +101,10 @@ class Levels:
             known.pop(version, None)
         self._sure = _inverse_diagonal(self.covariance)
 
-    def _known(self, item: str | None) -> dict[int, float]:
+    def _known(self, item: Item | None) -> dict[int, float]:
         return {} if item is None else self._grades.get(item, {})
 
-    def _remember(self, item: str, version: int, grade: float) -> None:
+    def _remember(self, item: Item, version: int, grade: float) -> None:
         known = self._grades.pop(item, {})
         known[version] = grade
         self._grades[item] = known
@@ -117,25 +123,31 @@ class Levels:
     def _scaled(self, version: int, grade: float) -> float:
         return (grade - self.means[version]) / math.sqrt(self.noise[version])
 
-    def _asked_again(self, version: int, before: float, grade: float) -> None:
+    def _asked_again(self, version: int, before: float, grade: float, trust: float) -> None:
         steady = self.steady
         self._again[0] += self._scaled(version, grade) * self._scaled(version, before)
         self._again[1] += 1.0
         fresh = 1.0 - steady
         rest = grade - steady * before - fresh * self.means[version]
-        self._update([(version, fresh)], rest, (1.0 - steady * steady) * self.noise[version])
+        self._update([(version, fresh)], rest, (1.0 - steady * steady) * self.noise[version] / trust)
 
     def _update(self, direction: Sequence[tuple[int, float]], rest: float, noise: float) -> None:
-        """With an observation of the levels' sum along ``direction``, which was missed by ``rest``."""
-        moved = [sum(w * row[j] for j, w in direction) for row in self.covariance]
-        whole = sum(w * moved[j] for j, w in direction) + noise
-        for i, (row, by) in enumerate(zip(self.covariance, moved, strict=True)):
-            self.means[i] += by * rest / whole
-            if by:
-                share = by / whole
-                self.covariance[i] = [c - share * m for c, m in zip(row, moved, strict=True)]
+        observed(self.means, self.covariance, direction, rest, noise)
         for j, w in direction:
             self._sure[j] += w * w / noise
+
+
+def observed(
+    means: list[float], covariance: list[list[float]], direction: Sequence[tuple[int, float]], rest: float, noise: float
+) -> None:
+    """In place: with an observation of the sum along ``direction``, which was missed by ``rest``."""
+    moved = [sum(w * row[j] for j, w in direction) for row in covariance]
+    whole = sum(w * moved[j] for j, w in direction) + noise
+    for i, (row, by) in enumerate(zip(covariance, moved, strict=True)):
+        means[i] += by * rest / whole
+        if by:
+            share = by / whole
+            covariance[i] = [c - share * m for c, m in zip(row, moved, strict=True)]
 
 
 def _inverse_diagonal(matrix: Sequence[Sequence[float]]) -> list[float]:

@@ -3,10 +3,10 @@
 Owns: the policies by name, which a plugin may extend, and their state. Never: hard constraints (selection.py), loading
 or swapping, randomness other than that of the generator that is passed in.
 
-``bandit``, the default: the versions' levels, which prompts that several have answered compare (levels.py), whether
-each is still what it was (belief.py), and on top of its mean a bonus for what is not known yet, an approximation of the
-Gittins index for a horizon of HORIZON requests (Brezzi and Lai 2002): it vanishes as evidence grows, faster than a
-confidence bound. A version of which another one is better with P > .95 is not asked. The incumbent
+``bandit``, the default: what is believed of all versions together (joint.py): their levels, which prompts that several
+have answered compare, and whether each is still what it was; and on top of its mean a bonus for what is not known yet,
+an approximation of the Gittins index for a horizon of HORIZON requests (Brezzi and Lai 2002): it vanishes as evidence
+grows, faster than a confidence bound. A version of which another one is better with P > .95 is not asked. The incumbent
 changes when the lower bound of another version's lead beats SWAP_COST: what is asked besides is exploration.
 ``score``: the specified weighted score, as selection.py has it. The others are there to be measured against.
 """
@@ -20,9 +20,9 @@ from dataclasses import dataclass
 from random import Random
 from typing import Protocol
 
-from .belief import Arm, Estimate, believed, spread
+from .belief import Estimate
 from .cost import Outcome
-from .levels import Levels
+from .joint import Graded, Joint, Known
 from .registry import Lifecycle, ModelVersion
 from .selection import select
 from .stats import EMPTY, Stats
@@ -30,11 +30,9 @@ from .tasks import Task
 
 HORIZON = 350.0
 BONUS, DOUBT = 0.9, 0.5  # how much of what is not known counts
-DOMINATED_Z = 1.6448  # P = .95, rounded down
 SWAP_Z, SWAP_COST = 2.6, 0.02  # the lower bound of a lead must beat what a swap costs
 SWAP_SAMPLES = 10
 WINDOW = 200
-ELSEWHERE, AMONG_ALL = 5.0, 3.0  # grades that the expectation from other tasks is worth; the mean of all versions here
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,87 +72,32 @@ class Policy(Protocol):
 
 class Bandit:
     def __init__(self, start: Start) -> None:
-        self._now = 0
-        self._arms = [Arm() for _ in start.names]
-        for i, known in enumerate(start.known):
-            for seen in known:
-                self._arms[i] = self._arms[i].known(seen.quality)
-        self._levels = self._first_levels(start)
-        self._waiting: list[list[Seen]] = [[] for _ in start.names]  # seen under suspicion
-        self._look()
+        known = [
+            Known(answers=[Graded(seen.quality, seen.item) for seen in of], expected=told)
+            for of, told in zip(start.known, start.expected, strict=True)
+        ]
+        self.joint = Joint(known, start.covariance)
         self.incumbent: int | None = None
         self._settle()
 
-    def _first_levels(self, start: Start) -> Levels:
-        seen = sum(arm.normal.n for arm in self._arms)
-        pooled, scatter = (sum(arm.normal.good for arm in self._arms) + 1.0) / (seen + 2.0), spread(self._arms)
-        means = [pooled if told is None else told for told in start.expected]
-        weights = [AMONG_ALL if told is None else ELSEWHERE for told in start.expected]
-        alone = [max(m * (1.0 - m), 0.01) * scatter / w for m, w in zip(means, weights, strict=True)]
-        levels = Levels(means, start.covariance or _diagonal(alone))
-        levels.scatter(scatter, [
-            (arm.normal.good + w * m) / (arm.normal.n + w) for arm, m, w in zip(self._arms, means, weights, strict=True)
-        ])  # fmt: skip
-        for n in range(max(map(len, start.known), default=0)):  # prompt by prompt
-            for i, known in enumerate(start.known):
-                if n < len(known):
-                    levels.learn(i, known[n].item, known[n].quality)
-        return levels
-
-    def _look(self) -> None:
-        """The estimates for the next request."""
-        levels, self._scatter = self._levels, spread(self._arms)
-        levels.scatter(self._scatter)
-        alone = 1.0 - levels.likeness  # of a grade's variance, beside what the prompt explains
-        self.estimates = []
-        for i, arm in enumerate(self._arms):
-            variance = levels.own_variance(i)
-            weight = max(1.0, alone * levels.noise[i] / variance)
-            self.estimates.append(believed(arm, self._now, levels.level(i), math.sqrt(variance), weight))
-
     def choose(self, chance: Random) -> int:
         """The best by its index that is not surely worse than another. The best by its mean never is."""
-        ranked = sorted(range(len(self._arms)), key=lambda i: (-index(self.estimates[i]), i))
-        return next(i for i in ranked if not self.dominated(i))
-
-    def dominated(self, i: int) -> bool:
-        return any(self.lead(j, i) > DOMINATED_Z for j in range(len(self._arms)) if j != i)
-
-    def lead(self, a: int, b: int, cost: float = 0.0) -> float:
-        """Of ``a`` over ``b``, less ``cost``, in standard deviations of the difference."""
-        x, y = self.estimates[a], self.estimates[b]
-        if x.mean - y.mean <= cost:
-            return 0.0
-        return (x.mean - y.mean - cost) / math.sqrt(self._levels.apart(a, b) + x.doubt**2 + y.doubt**2)
+        estimates = self.joint.estimates
+        ranked = sorted(range(len(estimates)), key=lambda i: (-index(estimates[i]), i))
+        return next(i for i in ranked if not self.joint.dominated(i))
 
     def learn(self, version: int, seen: Seen) -> None:
-        before, waiting = self._arms[version], self._waiting[version]
-        expected = self._levels.expected(version, seen.item)
-        after = before.answered(seen.quality, self._now, expected, self._scatter)
-        self._arms[version] = after
-        waiting.append(seen)
-        if after.late.n == 0.0:  # no suspicion any more, or it has become the normal state
-            if after.rebased:
-                self._levels.forget(version)
-            if after.rebased or not before.convinced:
-                for one in waiting:
-                    self._levels.learn(version, one.item, one.quality)
-            waiting.clear()
-        self._now += 1
-        self._look()
+        self.joint.learn(version, Graded(seen.quality, seen.item))
         self._settle()
 
     def _settle(self) -> None:
         """Who serves from now on. Nobody does before the best one has SWAP_SAMPLES grades."""
-        best = max(range(len(self._arms)), key=lambda i: self.estimates[i].mean)
-        if self._arms[best].samples < SWAP_SAMPLES:
+        arms, estimates = self.joint.arms, self.joint.estimates
+        best = max(range(len(arms)), key=lambda i: estimates[i].mean)
+        if arms[best].samples < SWAP_SAMPLES:
             return
-        if self.incumbent is None or self.lead(best, self.incumbent, SWAP_COST) > SWAP_Z:
+        if self.incumbent is None or self.joint.lead(best, self.incumbent, SWAP_COST) > SWAP_Z:
             self.incumbent = best
-
-
-def _diagonal(values: Sequence[float]) -> list[list[float]]:
-    return [[value if i == j else 0.0 for j in range(len(values))] for i, value in enumerate(values)]
 
 
 def lead(a: Estimate, b: Estimate, cost: float = 0.0) -> float:
@@ -273,10 +216,16 @@ class EpsilonGreedy(Means):
 
 
 class Ucb(Means):
-    """With a factor of .3 instead of the textbook's square root of 2, which loses more."""
+    """With a factor of .3 instead of the textbook's, which loses more."""
+
+    factor = 0.3
 
     def choose(self, chance: Random) -> int:
-        return self.bounded(0.3)
+        return self.bounded(self.factor)
+
+
+class UcbTextbook(Ucb):
+    factor = math.sqrt(2.0)
 
 
 class Thompson(Means):
@@ -330,5 +279,5 @@ class SlidingWindow(Means):
 
 POLICIES: dict[str, Callable[[Start], Policy]] = {  # plugins add theirs (adapters/plugins.py)
     "bandit": Bandit, "score": Score, "fixed": Fixed, "round_robin": RoundRobin, "epsilon_greedy": EpsilonGreedy,
-    "ucb": Ucb, "thompson": Thompson, "exp3": Exp3, "sliding_window": SlidingWindow,
+    "ucb": Ucb, "ucb_textbook": UcbTextbook, "thompson": Thompson, "exp3": Exp3, "sliding_window": SlidingWindow,
 }  # fmt: skip

@@ -1,6 +1,7 @@
 """The prompt of a suite's question: plain data that a caller turns into a provider's Request.
 
-Owns: how a task's worked examples stand before the question. Never: a model's name, a chat template, any I/O.
+Owns: how a task's worked examples stand before the question; a prompt's fingerprint, by which answers to the same one
+are known without it. Never: a model's name, a chat template, any I/O.
 
 A chat model sees the examples as earlier turns of the conversation; a model without a chat template gets the same
 pairs through ``few_shot``, from which its provider builds a plain ``question / answer`` text.
@@ -8,7 +9,8 @@ pairs through ``few_shot``, from which its provider builds a plain ``question / 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from hashlib import blake2b
 from typing import Any
 
 from .tasks import Task
@@ -28,6 +30,13 @@ def suite_request(task: Task, item_prompt: str) -> dict[str, Any]:
         "temperature": 0.0,
         "stop": ("\n",) if all("\n" not in said for _, said in task.few_shot) else (),
     }
+
+
+def fingerprint(parts: Iterable[str]) -> str:
+    """Of a prompt, told in parts (roles and contents in turn; or one name of its own): 12 hexadecimal digits, the same
+    for the same parts, that say nothing else of it."""
+    told = "\x1f".join(parts)
+    return blake2b(told.encode("utf-8", "surrogatepass"), digest_size=6).hexdigest()
 
 
 def plain_prompt(messages: Sequence[tuple[str, str]], few_shot: Sequence[tuple[str, str]] = ()) -> str:

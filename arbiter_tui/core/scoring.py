@@ -221,15 +221,14 @@ def probability_best(scored: Sequence[Scored]) -> dict[str, float]:
 def _integrate(spread: Mapping[int, tuple[float, float]]) -> dict[int, float]:
     leading = sorted(spread.values(), key=lambda pair: -(pair[0] + 2.0 * pair[1]))[:GRID_MODELS]
     grid = sorted({mean + z * sd for mean, sd in leading for z in GRID_Z})
-    shares = dict.fromkeys(spread, 1e-12)
-    for left, right in pairwise(grid):
-        middle = (left + right) / 2.0
-        below = {i: _below((middle - mean) / sd) for i, (mean, sd) in spread.items()}
-        everyone = math.prod(below.values())
-        for i, (mean, sd) in spread.items():
-            inside = _below((right - mean) / sd) - _below((left - mean) / sd)
-            if inside > 0.0 and below[i] > 0.0:
-                shares[i] += inside * everyone / below[i]
+    middles = [(left + right) / 2.0 for left, right in pairwise(grid)]
+    below = {i: [_below((x - mean) / sd) for x in middles] for i, (mean, sd) in spread.items()}
+    everyone = [math.prod(cell) for cell in zip(*below.values(), strict=True)]
+    shares = {}
+    for i, (mean, sd) in spread.items():
+        inside = [right - left for left, right in pairwise([_below((x - mean) / sd) for x in grid])]
+        cells = zip(inside, everyone, below[i], strict=True)
+        shares[i] = 1e-12 + sum(here * all_ / mine for here, all_, mine in cells if here > 0.0 and mine > 0.0)
     return shares
 
 

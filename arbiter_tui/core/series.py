@@ -5,7 +5,8 @@ Owns: how numbers are packed, and reading them back as sequences. Never: what th
 Brief: numbers of any sign and size in eight significant bits, right to .4%; zero, halves, quarters and whole numbers up
 to 256 are exact. Logs: small numbers of any sign, up to FAR, in steps of 1/256. Shares: numbers in 0..1 (what lies
 outside is cut) in steps of 1/240, so that halves, thirds, quarters, fifths, sixths, eighths and tenths are exact.
-Grades: shares with the source of each. All are values: keeping more gives another one.
+Grades: shares with the source of each. Codes: whole numbers below 65,536. All are values: keeping more gives another
+one.
 """
 
 from __future__ import annotations
@@ -104,6 +105,22 @@ class Logs(_Planes):
         whole = bytearray(2 * len(self.low))
         whole[::2], whole[1::2] = self.low, self.high
         return [part / PARTS for part in struct.unpack(f"<{len(self.low)}h", whole)]
+
+
+class Codes(_Planes):
+    """Whole numbers in 0..65535: of whatever has such a number, not to be counted with."""
+
+    __slots__ = ()
+
+    @staticmethod
+    def _halves(values: Sequence[float]) -> tuple[bytes, bytes]:
+        whole = struct.pack(f"<{len(values)}H", *[int(value) for value in values])
+        return whole[1::2], whole[::2]
+
+    def values(self) -> Sequence[float]:
+        whole = bytearray(2 * len(self.low))
+        whole[::2], whole[1::2] = self.low, self.high
+        return struct.unpack(f"<{len(self.low)}H", whole)
 
 
 def _within(values: Sequence[float], most: float) -> Sequence[float]:

@@ -11,17 +11,20 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TypeVar
+from typing import Any, TypeVar
+from zlib import crc32
 
 from .cost import Outcome, percentile, percentile_of
-from .series import Brief, Grades
+from .series import Brief, Codes, Grades
 
 T = TypeVar("T")
-_Graded = tuple[float, float, Mapping[str, float], Mapping[str, tuple[float, float]], Sequence[tuple[float, str]]]
+Answer = tuple[float, str, int | None]  # a grade, its source, the code of its prompt
 Dimensions = tuple[float | None, float | None, float | None, float | None]
 
 NOTHING = (0.0, 0.0)
 WINDOW = 200  # newest latencies and grades
+ASKED = 60  # newest grades of which the prompt is known, too
+CODES = 65_535  # prompts are told apart by so many codes: two of sixty share one in one case of forty
 FEW = 40  # newest times to the first token and rates: only their medians are shown
 LATENCY_SHARES = (0.25, 0.5, 0.75, 0.95)
 SUCCESS_WINDOW = 100  # newest requests from which the success rate comes
@@ -50,9 +53,9 @@ class Stats:
     way. ``told``: source -> its hits and misses before that bound; ``quality_sources``: source -> what it weighs.
     Latencies are those of answered requests, without the wait in the queue (that is the load's, not the model's).
     ``seen``: how many grades there ever were, and ``forgotten`` how many of them, the oldest, a detected change made
-    untrue: so the place of a grade says whether it still counts. ``energies``: how many were measured, at most WINDOW,
-    and their mean. Windows are packed (series.py): a version's state takes at most 2 KB, compressed, however long it
-    serves.
+    untrue: so the place of a grade says whether it still counts. ``items``: the codes of the prompts of the newest
+    grades, 0 where unknown. ``energies``: how many were measured, at most WINDOW, and their mean. Windows are packed
+    (series.py): a version's state takes at most 2 KB, compressed, however long it serves.
     """
 
     samples: int = 0
@@ -69,6 +72,7 @@ class Stats:
     grades: Sequence[tuple[float, str]] = ()
     seen: int = 0
     forgotten: int = 0
+    items: Sequence[float] = ()
     results: Sequence[int] = ()
     memory_bytes: int | None = None
     last_at: float | None = None
@@ -85,22 +89,16 @@ class Stats:
         good = [o for o in seen if o.success]
         held = next((o.memory_bytes for o in reversed(good) if o.memory_bytes is not None), self.memory_bytes)
         at = max([o.at for o in seen])
-        hits, misses, weights, told, grades = self._graded([(o.quality, o.quality_source) for o in seen])
-        return Stats(
+        return replace(
+            self,
+            **self._graded([(o.quality, o.quality_source, o.item) for o in seen if o.quality is not None]),
             samples=self.samples + len(seen),
             successes=self.successes + len(good),
             failures=self.failures + len(seen) - len(good),
-            hits=hits,
-            misses=misses,
-            quality_sources=weights,
-            told=told,
             latencies=_keep(self.latencies, [_served(o) for o in good], WINDOW),
             ttfts=_keep(self.ttfts, [o.ttft_s for o in good], FEW),
             rates=_keep(self.rates, [o.tokens_per_second for o in good], FEW),
             energies=_eased(self.energies, [o.energy_j for o in good if o.energy_j is not None]),
-            grades=grades,
-            seen=self.seen + sum(o.quality is not None for o in seen),
-            forgotten=self.forgotten,
             results=(bytes(self.results) + bytes([o.success for o in seen]))[-SUCCESS_WINDOW:],
             memory_bytes=held,
             last_at=at if self.last_at is None else max(self.last_at, at),
@@ -108,12 +106,7 @@ class Stats:
 
     def graded(self, quality: float | None, source: str | None = None) -> Stats:
         """With one more grade (0..1), which may come long after its request. None moves nothing."""
-        if quality is None:
-            return self
-        hits, misses, weights, told, grades = self._graded([(quality, source)])
-        return replace(
-            self, hits=hits, misses=misses, quality_sources=weights, told=told, grades=grades, seen=self.seen + 1
-        )
+        return self if quality is None else replace(self, **self._graded([(quality, source, None)]))
 
     def regraded(self, place: int, before: float, after: float, source: str) -> Stats:
         """With a grade corrected by its source; ``place``: how many had been seen before it. One that a detected change
@@ -131,12 +124,13 @@ class Stats:
             grades = grades.regraded(at, after)
         return replace(self, hits=hits, misses=misses, quality_sources=weights, told=told, grades=grades)
 
-    def _graded(self, several: Sequence[tuple[float | None, str | None]]) -> _Graded:
+    def _graded(self, several: Sequence[tuple[float, str | None, str | None]]) -> dict[str, Any]:
+        """What changes with these grades, sources and prompts."""
+        if not several:
+            return {}
         told, grades, sources = dict(self.told), list[float](), list[str]()
         name, trust, good, bad = "", 0.0, 0.0, 0.0
-        for quality, source in several:
-            if quality is None:
-                continue
+        for quality, source, _ in several:
             if (source or "unknown") != name:
                 if name:
                     told[name] = good, bad
@@ -147,10 +141,14 @@ class Stats:
             bad += trust * (1.0 - grade)
             grades.append(grade)
             sources.append(name)
-        if not grades:
-            return self.hits, self.misses, self.quality_sources, self.told, self.grades
         told[name] = good, bad
-        return *_bounded(told), told, _grades(self.grades).keep(grades, sources, WINDOW)
+        hits, misses, weights = _bounded(told)
+        items = [0 if item is None else code_of(item) for _, _, item in several[-ASKED:]]
+        return {
+            "hits": hits, "misses": misses, "quality_sources": weights, "told": told,
+            "seen": self.seen + len(grades), "grades": _grades(self.grades).keep(grades, sources, WINDOW),
+            "items": Codes.of(self.items).keep(items, ASKED) if self.items or any(items) else (),
+        }  # fmt: skip
 
     def behind(self, older: Stats) -> Stats:
         """With what was measured before all of it."""
@@ -184,6 +182,7 @@ class Stats:
             grades=_grades(older.grades).keep([grade for grade, _ in mine], [source for _, source in mine], WINDOW),
             seen=self.seen,  # places of grades are told from the newest on: what lies behind them moves none
             forgotten=self.forgotten,
+            items=self.items,
             results=(bytes(older.results) + bytes(self.results))[-SUCCESS_WINDOW:],
             memory_bytes=older.memory_bytes if self.memory_bytes is None else self.memory_bytes,
             last_at=max([at for at in (older.last_at, self.last_at) if at is not None], default=None),
@@ -191,26 +190,29 @@ class Stats:
 
     def newest(self, grades: int) -> Stats:
         """Only what came after a detected change: the newest ``grades`` grades and as many of everything else."""
-        kept = _tail(self.grades, grades)
-        hits, misses, weights, told, _ = Stats()._graded(list(kept))
-        results = _tail(self.results, grades)
-        return replace(
-            self,
+        results, items = _tail(self.results, grades), _tail(self.items, grades)
+        kept = Stats()._graded([(grade, source, None) for grade, source in _tail(self.grades, grades)])
+        return Stats(
+            **{**kept, "items": items, "seen": self.seen},
             samples=min(self.samples, max(grades, 0)),
             successes=sum(results),
             failures=len(results) - sum(results),
-            hits=hits,
-            misses=misses,
-            quality_sources=weights,
-            told=told,
-            grades=kept,
-            forgotten=self.seen - len(kept),
+            forgotten=self.seen - len(_tail(self.grades, grades)),
             latencies=_tail(self.latencies, grades),
             ttfts=_tail(self.ttfts, grades),
             rates=_tail(self.rates, grades),
             energies=(min(self.energies[0], max(grades, 0)), self.energies[1]),
             results=results,
+            memory_bytes=self.memory_bytes,
+            last_at=self.last_at,
         )
+
+    def answers(self, newest: int) -> list[Answer]:
+        """So many of the newest grades, the oldest first."""
+        grades = list(_tail(self.grades, newest))
+        items = [int(code) or None for code in _tail(self.items, len(grades))]
+        blank: list[int | None] = [None] * (len(grades) - len(items))
+        return [(grade, source, item) for (grade, source), item in zip(grades, blank + items, strict=True)]
 
     @property
     def quality_weight(self) -> float:
@@ -302,6 +304,11 @@ class Stats:
         """Standard deviation of the Beta(1 + successes, 1 + failures) posterior over the same window."""
         good = sum(self.results)
         return beta_sd(1.0 + good, 1.0 + len(self.results) - good)
+
+
+def code_of(item: str) -> int:
+    """Of a prompt's fingerprint, in 1..CODES."""
+    return crc32(item.encode()) % CODES + 1
 
 
 def trust_of(source: str) -> float:

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from ..core.other_tasks import Grades
 from ..core.policies import POLICIES, Seen, Start
-from ..core.posterior import Belief, beliefs
+from ..core.posterior import Belief, Posterior, firm
 from ..core.prediction import ENOUGH, Expectation, Traits, predict, traits
 from ..core.registry import ModelVersion
 from ..core.scoring import MIN_SAMPLES
@@ -20,13 +21,14 @@ from .live import Live
 
 SCORED = frozenset({"score", "fixed", "round_robin"})  # policies that need no beliefs
 STALE_S = 60.0
-OTHERS = 20  # tasks from whose misses an interval learns besides its own
+OTHERS = 20  # tasks from which is learnt what to expect, and how far off that is
 
 
 class Beliefs:
     def __init__(self, live: Live, evidence: Evidence) -> None:
         self._live, self._evidence = live, evidence
         self._known: dict[str, tuple[Any, float, tuple[Belief, ...]]] = {}
+        self._posteriors: dict[str, Posterior] = {}
         # Models that are not here and what they were worth on a task, by what an archive told; knowledge.py's word.
         self.absent: Callable[[str], Sequence[tuple[Traits, float]]] = lambda task: ()
 
@@ -36,12 +38,17 @@ class Beliefs:
         if described.policy != "bandit":
             return ()
         now = self._live.clock.now()
-        key = (self._evidence.revision(task), self._live.registry, described)
+        serving = self._live.find(self._live.routes.get(task).incumbent)
+        incumbent = None if serving is None else serving.version
+        key = (self._evidence.revision(task), self._live.registry, described, incumbent)
         cached = self._known.get(task)
         if cached is not None and now - cached[1] < STALE_S and cached[0] == key:
             return cached[2]
         versions = self._evidence.contenders(task)
-        found = beliefs(described, versions, self._evidence.stats(task), self.expected(task, versions), now)
+        found = self._posteriors.setdefault(task, Posterior()).of(
+            described, versions, self._evidence.stats(task), self.expected(task, versions), now,
+            incumbent=incumbent, graded=self._other_tasks(task),
+        )  # fmt: skip
         self._known[task] = (key, now, found)
         return found
 
@@ -56,8 +63,7 @@ class Beliefs:
         here = self._table(task)
         if len(here) < ENOUGH or all(v.version in here for v in versions):
             return {}
-        others = [other for other in self._live.tasks if other != task][:OTHERS]
-        tables = [here, *(self._table(other) for other in others)]
+        tables = [here, *(self._table(other) for other in self._others(task))]
         known = [traits(v) for v in self._live.registry.versions.values() if v.version in here]
         known += [model for model, _ in self.absent(task)]
         found: dict[str, Expectation] = {}
@@ -68,6 +74,9 @@ class Beliefs:
                     found[version.version] = told
         return found
 
+    def _others(self, task: str) -> list[str]:
+        return [other for other in self._live.tasks if other != task][:OTHERS]
+
     def _table(self, task: str) -> Mapping[str, float]:
         """Version -> quality, where enough was graded; models that are not here among them."""
         measured = {
@@ -76,6 +85,17 @@ class Beliefs:
             if stats.quality is not None and stats.quality_weight >= MIN_SAMPLES
         }
         return {**{model.name: quality for model, quality in self.absent(task)}, **measured}
+
+    def _other_tasks(self, task: str) -> dict[str, Grades]:
+        """What trusted sources said of each version there, where they said enough."""
+        return {
+            other: {
+                name: told
+                for name, stats in self._evidence.stats(other).items()
+                if (told := firm(stats))[1] >= MIN_SAMPLES
+            }
+            for other in self._others(task)
+        }
 
     def nominee(self, task: str) -> str | None:
         """Whom a policy beyond those of the engine would have serve: only that one may take over for being better."""

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ..core.cost import Failure, Outcome
-from ..core.prompts import suite_request
+from ..core.prompts import fingerprint, suite_request
 from ..core.registry import Lifecycle, ModelVersion
 from ..core.snapshot import OperationView
 from ..core.tasks import Task
@@ -44,6 +44,11 @@ def request_of(task: Task, item: SuiteItem) -> Request:
     turns = tuple(Message(role, content) for role, content in fields.pop("messages"))
     schema = item.verifier.get("schema") if item.verifier.get("constrain") else None
     return Request(messages=turns, json_schema=schema, **fields)
+
+
+def _name_of(request: Request) -> str:
+    """By which other answers to the same question are found."""
+    return fingerprint(part for message in request.messages for part in (message.role, message.content))
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +124,7 @@ class Asker:
             memory_bytes=view.resident_bytes if view else None,
             quality=quality,
             quality_source=None if quality is None else "suite" if source == "shadow" else source,
+            item=None if quality is None else _name_of(request),
         )
         return self._live.charged(answered)
 

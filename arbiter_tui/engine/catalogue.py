@@ -22,7 +22,7 @@ from .evidence import Evidence
 from .live import Live
 from .pool import Pool
 
-ELSEWHERE = frozenset({"ollama", "openai_compatible", "openai", "anthropic", "server"})  # runtimes of their own
+OTHER_RUNTIMES = frozenset({"ollama", "openai_compatible", "openai", "anthropic", "server"})  # runtimes of their own
 DISCOVER_WITHIN_S = 10.0
 
 
@@ -137,11 +137,11 @@ class Catalogue:
 
     async def discover_embedded(self) -> None:
         """What is installed beside the arbiter serves without being asked for."""
-        await self._adopt_all([p for p in self._providers.values() if p.kind not in ELSEWHERE], quiet=False)
+        await self._adopt_all([p for p in self._providers.values() if p.kind not in OTHER_RUNTIMES], quiet=False)
 
-    async def discover_elsewhere(self) -> None:
+    async def discover_other_runtimes(self) -> None:
         """What other runtimes on this machine have, as drafts; one that does not run here is no trouble."""
-        await self._adopt_all([p for p in self._providers.values() if p.kind in ELSEWHERE], quiet=True)
+        await self._adopt_all([p for p in self._providers.values() if p.kind in OTHER_RUNTIMES], quiet=True)
 
     async def _adopt_all(self, providers: Sequence[Provider], *, quiet: bool) -> list[ModelVersion]:
         return [await self._adopt(v) for v in await self._found(providers, quiet=quiet)]
@@ -176,7 +176,7 @@ class Catalogue:
         return []
 
     def _uninvited(self, provider: Provider) -> bool:
-        return provider.kind in ELSEWHERE and provider.name not in {b.name for b in self._live.config.providers}
+        return provider.kind in OTHER_RUNTIMES and provider.name not in {b.name for b in self._live.config.providers}
 
     async def _adopt(self, version: ModelVersion) -> ModelVersion:
         kind = self._providers[version.provider].kind
@@ -185,7 +185,7 @@ class Catalogue:
             registry, known = self._live.registry.register(wanted)
             if registry is self._live.registry:
                 return known
-            if kind not in ELSEWHERE:
+            if kind not in OTHER_RUNTIMES:
                 registry = registry.move(known.version, Lifecycle.ACTIVE)
             await self._commit(registry, "discover", known.version)
         self._tell_changed(known)

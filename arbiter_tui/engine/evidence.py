@@ -22,9 +22,9 @@ from ..core.selection import Selection, disqualified, select
 from ..core.snapshot import RowView
 from ..core.stats import EMPTY, Stats
 from ..core.tasks import Criteria
+from ..core.watch import Watch
 from .live import Live
 from .pool import Pool
-from .watch import Watch
 
 KEPT_GRADED = 20_000
 STALE_S = 60.0  # a leaderboard without news is recomputed so often: recency fades

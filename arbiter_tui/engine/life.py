@@ -21,9 +21,9 @@ from ..core.tasks import AutopilotMode, Task
 from ..errors import ArbiterError, ConfigError
 from ..ports import HardwareProbe
 from .chronicle import named
-from .elsewhere import Elsewhere
 from .instance import State
 from .live import OFFLINE
+from .other_runtimes import OtherRuntimes
 from .views import settle_hardware
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class Life:
     def __init__(self, arbiter: Arbiter) -> None:
         self._a = arbiter
         self._loops: list[asyncio.Task[None]] = []
-        self._elsewhere = Elsewhere(arbiter.live, arbiter.pool, arbiter.catalogue)
+        self._other_runtimes = OtherRuntimes(arbiter.live, arbiter.pool, arbiter.catalogue)
         self._ticks = 0
         self._told_idle = False
         self._stopped = False
@@ -90,7 +90,7 @@ class Life:
             return
         a.rollouts.resume_loads()
         self._begin_loops()
-        self._elsewhere.tick()
+        self._other_runtimes.tick()
         live.event("engine", "ready")
 
     def _begin_loops(self) -> None:
@@ -133,7 +133,7 @@ class Life:
         await a.autopilot.budgets.look()
         await a.retirement.look()
         await a.knowledge.look()
-        self._elsewhere.tick()
+        self._other_runtimes.tick()
         self._ticks += 1
         if self._ticks % PROFILES_EVERY == 0:
             await self._save_profiles()
@@ -234,7 +234,7 @@ class Life:
         for loop in self._loops:
             loop.cancel()
         await asyncio.gather(*self._loops, return_exceptions=True)
-        await self._elsewhere.stop()
+        await self._other_runtimes.stop()
         await a.autopilot.stop()
         await a.schedule.stop()
         await a.rollouts.stop()

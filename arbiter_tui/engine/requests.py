@@ -49,6 +49,7 @@ class Requests:
     def __init__(self, engine: Arbiter, rate: Rate) -> None:
         self._engine, self._live, self._clock, self._rate = engine, engine.live, engine.clock, rate
         self._explorer = Explorer(engine.live, engine.pool, engine.evidence, engine.autopilot.beliefs)
+        engine.autopilot.sentinels.promising = self._explorer.promising
         self.open: set[Answer] = set()
 
     def prepare(

@@ -5,6 +5,9 @@ grades by itself (the suite's verifier does).
 
 Live answers have no reference, so a model that has silently become worse would never be noticed. A task that clients
 used within the last hour gets at most ``sentinels_per_hour`` of them; what nobody uses costs no computing.
+
+Where the policy would like to know more of another version that is loaded (explore.py), every second one is that
+version's: the question that the serving one was just asked, so that both are compared on it. No client waits for it.
 """
 
 from __future__ import annotations
@@ -35,6 +38,9 @@ class Sentinels:
         self._busy = busy
         self._due: dict[str, float] = {}
         self._asked: dict[str, int] = {}
+        self._again: dict[str, SuiteItem] = {}  # what the serving version was just asked
+        # Whom else to ask, of those that are loaded; the explorer's word.
+        self.promising: Callable[[str, str], ModelVersion | None] = lambda task, serving: None
         self._running: asyncio.Task[None] | None = None
 
     async def look(self) -> None:
@@ -43,8 +49,7 @@ class Sentinels:
             return
         task = self._next()
         if task is not None:
-            version = self._live.incumbent(task.name)
-            self._running = asyncio.create_task(self._ask(task, version), name=f"sentinel-{task.name}")
+            self._running = asyncio.create_task(self._ask(task), name=f"sentinel-{task.name}")
 
     async def stop(self) -> None:
         if self._running is not None:
@@ -76,10 +81,21 @@ class Sentinels:
             and bool(self._live.suite(task))
         )
 
-    async def _ask(self, task: Task, version: ModelVersion) -> None:
+    async def _ask(self, task: Task) -> None:
         rate = self._live.config.autopilot.sentinels_per_hour
         self._due[task.name] = self._live.clock.monotonic() + 3600.0 / rate
-        self._recorder.append(await self._asker.ask(task, version, self._item(task), "sentinel"))
+        serving = self._live.incumbent(task.name)
+        asked = self._again.pop(task.name, None)
+        other = None if asked is None else self._other(task, serving)
+        if asked is None or other is None:
+            asked = self._again[task.name] = self._item(task)
+        self._recorder.append(await self._asker.ask(task, other or serving, asked, "sentinel"))
+
+    def _other(self, task: Task, serving: ModelVersion) -> ModelVersion | None:
+        """By the policy ``bandit``, and where exploring is allowed at all."""
+        config = self._live.config.autopilot
+        wanted = task.policy == "bandit" and config.explore_share > 0 and self._live.mode(task.name) is AutopilotMode.ON
+        return self.promising(task.name, serving.version) if wanted else None
 
     def _item(self, task: Task) -> SuiteItem:
         """A walk through the suite with a stride that visits all of it, begun at a place of the task's own."""

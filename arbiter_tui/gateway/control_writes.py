@@ -14,6 +14,7 @@ from uuid import uuid4
 from ..adapters.surroundings import Finding, look, usual_folders
 from ..config import OPTIONAL
 from ..core.cost import Failure, Outcome
+from ..core.prompts import fingerprint
 from ..core.snapshot import SwapView, to_wire
 from ..engine.arbiter import Arbiter
 from ..engine.reported import SOURCE
@@ -46,6 +47,7 @@ OUTCOME: Fields = {
     "success": Field("flag", required=True), "quality": SHARE, "latency_s": SECONDS, "ttft_s": SECONDS,
     "tokens_in": COUNT, "tokens_out": COUNT, "memory_bytes": COUNT, "energy_j": SECONDS, "at": SECONDS,
     "failure": Field("text", choices=tuple(f.value for f in Failure)),
+    "item": Field("text", help="a name of the prompt: what versions got for the same one is compared; it is not kept"),
 }  # fmt: skip
 
 
@@ -279,11 +281,12 @@ class Writes:
     def _outcome(self, item: Mapping[str, Any], now: float) -> Outcome:
         given = dict(item)
         version = self._arbiter.registry.get(given.pop("version")).version
-        failure = given.pop("failure", None)
+        failure, item = given.pop("failure", None), given.pop("item", None)
         return Outcome(
             id=given.pop("id", None) or uuid4().hex, at=given.pop("at", now), version=version, source="reported",
             failure=None if failure is None else Failure(failure),
-            quality_source="reported" if given.get("quality") is not None else None, **given,
+            quality_source="reported" if given.get("quality") is not None else None,
+            item=None if item is None else fingerprint([str(item)]), **given,
         )  # fmt: skip
 
     async def feedback(self, ask: Ask) -> Reply:

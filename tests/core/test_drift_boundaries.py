@@ -69,7 +69,7 @@ def test_exactly_the_newest_values_are_kept() -> None:
     assert detector.history == tuple(i / 256 for i in range(3, REMEMBERED + 3))
     assert detector.n == REMEMBERED + 3
     shares, _ = ShareDrift(limit=99.0).steps([(i / 1000, None) for i in range(HISTORY + 3)])
-    assert HISTORY == 500
+    assert HISTORY == 400
     assert list(shares.history) == pytest.approx([i / 1000 for i in range(3, HISTORY + 3)], abs=1 / 480 + 1e-9)
     assert shares.n == HISTORY + 3
 

@@ -105,8 +105,8 @@ def test_a_lead_is_in_standard_deviations_of_both() -> None:
 def test_who_is_surely_worse_is_not_asked() -> None:
     """P(another one is better) above .95: in a thousand requests it is not tried once."""
     bandit = Bandit(start((19, 1), (3, 17)))
-    assert bandit.dominated(1)
-    assert not bandit.dominated(0)
+    assert bandit.joint.dominated(1)
+    assert not bandit.joint.dominated(0)
     assert served(bandit, [0.9, 0.2], 1000)[1] == 0
 
 
@@ -242,8 +242,8 @@ def test_the_bandit_knows_sooner_who_is_better_where_prompts_are_the_same() -> N
     nameless = Start(
         names=["a", "b"], known=[[replace(s, item=None) for s in of] for of in told], expected=[None, None]
     )
-    assert Bandit(by_prompt).lead(1, 0) > Bandit(nameless).lead(1, 0) > 0.0
-    assert Bandit(by_prompt).lead(0, 1) == 0.0
+    assert Bandit(by_prompt).joint.lead(1, 0) > Bandit(nameless).joint.lead(1, 0) > 0.0
+    assert Bandit(by_prompt).joint.lead(0, 1) == 0.0
 
 
 def test_the_bandit_finds_the_best_among_repeated_prompts() -> None:
@@ -264,7 +264,7 @@ def test_a_change_shows_at_once_on_prompts_that_were_answered_before() -> None:
         for n in (*range(40), *range(40)):
             policy.learn(0, Seen(quality=float(n % 5 > 0), item=name(n)))
         wrong = 0
-        while policy.estimates[0].doubt < 0.1:
+        while policy.joint.estimates[0].doubt < 0.1:
             policy.learn(0, Seen(quality=0.0, item=name(wrong * 5 + 1)))
             wrong += 1
         doubted.append(wrong)
@@ -276,11 +276,11 @@ def test_what_was_seen_under_a_false_suspicion_counts_after_it() -> None:
     policy = Bandit(start((18, 2), (0, 0)))
     for quality in (0.0, 0.0, 0.0, 0.0, *[1.0] * 40):
         policy.learn(0, Seen(quality=quality))
-    assert policy._waiting[0] == []
+    assert policy.joint._waiting[0] == []
     plain = Bandit(start((18, 2), (0, 0)))
     for quality in [1.0] * 40:
         plain.learn(0, Seen(quality=quality))
-    assert policy.estimates[0].mean < plain.estimates[0].mean
+    assert policy.joint.estimates[0].mean < plain.joint.estimates[0].mean
 
 
 def test_a_version_that_changed_for_good_is_learnt_anew() -> None:
@@ -288,5 +288,5 @@ def test_a_version_that_changed_for_good_is_learnt_anew() -> None:
     policy = Bandit(start((18, 2), (0, 0)))
     for n in range(200):
         policy.learn(0, Seen(quality=float(n % 5 == 0), item=f"{n}"))
-    assert policy.estimates[0].mean == pytest.approx(0.2, abs=0.06)
-    assert policy.estimates[0].doubt < 0.1
+    assert policy.joint.estimates[0].mean == pytest.approx(0.2, abs=0.06)
+    assert policy.joint.estimates[0].doubt < 0.1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from arbiter_tui.core.prompts import plain_prompt, suite_request
+from arbiter_tui.core.prompts import fingerprint, plain_prompt, suite_request
 from arbiter_tui.core.tasks import Task
 
 PAIRS = (("q1", "a1"), ("q2", "a2"))
@@ -49,3 +49,15 @@ def test_the_plain_text(
 ) -> None:
     """System texts first, then what is not yet in the conversation, then the conversation; a blank line after each."""
     assert plain_prompt(messages, few_shot) == text
+
+
+def test_a_fingerprint_is_the_same_for_the_same_prompt_and_tells_nothing_else() -> None:
+    """Twelve hexadecimal digits; another word, another role or another order is another prompt."""
+    prompt = ("user", "What is the capital of France?")
+    told = fingerprint(prompt)
+    assert told == fingerprint(iter(prompt))
+    assert len(told) == 12
+    assert not set(told) - set("0123456789abcdef")
+    others = [("user", "What is the capital of Spain?"), ("system", prompt[1]), prompt[::-1], (*prompt, ""), ()]
+    assert len({told, *(fingerprint(other) for other in others)}) == 6
+    assert fingerprint(["\ud800"])  # half a character, as a client may send it

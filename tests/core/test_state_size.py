@@ -22,6 +22,7 @@ def noisy(n: int) -> Outcome:
         latency_s=chance.lognormvariate(0.0, 0.4), ttft_s=chance.lognormvariate(-3.0, 0.5),
         tokens_in=chance.randrange(20, 2000), memory_bytes=10**9, energy_j=chance.lognormvariate(2.0, 0.5),
         quality=chance.random(), quality_source=chance.choice(("suite", "sentinel", "feedback")),
+        item=f"{chance.getrandbits(48):x}",
     )  # fmt: skip
 
 

@@ -10,7 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from arbiter_tui.core.cost import Failure, Outcome, percentile
-from arbiter_tui.core.stats import FEW, SUCCESS_WINDOW, TRUST, UNKNOWN_TRUST, WINDOW, Stats, beta_sd
+from arbiter_tui.core.drift import Alarm, Signal
+from arbiter_tui.core.forgetting import since
+from arbiter_tui.core.stats import ASKED, FEW, SUCCESS_WINDOW, TRUST, UNKNOWN_TRUST, WINDOW, Stats, beta_sd, code_of
 
 
 def folded(many: list[Outcome]) -> Stats:
@@ -152,3 +154,30 @@ def test_the_spread_of_latency_gives_its_error() -> None:
 def test_beta_sd_is_the_textbooks() -> None:
     """Beta(1, 1) is uniform: its standard deviation is the root of a twelfth."""
     assert beta_sd(1.0, 1.0) == pytest.approx(12**-0.5)
+
+
+def test_the_newest_grades_know_their_prompts() -> None:
+    """By codes, the newest ASKED of them, in the order of the grades; a grade without a prompt has none; what a change
+    makes untrue takes its prompts with it, and is counted all the same."""
+    stats = Stats()
+    for n in range(80):
+        item = None if n % 4 == 0 else f"p{n}"
+        stats = stats.add(outcome(n, quality=float(n % 2), quality_source="suite", item=item))
+    told = stats.answers(80)
+    assert [grade for grade, _, _ in told] == [float(n % 2) for n in range(80)]
+    newest = range(80 - ASKED, 80)
+    assert [code for _, _, code in told[-ASKED:]] == [None if n % 4 == 0 else code_of(f"p{n}") for n in newest]
+    assert {code for _, _, code in told[:-ASKED]} == {None}
+    assert stats.seen == 80
+    kept = since(stats, Alarm(signal=Signal.QUALITY, before=0.5, after=0.4, since=10, samples=80))
+    assert kept.answers(80) == told[-10:]
+    assert kept.seen == 80
+    assert Stats().add(outcome(1, quality=1.0)).items == ()  # nobody named a prompt: nothing is kept
+
+
+def test_a_prompts_code_is_one_of_so_many_and_the_same_everywhere() -> None:
+    """Above 0, which is "unknown", within two bytes; different prompts hardly ever share one."""
+    codes = [code_of(f"prompt {n}") for n in range(60)]
+    assert all(1 <= code <= 65_535 for code in codes)
+    assert len(set(codes)) == 60
+    assert code_of("prompt 1") == codes[1]

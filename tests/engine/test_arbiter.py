@@ -222,7 +222,7 @@ async def test_exploration_is_a_counted_share_of_task_requests_on_loaded_version
         assert set(cold) == {"a"}, "a cold version is not explored"
         await e.arbiter.warm("b")
         warm = [(await e.arbiter.execute("work", ASK)).version for _ in range(100)]
-        assert warm.count("b") == 5
+        assert warm.count("b") == 6  # one was saved while nobody else was loaded
         for _ in range(40):
             assert await read(await e.arbiter.begin("a", ASK)) == "a"
         await e.arbiter.set_autopilot("off", "work")

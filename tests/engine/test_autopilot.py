@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 from engine_kit import ASK, Engine
@@ -11,8 +12,8 @@ from arbiter_tui.core.cost import Outcome
 from arbiter_tui.core.drift import Alarm, Signal
 from arbiter_tui.core.registry import Lifecycle
 from arbiter_tui.core.tasks import Criteria, Task
+from arbiter_tui.core.watch import Watch
 from arbiter_tui.engine import sentinels
-from arbiter_tui.engine.watch import Watch
 from arbiter_tui.errors import LoadFailed, Refused, UnknownName
 from arbiter_tui.testing import Behaviour, MemoryStore
 
@@ -303,3 +304,44 @@ async def test_an_alarm_in_the_middle_of_a_batch_forgets_what_came_before_it() -
     assert found[0][1:] == (["latency", "quality"], 1)
     assert found[0][0].quality == 0.0
     assert found[1] == found[0] == found[2]
+
+
+async def test_every_second_sentinel_asks_a_promising_other_version_the_same_question() -> None:
+    """Within the same number of them: the one that serves, then another that is loaded and less known, the same
+    question; both answers name it. Nobody who is not loaded, nobody at all where exploring is off."""
+    models = {name: Behaviour(answer="yes") for name in "abc"}
+    for share, expected in ((0.05, {"a", "b"}), (0.0, {"a"})):
+        async with Engine(models, mode="on", sentinels_per_hour=60.0, explore_share=share) as e:
+            await e.teach("a", quality=1.0, count=30)
+            await e.arbiter.warm("b")
+            await e.arbiter.execute("work", ASK)
+            await e.clock.advance(1200.0)
+            asked = [o for o in e.store.outcomes.values() if o.source == "sentinel"]
+            assert 16 <= len(asked) <= 21
+            assert {o.version for o in asked} == expected
+            assert all(o.item for o in asked)
+            if share:
+                pairs = [(one, other) for one, other in pairwise(asked) if other.version == "b"]
+                assert pairs
+                assert all(one.version == "a" and one.item == other.item for one, other in pairs)
+
+
+async def test_answers_to_one_question_are_compared_whoever_asked_it() -> None:
+    """A benchmark of two versions: the same questions have the same names in the store and no text of them; after a
+    restart on the same store the statistics know them, and the lead is as sure as it was."""
+    store = MemoryStore()
+    models = {"a": Behaviour(answer="no"), "b": Behaviour(answer="yes")}
+    async with Engine(models, store=store, mode="observe") as e:
+        await e.arbiter.swap("work", "a")
+        await e.arbiter.start_bench(["work"])
+        await e.until(lambda: e.arbiter.bench.running() is None, step_s=1.0)
+        items = {v: [o.item for o in store.outcomes.values() if o.version == v] for v in "ab"}
+        assert items["a"] == items["b"]
+        assert len(set(items["a"])) == 12
+        assert not [item for item in items["a"] if item is None or "question" in item]
+        before = {b.version: b for b in e.arbiter.autopilot.beliefs.of("work")}
+    async with Engine(models, store=store, mode="observe") as e:
+        after = {b.version: b for b in e.arbiter.autopilot.beliefs.of("work")}
+        assert before["b"].apart is not None
+        assert after["b"].apart == pytest.approx(before["b"].apart, rel=0.05)
+        assert after["b"].mean == pytest.approx(before["b"].mean, abs=0.02)

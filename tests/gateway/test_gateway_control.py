@@ -294,6 +294,11 @@ async def test_feedback_and_reported_outcomes_count_once(inside: Stand) -> None:
         assert (answer.status_code, answer.json()["ids"]) == (202, ["mine"])
     items = (await inside.http.get(f"{V1}/outcomes?task=chat&version=fake-a")).json()["items"]
     assert [o["id"] for o in items].count("mine") == 1
+    named = {**outcome, "id": "named", "quality": 1.0, "item": "my secret question"}
+    assert (await inside.http.post(f"{V1}/outcomes", json=named)).status_code == 202
+    kept = inside.store.outcomes["named"].item
+    assert kept is not None
+    assert (len(kept), "secret" in kept) == (12, False)  # by which answers are compared, and nothing else
     unknown = await inside.http.post(f"{V1}/outcomes", json={**outcome, "version": "x"})
     assert unknown.status_code == 404
     assert (await inside.http.get(f"{V1}/requests")).json()["items"][0]["id"] == request_id

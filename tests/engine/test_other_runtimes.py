@@ -9,7 +9,7 @@ import pytest
 from engine_kit import Engine
 
 from arbiter_tui.core.registry import Lifecycle, ModelVersion
-from arbiter_tui.engine.elsewhere import EVERY_S, Elsewhere
+from arbiter_tui.engine.other_runtimes import EVERY_S, OtherRuntimes
 from arbiter_tui.errors import ModelUnusable
 
 
@@ -27,7 +27,7 @@ class Runtime(Engine):
 
         self.provider.discover = found  # type: ignore[method-assign]
         a = self.arbiter
-        self.elsewhere = Elsewhere(a.live, a.pool, a.catalogue)
+        self.others = OtherRuntimes(a.live, a.pool, a.catalogue)
 
     def names(self) -> set[str]:
         return set(self.arbiter.registry.versions)
@@ -37,34 +37,34 @@ async def test_what_a_runtime_gets_later_appears_by_itself_as_a_draft() -> None:
     """Not at once, for nobody is asked all the time; after the pause, without being asked for."""
     engine = Runtime()
     async with engine:
-        engine.elsewhere.tick()
+        engine.others.tick()
         await engine.until(lambda: {"a", "b"} <= engine.names())
         engine.provider.behaviour("c")
-        engine.elsewhere.tick()
+        engine.others.tick()
         assert "c" not in engine.names()
         await engine.clock.advance(EVERY_S)
-        engine.elsewhere.tick()
+        engine.others.tick()
         await engine.until(lambda: "c" in engine.names())
         assert engine.arbiter.registry.get("c").lifecycle is Lifecycle.DRAFT
-        await engine.elsewhere.stop()
+        await engine.others.stop()
 
 
 async def test_a_model_that_was_replaced_becomes_a_version_of_its_own_as_soon_as_the_old_one_fails() -> None:
     """The old version is not changed; the new one is a draft; the operator is told which is which."""
     engine = Runtime()
     async with engine:
-        engine.elsewhere.tick()
+        engine.others.tick()
         await engine.until(lambda: "a" in engine.names())
-        await engine.elsewhere.stop()
+        await engine.others.stop()
         engine.digests["a"] = "sha256:other"
         engine.provider.behaviour("a").fail_load = [ModelUnusable("another model now") for _ in range(9)]
         with pytest.raises(ModelUnusable):
             await engine.arbiter.warm("a")
-        engine.elsewhere.tick()
+        engine.others.tick()
         await engine.until(lambda: "a-2" in engine.names())
         old, new = engine.arbiter.registry.get("a"), engine.arbiter.registry.get("a-2")
         assert (old.digest, new.digest) == ("sha256:a", "sha256:other")
         assert new.lifecycle is Lifecycle.DRAFT
         told = [alert.message for alert in engine.arbiter.live.alerts]
         assert "a is another model now: a-2, a draft; a can't be loaded any more" in told
-        await engine.elsewhere.stop()
+        await engine.others.stop()

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 
-from .catalogue import ELSEWHERE, Catalogue
+from .catalogue import OTHER_RUNTIMES, Catalogue
 from .instance import State
 from .live import Live
 from .pool import Pool
@@ -19,7 +19,7 @@ EVERY_S = 300.0
 _BROKEN = frozenset({State.FAILED, State.QUARANTINED})
 
 
-class Elsewhere:
+class OtherRuntimes:
     def __init__(self, live: Live, pool: Pool, catalogue: Catalogue) -> None:
         self._live = live
         self._pool = pool
@@ -35,7 +35,7 @@ class Elsewhere:
         now = self._live.clock.monotonic()
         if (news or now >= self._next) and (self._looking is None or self._looking.done()):
             self._next = now + EVERY_S
-            self._looking = asyncio.create_task(self._look(), name="discover-elsewhere")
+            self._looking = asyncio.create_task(self._look(), name="discover-other-runtimes")
 
     async def stop(self) -> None:
         if self._looking is not None:
@@ -44,7 +44,7 @@ class Elsewhere:
 
     async def _look(self) -> None:
         try:
-            await self._catalogue.discover_elsewhere()
+            await self._catalogue.discover_other_runtimes()
         except Exception as error:  # a runtime's odd answer must not end the looking
             self._live.alert("error", f"looking for other runtimes' models: {type(error).__name__}: {error}")
 
@@ -53,5 +53,5 @@ class Elsewhere:
         return frozenset(
             name
             for name, view in self._pool.views().items()
-            if view.state in _BROKEN and name in versions and self._catalogue.kind(versions[name]) in ELSEWHERE
+            if view.state in _BROKEN and name in versions and self._catalogue.kind(versions[name]) in OTHER_RUNTIMES
         )

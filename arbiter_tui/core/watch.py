@@ -1,6 +1,6 @@
 """Watching for drift: one set of detectors per task and version, and the alarms that stand.
 
-Owns: feeding core/drift.py, and when an alarm ends. Never: acts on an alarm (the autopilot does).
+Owns: feeding drift.py, and when an alarm ends. Never: acts on an alarm (the autopilot does).
 
 An alarm stands until its version is put in charge anew, or until the values after it are, over ``min_samples`` of them,
 nearer to what they were before the change than to what they became.
@@ -12,8 +12,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from ..core.cost import Outcome
-from ..core.drift import Alarm, Detectors, Signal
+from .cost import Outcome
+from .drift import Alarm, Detectors, Signal
 
 THRESHOLD = 10.0  # Page-Hinkley's lambda with its 30 samples; in proportion where the configuration asks for fewer
 FULL_SAMPLES = 30

@@ -1,4 +1,4 @@
-"""Elsewhere: what the versions showed on other tasks, as an expectation for one that is new to them.
+"""Other tasks: what the versions showed there, as an expectation for one task.
 
 Owns: that expectation, with what is not known of it and how the versions' errors go together. Never: a grade of the
 task itself, apart from how hard it is for all of them.
@@ -19,33 +19,47 @@ CARRIED = 0.7  # of what a version showed on the other tasks, on average
 ALIKE, OWN = 1.0, 0.6  # standard deviations: of the other tasks' weights, together; of what is a version's own here
 WEIGHT = 5.0  # grades that the expectation is worth where only its variance is asked for
 LEAST_SLOPE = 0.06
-Grades = Mapping[str, Sequence[float]]  # of each version
+Grades = Mapping[str, tuple[float, float]]  # of each version: the sum of its grades, and their number
 
 
 @dataclass(frozen=True, slots=True)
-class Elsewhere:
-    """Of versions in one order: the expected grade, and the covariance of what it misses."""
+class Told:
+    """Of versions in one order: the expected grade, and the covariance of what it misses. ``known``: whether any other
+    task tells of the version itself."""
 
     means: tuple[float, ...]
     covariance: tuple[tuple[float, ...], ...]
+    known: tuple[bool, ...]
 
 
-def elsewhere(known: Mapping[str, Grades], task: str) -> Elsewhere | None:
-    """For the versions of ``task``, in the order that they have there. None without another task."""
-    names = list(known[task])
-    distances = [_distances(of) for other, of in known.items() if other != task and len(of) > 1 and all(of.values())]
+def from_other_tasks(graded: Mapping[str, Grades], task: str) -> Told | None:
+    """For the versions of ``task``, in the order that they have there. None without another task where at least two
+    were graded, and all that it names."""
+    names = list(graded[task])
+    distances = [_distances(of) for other, of in graded.items() if other != task and len(of) > 1 and _all_graded(of)]
     told = [[far.get(name) for far in distances] for name in names]
     if not any(d is not None for row in told for d in row):
         return None
-    here = statistics.fmean(_odds(of) for of in known[task].values())
-    means = [_share(here + CARRIED * statistics.fmean([d for d in row if d is not None] or [0.0])) for row in told]
-    slopes = [_slope(mean, known[task][name]) for mean, name in zip(means, names, strict=True)]
+    carried = [CARRIED * statistics.fmean([d for d in row if d is not None] or [0.0]) for row in told]
+    here = _middle([graded[task][name] for name in names], carried)
+    means = [_share(here + far) for far in carried]
+    slopes = [_slope(mean, graded[task][name]) for mean, name in zip(means, names, strict=True)]
     rows = []
     for i, (mine, steep) in enumerate(zip(told, slopes, strict=True)):
         shared = [ALIKE**2 * _product(mine, other) / len(distances) for other in told]
         shared[i] += OWN**2
         rows.append(tuple(steep * slope * value for slope, value in zip(slopes, shared, strict=True)))
-    return Elsewhere(tuple(means), tuple(rows))
+    return Told(tuple(means), tuple(rows), tuple(any(d is not None for d in row) for row in told))
+
+
+def _all_graded(of: Grades) -> bool:
+    return all(n for _, n in of.values())
+
+
+def _middle(here: Sequence[tuple[float, float]], carried: Sequence[float]) -> float:
+    """The log-odds of this task itself: of those that were graded here, without what is theirs elsewhere, too."""
+    graded = [_odds(of) - far for of, far in zip(here, carried, strict=True) if of[1]]
+    return statistics.fmean(graded) if graded else 0.0
 
 
 def _distances(of: Grades) -> dict[str, float]:
@@ -58,16 +72,17 @@ def _product(a: Sequence[float | None], b: Sequence[float | None]) -> float:
     return sum(x * y for x, y in zip(a, b, strict=True) if x is not None and y is not None)
 
 
-def _slope(mean: float, grades: Sequence[float]) -> float:
+def _slope(mean: float, grades: tuple[float, float]) -> float:
     """By how much a grade changes with its log-odds, at about where this version's are."""
-    level = (sum(grades) + WEIGHT * mean) / (len(grades) + WEIGHT)
+    good, n = grades
+    level = (good + WEIGHT * mean) / (n + WEIGHT)
     return max(level * (1.0 - level), LEAST_SLOPE)
 
 
-def _odds(grades: Sequence[float]) -> float:
+def _odds(grades: tuple[float, float]) -> float:
     """The logarithm of the odds of a good answer, with one of each kind for a start."""
-    good = sum(grades) + 1.0
-    return math.log(good / (len(grades) + 2.0 - good))
+    good, n = grades
+    return math.log((good + 1.0) / (n + 1.0 - good))
 
 
 def _share(odds: float) -> float:
