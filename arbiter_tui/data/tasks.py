@@ -1,4 +1,4 @@
-"""The bundled tasks: plain declarations, one per suite file of the same name.
+"""The bundled tasks: plain declarations, one per suite file of the same name; and ``general``, which has none.
 
 Worked examples never repeat a question of the suite; they take the same form. ``priors`` are qualities measured by
 ``benchmarks/suite_quality.py`` (greedy, every question of the suite), rounded to .05 and capped at .95, because some
@@ -156,5 +156,9 @@ TASKS: tuple[Task, ...] = (
         max_tokens=4,
         few_shot=_shown("{} =", ("6 + 7", "13"), ("15 - 4", "11"), ("3 + 5", "8"), ("12 - 6", "6")),
         priors=_priors(0.1, 0.25),
+    ),
+    Task(
+        name="general",
+        description="Whatever a client asks that names no task",
     ),
 )

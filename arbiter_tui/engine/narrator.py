@@ -72,9 +72,10 @@ class Narrator:
             return f"{saving[0].upper()}{saving[1:]}."
         if spending := self.spending():
             return f"{spending}."
-        unmeasured = [name for name in live.tasks if self._evidence.leaderboard(name) and self._unknown(name)]
+        asked = [name for name, task in live.tasks.items() if live.suite(task)]  # no benchmark measures the others
+        unmeasured = [name for name in asked if self._evidence.leaderboard(name) and self._unknown(name)]
         verb = "has" if len(unmeasured) == 1 else "have"
-        count, noun = f"{len(unmeasured)} of", f"{plural(len(live.tasks), 'task')} {verb}"
+        count, noun = f"{len(unmeasured)} of", f"{plural(len(asked), 'task')} {verb}"
         measuring = self.measuring()
         if measuring is not None:
             left = f"; {count} {noun} no measured quality yet" if unmeasured else ""

@@ -212,6 +212,14 @@ async def test_the_missing_measurement_is_told_to_both_doors() -> None:
         )
 
 
+async def test_what_no_benchmark_measures_is_not_asked_for() -> None:
+    """A task without questions, as ``general``, is no reason to press b: the line would stand there for ever."""
+    async with Engine(tasks=("work", "general")) as e:
+        e.arbiter.live.suites = {"work": e.arbiter.live.suites["work"]}
+        e.arbiter.autopilot.narrator.tell()
+        assert e.arbiter.snapshot().narrator.startswith("1 of 1 task has no measured quality")
+
+
 async def test_going_to_and_fro_is_left_to_the_operator() -> None:
     """b takes over, then a looks better again: an alert asks, nothing moves by itself, and a swap by hand is done."""
     async with Engine(mode="on", cooldown_s=5.0, hold_s=0.0, oscillation_s=1000.0) as e:
