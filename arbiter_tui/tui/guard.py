@@ -13,12 +13,12 @@ from .source import Engine
 READS = frozenset({
     "snapshot", "explain", "log", "log_page", "select", "health", "models", "model", "model_history", "machine",
     "tasks", "task", "profile", "outcomes", "requests", "swaps", "rollouts", "operation", "events", "bench_cells",
-    "discover", "get", "run", "answer", "aclose",
+    "discover", "get", "run", "answer", "archive", "aclose",
     "stop",  # asked only for an engine that this very cockpit has started
 })  # fmt: skip
 WRITES = frozenset({
     "warm", "unload", "pin", "activate", "deprecate", "swap", "rollback", "autopilot", "bench", "cancel", "cancel_swap",
-    "rollout", "feedback", "veto",
+    "rollout", "feedback", "veto", "export", "import_archive",
     "register", "alias", "put_task", "post", "put", "delete",
 })  # fmt: skip
 
