@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from .ports import Clock, Store
 
 STOP_DEADLINE_S = 10.0
+SWITCH_S = 0.001  # the store's thread lets the loop in after so long; Python's own 5 ms are ten answers
 HOLDER_S = 0.5  # for whoever holds the port to say who it is
 
 
@@ -152,6 +153,7 @@ class Daemon:
             if starting.done():
                 await starting
                 _settle_memory()
+                sys.setswitchinterval(SWITCH_S)
                 self._say(f"arbiter: serving at {url}  (state: {self.state_dir}; ctrl+c stops)")
             await asyncio.wait({stopping, serving}, return_when=asyncio.FIRST_COMPLETED)
         finally:
