@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import Any, NoReturn
 
+from .cli_values import ARCHIVED, above_one, above_zero, moment, moments, positive, score, share, span, whole, words
 from .errors import ArbiterError, ConfigError, EngineUnreachable, Refused, nearest
 
 _READS = {
@@ -59,86 +60,6 @@ class _Parser(argparse.ArgumentParser):
         choices = next((a.choices for a in named), None)
         known = list(map(str, choices or ()))
         return name if not known else f"one of {', '.join(known)}" if known[1:] else known[0]
-
-
-def _score(text: str) -> float:
-    try:
-        score = float(text)
-    except ValueError:
-        score = -1.0
-    if not 0.0 <= score <= 1.0:  # not a number compares false, too
-        raise argparse.ArgumentTypeError(f"a score is a number from 0 (useless) to 1 (perfect), not {text!r}")
-    return score
-
-
-def _share(text: str) -> float:
-    try:
-        return _score(text)
-    except argparse.ArgumentTypeError:
-        raise argparse.ArgumentTypeError(f"a share is a number from 0 to 1, not {text!r}") from None
-
-
-def _moment(text: str) -> float:
-    """Unix seconds."""
-    from datetime import datetime
-
-    from .core.moments import moment
-
-    try:
-        return moment(text, datetime.now().astimezone()).timestamp()
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
-
-
-def _positive(text: str) -> int:
-    return int(_above_zero(text, whole=True))
-
-
-def _whole(text: str) -> int:
-    if text.strip() == "0":
-        return 0
-    return _positive(text)
-
-
-def _words(text: str) -> list[str]:
-    found = [word.strip() for word in text.split(",") if word.strip()]
-    if not found or any(word not in ARCHIVED for word in found):
-        raise argparse.ArgumentTypeError(f"some of {', '.join(ARCHIVED)} are needed, with commas, not {text!r}")
-    return found
-
-
-def _moments(text: str) -> tuple[int, ...]:
-    return tuple(sorted({_whole(part.strip()) for part in text.split(",")}))
-
-
-def _above_zero(text: str, *, whole: bool = False) -> float:
-    try:
-        value = float(int(text)) if whole else float(text)
-    except ValueError:
-        value = 0.0
-    if not 0.0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"a {'whole ' if whole else ''}number above 0 is needed, not {text!r}")
-    return value
-
-
-def _above_one(text: str) -> float:
-    value = _above_zero(text)
-    if value < 1.01:
-        raise argparse.ArgumentTypeError(f"a number from 1.01 on is needed, not {text!r}")
-    return value
-
-
-def _span(text: str) -> float:
-    """Seconds."""
-    units = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
-    number, unit = (text[:-1], text[-1]) if text[-1:] in units else (text, "s")
-    try:
-        seconds = float(number) * units[unit]
-    except ValueError:
-        seconds = -1.0
-    if not 0.0 <= seconds < float("inf"):
-        raise argparse.ArgumentTypeError(f"a span of time is a number with s, m, h or d, as in 12h, not {text!r}")
-    return seconds
 
 
 def _common() -> _Parser:
@@ -211,7 +132,7 @@ def build_parser() -> argparse.ArgumentParser:
     p.add_argument("--strict", action="store_true", help="refuse on warnings, too")
     p.add_argument("--dry-run", action="store_true", help="say what would happen")
     p.add_argument("--canary", action="store_true", help="on trial first: some of the requests, then more")
-    p.add_argument("--at", metavar="TIME", default=None, type=_moment, help="later: 22:00, +30m, 2026-11-22T06:00")
+    p.add_argument("--at", metavar="TIME", default=None, type=moment, help="later: 22:00, +30m, 2026-11-22T06:00")
     p = add("rollout", "versions on trial: how they stand, and orders for them")
     p.add_argument("action", choices=("list", "pause", "resume", "abort", "promote"))
     p.add_argument("id", metavar="ID|TASK", nargs="?", help="of the rollout, or its task (default: the only one)")
@@ -224,7 +145,7 @@ def build_parser() -> argparse.ArgumentParser:
     p.add_argument("--model", metavar="VERSION", action="append", default=[], help="only this one; may be repeated")
     p = add("feedback", "tell how good an answer was")
     p.add_argument("request_id", metavar="REQUEST_ID")
-    p.add_argument("score", metavar="SCORE", type=_score, help="0 (useless) to 1 (perfect)")
+    p.add_argument("score", metavar="SCORE", type=score, help="0 (useless) to 1 (perfect)")
     p.add_argument("--comment", default="", help="kept beside the score")
     add("explain", "the record behind a request, swap or decision; why a task is served so").add_argument(
         "id", metavar="ID|TASK", help="from `requests`, `history`, an answer's X-Arbiter headers; or a task's name"
@@ -238,7 +159,7 @@ def build_parser() -> argparse.ArgumentParser:
     p = add("export", "everything learnt as a portable archive; no prompt, key or path is in it")
     p.usage = "%(prog)s [FILE] [--what WORDS] [OPTIONS]"
     p.add_argument("file", metavar="FILE", nargs="?", default="-", help=".gz packs it; without it, or -: the output")
-    p.add_argument("--what", metavar="WORDS", type=_words, default=None, help=f"only these: {', '.join(ARCHIVED)}")
+    p.add_argument("--what", metavar="WORDS", type=words, default=None, help=f"only these: {', '.join(ARCHIVED)}")
     p = add("import", "take an archive in: all of it or nothing; what is here wins")
     p.add_argument("file", metavar="FILE", help="an archive, packed or not; -: standard input")
     p.add_argument("--dry-run", action="store_true", help="say what would change")
@@ -254,10 +175,10 @@ def _add_key(p: argparse.ArgumentParser) -> None:
                    help="ask models (default); also read and steer the engine; also manage keys")  # fmt: skip
     p.add_argument("--task", metavar="TASK", action="append", default=[], help="only this one; may be repeated")
     p.add_argument("--default-task", metavar="TASK", help="serves a model's name that nobody knows")
-    p.add_argument("--requests-per-minute", type=_above_zero, metavar="N")
-    p.add_argument("--tokens-per-minute", type=_above_zero, metavar="N", help="both ways together")
-    p.add_argument("--expires", type=_span, metavar="SPAN", help="opens nothing after so long: 30d, 12h, 90m")
-    p.add_argument("--overlap", type=_span, metavar="SPAN", help="rotate: the old one still opens so long (1d)")
+    p.add_argument("--requests-per-minute", type=above_zero, metavar="N")
+    p.add_argument("--tokens-per-minute", type=above_zero, metavar="N", help="both ways together")
+    p.add_argument("--expires", type=span, metavar="SPAN", help="opens nothing after so long: 30d, 12h, 90m")
+    p.add_argument("--overlap", type=span, metavar="SPAN", help="rotate: the old one still opens so long (1d)")
 
 
 def _add_replay(p: argparse.ArgumentParser, common: _Parser) -> None:
@@ -271,25 +192,25 @@ def _add_replay(p: argparse.ArgumentParser, common: _Parser) -> None:
 
     p = add("select", "who would have served, and how well?", "task, item, model, quality[, latency_s, ...]")
     p.add_argument("--seed", type=int, default=1, help="of the items; the same seed gives the same answer (default 1)")
-    p.add_argument("--requests", type=_positive, default=1000, metavar="N", help="of each task (default 1000)")
-    p.add_argument("--prior", type=_whole, default=20, metavar="N", help="items each model has answered before (20)")
-    p.add_argument("--degrade", type=_moments, default=(), metavar="A,B", help="best and median model exchanged then")
+    p.add_argument("--requests", type=positive, default=1000, metavar="N", help="of each task (default 1000)")
+    p.add_argument("--prior", type=whole, default=20, metavar="N", help="items each model has answered before (20)")
+    p.add_argument("--degrade", type=moments, default=(), metavar="A,B", help="best and median model exchanged then")
     p.add_argument(
         "--policy", default="bandit", metavar="NAME",
         help=f"who decides: {', '.join(POLICIES)}, a plugin's, or autopilot, the engine's own decisions (bandit)",
     )  # fmt: skip
     p.add_argument(
-        "--explore", type=_share, default=None, metavar="SHARE",
+        "--explore", type=share, default=None, metavar="SHARE",
         help="of the requests that another than the incumbent may answer (as the policy likes; autopilot .05)",
     )  # fmt: skip
     p.add_argument(
         "--one-fits", action="store_true", help="only one fits into memory: others are asked in blocks in idle time"
     )
     p.add_argument(
-        "--sentinels", type=_whole, default=None, metavar="N", help="questions per hour in idle time (0; autopilot 20)"
+        "--sentinels", type=whole, default=None, metavar="N", help="questions per hour in idle time (0; autopilot 20)"
     )
     p.add_argument(
-        "--requests-per-hour", type=_above_zero, default=3600.0, metavar="N", help="the clock (3600: one a second)"
+        "--requests-per-hour", type=above_zero, default=3600.0, metavar="N", help="the clock (3600: one a second)"
     )
 
     p = add("rollout", "would a new version be promoted or taken back?",
@@ -298,22 +219,20 @@ def _add_replay(p: argparse.ArgumentParser, common: _Parser) -> None:
     p.add_argument(
         "--rule", choices=("posterior", "literal"), default="posterior", help="how the new version is judged"
     )
-    p.add_argument("--repeat", type=_positive, default=1, metavar="N", help="in so many orders, with the rates")
-    p.add_argument("--incumbent-results", type=_whole, default=500, metavar="N", help="known of the old one (500)")
-    p.add_argument("--requests-per-hour", type=_above_zero, default=None, metavar="N",
+    p.add_argument("--repeat", type=positive, default=1, metavar="N", help="in so many orders, with the rates")
+    p.add_argument("--incumbent-results", type=whole, default=500, metavar="N", help="known of the old one (500)")
+    p.add_argument("--requests-per-hour", type=above_zero, default=None, metavar="N",
                    help="the ramp's clock; without it column `at`, else 120")  # fmt: skip
-    p.add_argument("--max-latency-s", type=_above_zero, default=None, metavar="S", help="taken back when it is slower")
-    p.add_argument("--max-slowdown", type=_above_one, default=None, metavar="X", help="... than X times the old one")
-    p.add_argument("--max-steps", type=_positive, default=30, metavar="N", help="without a verdict it ends then (30)")
-    p.add_argument("--shadow", type=_share, default=1.0, metavar="SHARE", help="rows that both answer (1.0)")
+    p.add_argument("--max-latency-s", type=above_zero, default=None, metavar="S", help="taken back when it is slower")
+    p.add_argument("--max-slowdown", type=above_one, default=None, metavar="X", help="... than X times the old one")
+    p.add_argument("--max-steps", type=positive, default=30, metavar="N", help="without a verdict it ends then (30)")
+    p.add_argument("--shadow", type=share, default=1.0, metavar="SHARE", help="rows that both answer (1.0)")
     p.add_argument("--one-fits", action="store_true", help="only one fits into memory: the new one answers in blocks")
 
     p = add(
         "detect", "when would a change for the worse have been noticed?", "quality[, latency_s, success, tokens_in, at]"
     )
-    p.add_argument(
-        "--change-at", type=_whole, default=None, metavar="K", help="so many requests came before the change"
-    )
+    p.add_argument("--change-at", type=whole, default=None, metavar="K", help="so many requests came before the change")
     p = kinds.add_parser("history", parents=[common], help="this arbiter's own outcomes by another configuration",
                          description="What would another configuration (--config FILE) have done with this arbiter's "
                          "own outcomes? It is read, and counts for nothing else.")  # fmt: skip
@@ -321,9 +240,6 @@ def _add_replay(p: argparse.ArgumentParser, common: _Parser) -> None:
     add("judge", "how far can a judge's verdicts be trusted?", "item, label, judge, winner_asis, winner_swapped, ...")
 
 
-ARCHIVED = (  # core/archive.py has them; a test holds the two together
-    "models", "tasks", "profiles", "traffic", "aliases", "outcomes", "statistics", "history",
-)  # fmt: skip
 POLICIES = (  # core/policies.py has them; a test holds the two together
     "bandit", "score", "fixed", "round_robin", "epsilon_greedy", "ucb", "ucb_textbook", "thompson", "exp3",
     "sliding_window",
